@@ -1,0 +1,1 @@
+"""A Kafka-compatible streaming broker and cluster in Python on Twisted."""
