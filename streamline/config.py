@@ -361,7 +361,7 @@ def evolve(config: C, given: Mapping[str, Any]) -> C:
         if attribute is None:
             raise ValueError(f"unknown setting '{name}'{nearest(name, known)}")
         changes[attribute.name] = _typed(attribute, value)
-    return attrs.evolve(config, **changes)
+    return attrs.evolve(config, **changes)  # type: ignore[misc]
 
 
 def _typed(attribute: Attribute[Any], value: Any) -> Any:

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocol, IProtocolFactory, IReactorTime
 from zope.interface import Attribute, Interface
@@ -169,7 +170,18 @@ class IDisk(Interface):
         """Run a blocking call where it does not hold up the reactor; fire with its result."""
 
 
-# The plugin points
+@frozen
+class Host:
+    """The four doors together: all that a node has of the world outside."""
+
+    clock: IClock
+    disk: IDisk
+    network: INetwork
+    rng: IRandom
+
+
+# The plugin points.  Each is made as C{maker(host, config, **options)}: a L{Host}, the node's
+# L{streamline.config.NodeConfig}, and the C{key=value} options of C{name:key=value} as text.
 
 
 class IPartitionLog(Interface):
