@@ -1,1 +1,1 @@
-"""Floor 3: the Twisted services that carry out what the cores below decide."""
+"""The Twisted services that carry out what the floor below decides."""
