@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
@@ -31,6 +31,8 @@ from streamline.errors import ProtocolError
 from streamline.model import Buffer, Endpoint
 from streamline.net.limits import Limits, Turnstile
 from streamline.net.sending import Sender
+from streamline.services.deadlines import Deadlines
+from streamline.services.sharing import Shared
 from streamline.wire.codec import reader, writer
 from streamline.wire.frame import Frames
 from streamline.wire.header import read_request_header
@@ -70,7 +72,7 @@ def make_route(api: Api, version: int, elements_max: int) -> Route:
 class Slot:
     """The place of one answer in the order of answers."""
 
-    __slots__ = ("correlation_id", "parts", "route", "size_bytes", "waiting")
+    __slots__ = ("correlation_id", "is_owed", "parts", "route", "size_bytes", "waiting")
 
     def __init__(self, correlation_id: int, route: Route) -> None:
         self.correlation_id = correlation_id
@@ -78,6 +80,8 @@ class Slot:
         self.parts: list[Buffer] | None = None
         self.size_bytes = 0
         self.waiting: Deferred[Any] | None = None
+        self.is_owed = False
+        """Whether something was done for it, so that a stopping node must not leave it unanswered."""
 
 
 @implementer(IPushProducer)
@@ -176,6 +180,8 @@ class KafkaConnection(Protocol):
         if not header.is_known:
             self._encode(slot, unsupported())
             return
+        if not self.factory.is_serving and header.api_key != API_VERSIONS:
+            raise ProtocolError("the node is not serving")
         request, end = route.read(memoryview(frame), header.at)
         if end != len(frame):
             raise ProtocolError(f"{len(frame) - end} bytes follow a request of api {header.api_key}")
@@ -186,6 +192,7 @@ class KafkaConnection(Protocol):
         if isinstance(answer, Message):
             self._encode(slot, answer)
         elif isinstance(answer, Later):
+            slot.is_owed = True
             self._later.append((slot, answer))
         elif answer is None:
             slot.parts = []
@@ -325,14 +332,15 @@ class KafkaConnection(Protocol):
         self.transport.abortConnection()  # type: ignore[union-attr]
 
     def finish(self) -> None:
-        """Take no more requests; close once what is pending has been answered."""
+        """Take no more requests; close once everything that was done has been answered."""
         self._is_finishing = True
         self._backlog.clear()
         self._pace()
         self._close_if_finished()
 
     def _close_if_finished(self) -> None:
-        if self._is_finishing and not self._slots and not self._is_closed:
+        is_owed = any(slot.is_owed for slot in self._slots)
+        if self._is_finishing and not is_owed and not self._is_closed:
             self._is_closed = True
             self._lose()
 
@@ -357,11 +365,26 @@ class KafkaFactory(Factory):
         self.connections: dict[KafkaConnection, None] = {}
         self.unknown = make_route(TABLE[API_VERSIONS], 0, limits.elements_max)
         self.turned_away = 0
+        self.is_serving = False
         self._turnstile = Turnstile(limits, broker.host.clock)
         self._routes: dict[tuple[int, int], Route] = {}
         self._inbound: dict[KafkaConnection, int] = {}
         self._inbound_bytes = 0
         self._complaints = 0
+        self._empty: Shared[None] = Shared()
+
+    def finish(self, deadlines: Deadlines, timeout_s: float) -> Deferred[None]:
+        """End every connection once it is owed nothing, or when the time is up; fires when all have gone."""
+        if not self.connections:
+            return succeed(None)
+        for connection in list(self.connections):
+            connection.finish()
+        deadline = deadlines.after(timeout_s, self._time_is_up)
+        return self._empty.wait().addBoth(lambda _: deadline.cancel())
+
+    def _time_is_up(self) -> None:
+        for connection in list(self.connections):
+            connection.drop("the node stops")
 
     def buildProtocol(self, addr: IAddress | None) -> KafkaConnection | None:  # type: ignore[override]
         """Let a client in, or close its connection at once where a limit is reached."""
@@ -389,6 +412,8 @@ class KafkaFactory(Factory):
         if self.connections.pop(connection, self) is None:
             self._turnstile.leave(connection.address)
             self._inbound_bytes -= self._inbound.pop(connection, 0)
+            if not self.connections:
+                self._empty.tell(None)
 
     def refused(self, connection: KafkaConnection, why: str) -> None:
         """Say why a connection is being ended."""
