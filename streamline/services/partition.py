@@ -206,7 +206,7 @@ class Partition:
 
     def _sync_failed(self, failure: Failure) -> None:
         """A failed sync is never tried again: the pages may be gone.  Nothing that waited for it is acknowledged."""
-        self._stop(self._fail(failure.value))
+        self._stop(self._fail(failure.value or StorageFailed("the sync failed")))
 
     def _count(self, offset: int, size_bytes: int) -> None:
         """Our own copy counts up to C{offset}; say so, and let the readers know."""
