@@ -78,7 +78,7 @@ def _dropped_in() -> list[Backend]:
     # Twisted reports a module that it cannot import as critical, which prints a traceback on
     # stderr while logging has not begun; the context makes that a warning, in the log only.
     context = {"log_level": LogLevel.warn, "why": "A module in twisted/plugins cannot be imported."}
-    found: list[Backend] = legacy_log.callWithContext(  # type: ignore[no-untyped-call]
+    found: list[Backend] = legacy_log.callWithContext(
         context, lambda: list(getPlugins(IBackend))
     )
     return found
@@ -184,7 +184,7 @@ def make(interface: InterfaceClass, choice: str, host: Any, config: Any) -> Any:
 
 def _imported(backend: Backend, label: str) -> Callable[..., Any]:
     try:
-        maker: object = namedAny(backend.maker)  # type: ignore[no-untyped-call]
+        maker: object = namedAny(backend.maker)
     except Exception as error:  # whatever a stranger's module raises
         raise StartRefused(f"{label}: {backend.maker} cannot be imported: {error}") from error
     if not callable(maker):

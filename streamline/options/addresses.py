@@ -56,7 +56,7 @@ def parse_listen(text: str) -> str:
         raise ValueError(f"must name a port from 0 to {PORT_MAX}, as in {kind}:9092, not {text!r}")
     try:
         # The endpoint is thrown away again, so no reactor has to be there yet.
-        serverFromString(cast(Any, None), text)  # type: ignore[no-untyped-call]
+        serverFromString(cast(Any, None), text)
     except Exception as error:  # each parser of Twisted has its own ways to say no
         raise ValueError(f"must be a Twisted endpoint string such as tcp:9092:interface=127.0.0.1; {error}") from None
     return text

@@ -51,7 +51,7 @@ class Options(UsageOptions):
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
         """Parse; on anything wrong, say so in one sentence and exit."""
         try:
-            super().parseOptions(options)  # type: ignore[no-untyped-call]
+            UsageOptions.parseOptions(self, options)
         except UsageError as error:
             sys.stderr.write(f"streamline: {_in_our_words(str(error))}\n")
             raise SystemExit(EXIT_USAGE) from None

@@ -34,19 +34,19 @@ class Staircase(MultiService):
     """
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        MultiService.__init__(self)
         self._standing: list[IService] = []
         # One walk at a time: a descent begins when the climb before it has ended.
         self._stairs = DeferredLock()
 
     def startService(self) -> Deferred[None]:
         """Start the children; fires when the last of them has started."""
-        Service.startService(self)  # type: ignore[no-untyped-call]
+        Service.startService(self)
         return self._stairs.run(self._climb)
 
     def stopService(self) -> Deferred[None]:
         """Stop the children; fires when the first of them has stopped."""
-        Service.stopService(self)  # type: ignore[no-untyped-call]
+        Service.stopService(self)
         return self._stairs.run(self._descend)
 
     async def _climb(self) -> None:
@@ -58,7 +58,7 @@ class Staircase(MultiService):
                     await maybeDeferred(child.startService)
                     self._standing.append(child)
         except BaseException:
-            Service.stopService(self)  # type: ignore[no-untyped-call]
+            Service.stopService(self)
             await self._descend()
             raise
 
