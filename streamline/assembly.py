@@ -162,5 +162,5 @@ def build(config: NodeConfig, host: Host) -> Node:
         Watchman(factory, host.clock),
         Serving(listener, factory, deadlines),
     ):
-        step.setServiceParent(node)
+        node.addService(step)
     return node

@@ -2,8 +2,8 @@
 What a handler is given besides the request, and what it may give back.
 
 A handler returns its answer; or a L{Deferred} of it when it has to wait; or
-L{Later} when the answer needs what was collected to be written first; or None
-when the client wants no answer.
+L{Later} when the answer needs what was collected to be written first; or L{Hold}
+when the request itself takes long; or None when the client wants no answer.
 """
 
 from __future__ import annotations
@@ -81,4 +81,17 @@ class Later:
         self.finish = finish
 
 
-Answer: TypeAlias = "Message | Deferred[Any] | Later | None"
+class Hold:
+    """
+    Work that must end before the connection's next request is looked at, too long for one turn of the reactor.
+
+    The Deferred fires with an answer as a handler would return it.
+    """
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Deferred[Any]) -> None:
+        self.work = work
+
+
+Answer: TypeAlias = "Message | Deferred[Any] | Later | Hold | None"

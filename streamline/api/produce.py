@@ -11,15 +11,18 @@ Version notes: 3 message format 2; 5 log start offset; 7 zstd; 8 error messages
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from twisted.internet.defer import Deferred
 
-from streamline.api.call import Call, Later
+from streamline.api.call import Call, Hold, Later
 from streamline.api.leaders import MOVED, address_of, leader_of, topic_name
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_LEADER, NO_OFFSET
 from streamline.replication.acks import ACKS_NONE
 from streamline.services.partition import Receipt, refused
 from streamline.services.purgatory import Group
+from streamline.services.turns import in_turns
 from streamline.wire.messages.produce import (
     LeaderIdAndEpoch,
     NodeEndpoint,
@@ -35,13 +38,22 @@ Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
 """(topic name, topic id, (partition, receipt) pairs) in the order of the request."""
 
 
-def produce(call: Call, request: ProduceRequest) -> Later:
+def produce(call: Call, request: ProduceRequest) -> Later | Hold:
     """Collect every batch now; write, wait and answer later."""
-    appended = _append(call, request)
+    work = _append(call, request)
+    try:
+        next(work)
+    except StopIteration as done:
+        return _later(call, request, done.value)
+    # The batches hold so many records that looking at them takes more than one turn of the reactor.
+    return Hold(in_turns(work, call.broker.host.clock).addCallback(lambda value: _later(call, request, value)))
+
+
+def _later(call: Call, request: ProduceRequest, appended: Appended) -> Later:
     return Later(lambda: _finish(call, request, appended))
 
 
-def _append(call: Call, request: ProduceRequest) -> Appended:
+def _append(call: Call, request: ProduceRequest) -> Generator[None, None, Appended]:
     append = call.broker.replicas.append
     acks, version = request.acks, call.version
     appended: Appended = []
@@ -51,10 +63,10 @@ def _append(call: Call, request: ProduceRequest) -> Appended:
             unknown = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
             receipts = [(part.index, unknown) for part in topic.partition_data]
         else:
-            receipts = [
-                (part.index, append(name, part.index, part.records, acks, version))  # type: ignore[arg-type]
-                for part in topic.partition_data
-            ]
+            receipts = []
+            for part in topic.partition_data:
+                receipt = yield from append(name, part.index, part.records, acks, version)  # type: ignore[arg-type]
+                receipts.append((part.index, receipt))
         appended.append((name, topic.topic_id, receipts))
     return appended
 

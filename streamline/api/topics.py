@@ -39,10 +39,8 @@ from streamline.wire.messages.topics import (
 def create_topics(call: Call, request: CreateTopicsRequest) -> Deferred[CreateTopicsResponse]:
     """Make each topic, or say whether it could be made."""
     counts = Counter(topic.name for topic in request.topics)
-    results: list[Deferred[CreatableTopicResult]] = [
-        _duplicate(name)
-        if counts[name] > 1
-        else maybeDeferred(_create, call, topic, request.validate_only).addErrback(_not_created, name)
+    results = [
+        _duplicate(name) if counts[name] > 1 else _try_to_create(call, topic, request.validate_only)
         for name, topic in {topic.name: topic for topic in request.topics}.items()
     ]
     return gatherResults(results).addCallback(lambda topics: CreateTopicsResponse(topics=topics))
@@ -54,6 +52,11 @@ def _duplicate(name: str) -> Deferred[CreatableTopicResult]:
             name=name, error_code=ErrorCode.INVALID_REQUEST, error_message="the request names this topic twice"
         )
     )
+
+
+def _try_to_create(call: Call, topic: CreatableTopic, validate_only: bool) -> Deferred[CreatableTopicResult]:
+    made: Deferred[CreatableTopicResult] = maybeDeferred(_create, call, topic, validate_only)
+    return made.addErrback(_not_created, topic.name)
 
 
 def _create(

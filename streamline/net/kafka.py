@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.api.api_versions import API_VERSIONS, unsupported
-from streamline.api.call import BrokerServices, Call, Caller, Later
+from streamline.api.call import BrokerServices, Call, Caller, Hold, Later
 from streamline.api.table import TABLE, Api, flexible_of
 from streamline.errors import ProtocolError
 from streamline.model import Buffer, Endpoint
@@ -108,6 +108,7 @@ class KafkaConnection(Protocol):
         self._is_paused = False
         self._is_blocked = False
         self._is_busy = False
+        self._is_held = False
         self._is_finishing = False
 
     # Twisted's side
@@ -182,9 +183,8 @@ class KafkaConnection(Protocol):
             return
         if not self.factory.is_serving and header.api_key != API_VERSIONS:
             raise ProtocolError("the node is not serving")
-        request, end = route.read(memoryview(frame), header.at)
-        if end != len(frame):
-            raise ProtocolError(f"{len(frame) - end} bytes follow a request of api {header.api_key}")
+        # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
+        request, _ = route.read(memoryview(frame), header.at)
         call = Call(self.factory.broker, self.caller, header.api_version, header.client_id)
         self._answer(slot, route.handler(call, request))
 
@@ -196,9 +196,21 @@ class KafkaConnection(Protocol):
             self._later.append((slot, answer))
         elif answer is None:
             slot.parts = []
+        elif isinstance(answer, Hold):
+            self._is_held = True
+            slot.is_owed = True
+            slot.waiting = answer.work
+            answer.work.addCallbacks(self._held, self._failed, callbackArgs=(slot,))
         else:
             slot.waiting = answer
             answer.addCallbacks(self._answered, self._failed, callbackArgs=(slot,))
+
+    def _held(self, answer: Any, slot: Slot) -> None:
+        self._is_held = False
+        slot.waiting = None
+        if not self._is_closed:
+            self._answer(slot, answer)
+            self._after_requests()
 
     def _answered(self, answer: Message, slot: Slot) -> None:
         slot.waiting = None
@@ -275,6 +287,7 @@ class KafkaConnection(Protocol):
         limits = self.factory.limits
         return (
             self._is_blocked
+            or self._is_held
             or len(self._slots) >= limits.pending_max
             or self._sender.unsent_bytes > limits.unsent_bytes_max
         )

@@ -20,6 +20,7 @@ from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host
 from streamline.services.partition import Partition
 from streamline.services.replicas import Replicas
+from streamline.services.turns import next_turn
 
 log = Logger()
 
@@ -146,6 +147,4 @@ class Housekeeping(Service):
                 return
             if partition.offline is None:
                 work(partition)
-            turn: Deferred[None] = Deferred()
-            self._host.clock.callLater(0, turn.callback, None)
-            await turn
+            await next_turn(self._host.clock)

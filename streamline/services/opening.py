@@ -8,13 +8,12 @@ a long log does not hold up anybody else.
 
 from __future__ import annotations
 
-from twisted.internet.defer import Deferred
-
 from streamline.config import TopicConfig
 from streamline.interfaces import IAcksPolicy, IClock, IPartitionLog
 from streamline.model import NO_PRODUCER_ID, PartitionState
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, load_epochs
 from streamline.services.partition import Partition
+from streamline.services.turns import next_turn
 from streamline.transactions.producers import Batch, ProducerStates
 from streamline.transactions.snapshots import BATCHES_NAME, load_producers, snapshot_offset
 from streamline.wire.batch import BatchHeader
@@ -38,7 +37,7 @@ async def open_partition(
                 break
         if read < SLICE_HEADERS:
             break
-        await _pause(clock)
+        await next_turn(clock)
     producers.settle()
     epochs.truncate_end(log.end_offset)
     return Partition(log, state, config, acks, clock, epochs, producers)
@@ -83,8 +82,3 @@ def _replay(header: BatchHeader, epochs: LeaderEpochs, producers: ProducerStates
         producers.wrote(header.producer_id, header.producer_epoch, batch, header.max_timestamp)
         producers.settle()
 
-
-def _pause(clock: IClock) -> Deferred[None]:
-    pause: Deferred[None] = Deferred()
-    clock.callLater(0, pause.callback, None)
-    return pause

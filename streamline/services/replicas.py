@@ -7,7 +7,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from twisted.application.service import Service
@@ -24,7 +24,8 @@ from streamline.services.metadata import Metadata
 from streamline.services.opening import open_partition
 from streamline.services.partition import Partition, Receipt, refused
 from streamline.services.sharing import Shared
-from streamline.wire.batch import check, produced_header
+from streamline.wire.batch import BatchHeader, check, produced_header
+from streamline.wire.recordcheck import Checked, checking
 
 log = Logger()
 
@@ -187,9 +188,12 @@ class Replicas(Service):
 
     def append(
         self, topic: str, index: int, records: Buffer | None, acks: int, produce_version: int | None = None
-    ) -> Receipt:
+    ) -> Generator[None, None, Receipt]:
         """
         Check one batch and collect it; L{flush} must follow before the receipt says anything.
+
+        A generator, because looking at the records of a large batch is more than one turn's work: it pauses
+        where others should have the reactor, and returns the receipt.
 
         @param produce_version: that of the client's request; None where a coordinator appends.
         """
@@ -199,22 +203,41 @@ class Replicas(Service):
                 raise self.full
             header = produced_header(records)
             assert records is not None
-            config = partition.config
-            check(
-                records,
-                0,
-                header,
-                max_bytes=config.max_message_bytes,
-                produce_version=produce_version,
-                now_ms=None if config.message_timestamp_type == "LogAppendTime" else self._host.clock.wall_ms(),
-                timestamp_before_max_ms=config.message_timestamp_before_max_ms,
-                timestamp_after_max_ms=config.message_timestamp_after_max_ms,
-            )
-            receipt = partition.append(records, header, acks)
+            checked = yield from self._check(partition, records, header, produce_version)
+            receipt = partition.append(records, header, checked.max_timestamp, acks)
         except Refused as refusal:
             return refused(refusal)
         self._dirty[partition] = None
         return receipt
+
+    def append_now(self, topic: str, index: int, records: Buffer, acks: int) -> Receipt:
+        """Append a batch of our own making, which is small, and write it."""
+        work = self.append(topic, index, records, acks)
+        while True:
+            try:
+                next(work)
+            except StopIteration as done:
+                self.flush()
+                return done.value  # type: ignore[no-any-return]
+
+    def _check(
+        self, partition: Partition, records: Buffer, header: BatchHeader, produce_version: int | None
+    ) -> Generator[None, None, Checked]:
+        config = partition.config
+        check(
+            records,
+            0,
+            header,
+            max_bytes=config.max_message_bytes,
+            produce_version=produce_version,
+            now_ms=None if config.message_timestamp_type == "LogAppendTime" else self._host.clock.wall_ms(),
+            timestamp_before_max_ms=config.message_timestamp_before_max_ms,
+            timestamp_after_max_ms=config.message_timestamp_after_max_ms,
+        )
+        checked = yield from checking(records, header)
+        if checked.has_null_key and config.compacts:
+            raise Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
+        return checked
 
     def flush(self) -> None:
         """Write what was collected in every partition, each in one write."""
