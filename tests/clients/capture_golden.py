@@ -17,12 +17,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.clients.brokers import ROOT, KafkaBroker, free_port, java
+from tests.clients.drivers.base import sample_records
+from tests.clients.drivers.kafkajs import KafkaJsClient
 from tests.clients.record import Frame, RecordingProxy, telling_frames
 
 GOLDEN = ROOT / "tests" / "wire" / "golden"
 CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 VALUES = [b"value-%d-" % number + b"x" * 40 for number in range(3)]
-NODE_SCRIPT = ROOT / "tests" / "clients" / "node" / "client.mjs"
 
 
 def tour_confluent(bootstrap: str) -> None:
@@ -174,22 +175,18 @@ async def _tour_aiokafka(bootstrap: str) -> None:
 
 
 def tour_kafkajs(bootstrap: str) -> None:
-    """The Node client, in the steps of C{node/client.mjs}."""
-
-    def step(*arguments: str) -> None:
-        command = ["node", str(NODE_SCRIPT), bootstrap, *arguments]
-        subprocess.run(command, check=True, timeout=90, capture_output=True)
-
-    step("create", "kafkajs", "2")
+    """The Node client."""
+    client = KafkaJsClient(bootstrap)
+    client.create("kafkajs")
     for codec in CODECS:
-        step("produce", "kafkajs", codec, "3")
-    step("idempotent", "kafkajs", "2")
-    step("consume", "kafkajs", "kafkajs-group", "17")
-    step("rebalance", "kafkajs", "kafkajs-pair", "2")
-    step("offsets", "kafkajs")
-    step("seek", "kafkajs", "2000", "kafkajs-seek", "5")
-    step("describe", "kafkajs")
-    step("delete", "kafkajs")
+        client.produce("kafkajs", codec, sample_records(codec, 4, 1000))
+    client.step("idempotent", "kafkajs", 2)
+    client.consume("kafkajs", "kafkajs-group", 22)
+    client.rebalance("kafkajs", "kafkajs-pair", "eager")
+    client.step("offsets", "kafkajs")
+    client.seek("kafkajs", 3000, 5)
+    client.step("describe", "kafkajs")
+    client.delete("kafkajs")
 
 
 def tour_java(bootstrap: str) -> None:

@@ -1,5 +1,6 @@
 // What the Node suite asks of kafkajs: node client.mjs BOOTSTRAP STEP TOPIC [ARGUMENT...]
 // One step per run; the result is one line of JSON on standard output.
+import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import kafkajs from 'kafkajs'
 
@@ -92,15 +93,12 @@ const steps = {
   create: async (partitions) =>
     withAdmin((admin) => admin.createTopics({ topics: [{ topic, numPartitions: Number(partitions) }] })),
 
-  // TOPIC CODEC COUNT: records c-0, c-1, ... with timestamps 1000, 2000, ...
-  produce: async (codec, count) => {
+  // TOPIC CODEC: the records come as a JSON array on standard input.
+  produce: async (codec) => {
+    const records = JSON.parse(readFileSync(0, 'utf8'))
     const producer = kafka.producer({ allowAutoTopicCreation: false })
     await producer.connect()
-    const messages = Array.from({ length: Number(count) }, (_, at) => ({
-      key: `k-${at}`,
-      value: `${codec}-${at}-${'x'.repeat(100)}`,
-      timestamp: String((at + 1) * 1000)
-    }))
+    const messages = records.map((record) => ({ ...record, timestamp: String(record.timestamp) }))
     const answer = await producer.send({ topic, acks: -1, compression: codecs[codec], messages })
     await producer.disconnect()
     return answer
@@ -141,17 +139,17 @@ const steps = {
     const run = (consumer) => consumer.run({ eachMessage: async () => {} })
     const alone = assigned(first, total)
     await run(first)
-    await within(alone, 'first alone')
+    const before = await within(alone, 'first alone')
     const shares = [assigned(first, total / 2), assigned(second, total / 2)]
     await run(second)
-    const shared = await within(Promise.all(shares), 'sharing')
+    const together = await within(Promise.all(shares), 'sharing')
     const described = await withAdmin((admin) => admin.describeGroups([groupId]))
     const again = assigned(first, total)
     await second.disconnect()
-    const last = await within(again, 'first alone again')
+    const after = await within(again, 'first alone again')
     await first.disconnect()
     const { state, members } = described.groups[0]
-    return { shared, last, state, members: members.length }
+    return { alone: before, together, after, state, members: members.length }
   },
 
   // TOPIC TIMESTAMP GROUP COUNT: read what is at or after the time.
@@ -161,12 +159,12 @@ const steps = {
     await consumer.connect()
     await consumer.subscribe({ topics: [topic], fromBeginning: true })
     const joined = assigned(consumer, offsets.length)
-    const records = collect(consumer, Number(count))
+    const reading = collect(consumer, Number(count))
     for (const { partition, offset } of offsets) consumer.seek({ topic, partition, offset })
     await within(joined, 'seek: join')
-    const found = await within(records, 'seek: records')
+    const records = await within(reading, 'seek: records')
     await consumer.disconnect()
-    return { offsets, records: found }
+    return records
   },
 
   offsets: async () => withAdmin((admin) => admin.fetchTopicOffsets(topic)),
