@@ -15,9 +15,11 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.clients.brokers import ROOT, KafkaBroker, free_port, java
 from tests.clients.drivers.base import sample_records
+from tests.clients.drivers.confluent import results_of
 from tests.clients.drivers.kafkajs import KafkaJsClient
 from tests.clients.record import Frame, RecordingProxy, telling_frames
 
@@ -37,9 +39,9 @@ def tour_confluent(bootstrap: str) -> None:
         ResourceType,
     )
 
-    common = {"bootstrap.servers": bootstrap, "client.id": "golden"}
+    common: dict[str, Any] = {"bootstrap.servers": bootstrap, "client.id": "golden"}
     admin = AdminClient(common)
-    _each(admin.create_topics([NewTopic("confluent", 2, 1, config={"retention.ms": "3600000"})]))
+    results_of(admin.create_topics([NewTopic("confluent", 2, 1, config={"retention.ms": "3600000"})]))
     for codec in CODECS:
         producer = Producer({**common, "compression.type": codec, "enable.idempotence": codec == "none"})
         for value in VALUES:
@@ -54,30 +56,23 @@ def tour_confluent(bootstrap: str) -> None:
         }
     )
     consumer.subscribe(["confluent"])
-    seen = []
-    while len(seen) < len(CODECS) * len(VALUES):
+    for _ in range(len(CODECS) * len(VALUES)):
         message = consumer.poll(20)
         assert message is not None and message.error() is None
-        seen.append(message.value())
     assert consumer.poll(0.5) is None, "half a second in which the group is kept alive"
     consumer.commit(asynchronous=False)
     partition = TopicPartition("confluent", 0)
     consumer.committed([partition], timeout=20)
     consumer.offsets_for_times([TopicPartition("confluent", 0, 1000)], timeout=20)
     admin.list_consumer_groups().result()
-    _each(admin.describe_consumer_groups(["confluent-group"]))
+    results_of(admin.describe_consumer_groups(["confluent-group"]))
     consumer.close()
     specs = {partition: OffsetSpec.latest(), TopicPartition("confluent", 1): OffsetSpec.earliest()}
-    _each(admin.list_offsets(specs))
-    _each(admin.describe_configs([ConfigResource(ResourceType.TOPIC, "confluent")]))
+    results_of(admin.list_offsets(specs))
+    results_of(admin.describe_configs([ConfigResource(ResourceType.TOPIC, "confluent")]))
     admin.describe_cluster().result()
-    _each(admin.delete_consumer_groups(["confluent-group"]))
-    _each(admin.delete_topics(["confluent"]))
-
-
-def _each(futures: dict[object, object]) -> None:
-    for future in futures.values():
-        future.result(20)  # type: ignore[attr-defined]
+    results_of(admin.delete_consumer_groups(["confluent-group"]))
+    results_of(admin.delete_topics(["confluent"]))
 
 
 def tour_kafka_python(bootstrap: str) -> None:

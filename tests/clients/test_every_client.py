@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +14,7 @@ from tests.clients.drivers.confluent import ConfluentClient
 from tests.clients.drivers.kafka_python import KafkaPythonClient
 from tests.clients.drivers.kafkajs import KafkaJsClient
 
-CLIENTS: tuple[Callable[[str], Client], ...] = (
+CLIENTS = (
     ConfluentClient,
     KafkaPythonClient,
     AioKafkaClient,
@@ -31,13 +31,13 @@ def each_client(attribute: str | None = None) -> Iterator[object]:
     for make in CLIENTS:
         marks = [pytest.mark.tools] if make in NEED_TOOLS else []
         for value in getattr(make, attribute) if attribute else [None]:
-            label = make.name if value is None else f"{make.name}-{value}"  # type: ignore[attr-defined]
+            label = make.name if value is None else f"{make.name}-{value}"
             yield pytest.param(*[make] if value is None else [make, value], marks=marks, id=label)
 
 
 @pytest.mark.parametrize(("make", "codec"), each_client("codecs"))
 def test_produce_and_consume(
-    make: Callable[[str], Client], codec: str, broker: BrokerProcess, topic: str, group: str
+    make: type[Client], codec: str, broker: BrokerProcess, topic: str, group: str
 ) -> None:
     """What a group reads is what was produced: key, value, time, place and order; and its commit is kept."""
     client = make(broker.bootstrap)
@@ -52,9 +52,7 @@ def test_produce_and_consume(
 
 
 @pytest.mark.parametrize(("make", "protocol"), each_client("protocols"))
-def test_rebalance(
-    make: Callable[[str], Client], protocol: str, broker: BrokerProcess, topic: str, group: str
-) -> None:
+def test_rebalance(make: type[Client], protocol: str, broker: BrokerProcess, topic: str, group: str) -> None:
     """A second member takes half of the partitions and gives them back when it leaves."""
     client = make(broker.bootstrap)
     client.create(topic)
@@ -67,7 +65,7 @@ def test_rebalance(
 
 
 @pytest.mark.parametrize("make", each_client())
-def test_seek_by_time(make: Callable[[str], Client], broker: BrokerProcess, topic: str) -> None:
+def test_seek_by_time(make: type[Client], broker: BrokerProcess, topic: str) -> None:
     """A time leads to the first record at or after it, in each partition."""
     client = make(broker.bootstrap)
     records = sample_records("none", 20, START_MS)
@@ -78,7 +76,7 @@ def test_seek_by_time(make: Callable[[str], Client], broker: BrokerProcess, topi
 
 
 @pytest.mark.parametrize("make", each_client())
-def test_delete(make: Callable[[str], Client], broker: BrokerProcess, topic: str) -> None:
+def test_delete(make: type[Client], broker: BrokerProcess, topic: str) -> None:
     """A deleted topic is gone, and others are not."""
     client = make(broker.bootstrap)
     kept = f"{topic}-kept"

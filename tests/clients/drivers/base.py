@@ -59,6 +59,9 @@ class Client(Protocol):
     #: The rebalance protocols it has: "eager", "cooperative".
     protocols: tuple[str, ...]
 
+    def __init__(self, bootstrap: str) -> None:
+        """Nothing is asked of the broker yet."""
+
     def create(self, topic: str) -> None:
         """Create a topic of PARTITIONS partitions."""
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Consumer, Message, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, Consumed, Deadline, Record, Shares
 
@@ -22,7 +23,7 @@ class ConfluentClient:
     protocols = ("eager", "cooperative")
 
     def __init__(self, bootstrap: str) -> None:
-        self.common = {"bootstrap.servers": bootstrap, "client.id": "streamline-tests"}
+        self.common: dict[str, Any] = {"bootstrap.servers": bootstrap, "client.id": "streamline-tests"}
 
     def create(self, topic: str) -> None:
         """Create it through the admin client, and wait for the answer."""

@@ -85,7 +85,7 @@ class KafkaPythonClient:
         first, second = self.consumer(group, **assignor), self.consumer(group, **assignor)
         losses = _Losses()
         for consumer in (first, second):
-            # A leader that joins before it knows the topic's partitions assigns none, and does not join again.
+            # A leader that joins before it knows the partitions assigns none, and does not join again.
             assert consumer.partitions_for_topic(topic)
         first.subscribe([topic], listener=losses)
         try:
