@@ -34,9 +34,10 @@ KAFKA_JVM_OPTIONS = (
     "-Djava.awt.headless=true",
 )
 
-#: Settings that let one node serve a group at once: no pause before the first rebalance.
+#: Settings that spare the tests waiting: no pause before a group's first rebalance, and short sessions.
 SINGLE_NODE_SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
     "offsets.topic.num.partitions": "3",
 }
 
