@@ -25,10 +25,12 @@ class ConfluentClient:
     def __init__(self, bootstrap: str) -> None:
         self.common: dict[str, Any] = {"bootstrap.servers": bootstrap, "client.id": "streamline-tests"}
 
-    def create(self, topic: str) -> None:
+    def create(
+        self, topic: str, partitions: int = PARTITIONS, config: Mapping[str, str] | None = None
+    ) -> None:
         """Create it through the admin client, and wait for the answer."""
         admin = AdminClient(self.common)
-        results_of(admin.create_topics([NewTopic(topic, PARTITIONS, 1)]))
+        results_of(admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))]))
 
     def produce(self, topic: str, codec: str, records: Iterable[Record]) -> None:
         """Queue all, flush, and see that every delivery was reported good."""
