@@ -5,10 +5,11 @@ The same seed gives the same history, event by event.  C{docs/simulation.md}
 says how to run it and how to replay a failure.
 """
 
-from streamline.testing.simulation.disk import DiskFaults, Platter, SimDisk
+from streamline.testing.simulation.disk import SimDisk
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.machine import Machine, Process
 from streamline.testing.simulation.network import SimNetwork
+from streamline.testing.simulation.platter import DiskFaults, Platter
 from streamline.testing.simulation.reactor import SimReactor
 from streamline.testing.simulation.world import Livelock, MachineDown, Simulation
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from random import Random
 
-from streamline.interfaces import Host
-from streamline.testing.simulation.disk import Platter, SimDisk
+from zope.interface import implementer
+
+from streamline.interfaces import Host, IRandom
+from streamline.testing.simulation.disk import SimDisk
 from streamline.testing.simulation.links import Fabric
 from streamline.testing.simulation.network import SimNetwork, SimPort
+from streamline.testing.simulation.platter import Platter
 from streamline.testing.simulation.reactor import SimReactor
 from streamline.testing.simulation.sockets import SimSocket
 from streamline.testing.simulation.world import Simulation
@@ -25,6 +28,11 @@ FIRST_PORT = 32_768
 LAST_PORT = 60_999
 ORPHAN_RESET_S = 3.0
 """Longest until a peer that still sends to a rebooted machine is told that nobody is there."""
+
+
+@implementer(IRandom)
+class SimRandom(Random):
+    """The chance door: seeded."""
 
 
 class Process:
@@ -45,7 +53,7 @@ class Process:
         self.sockets: dict[SimSocket, None] = {}
         self.network = SimNetwork(self)
         self.disk = SimDisk(self, machine.platter)
-        self.rng: Random = machine.simulation.stream(self.name)
+        self.rng = SimRandom(f"{machine.simulation.seed}/{self.name}")
         self.host = Host(clock=self.reactor, disk=self.disk, network=self.network, rng=self.rng)
         self._descriptors = 2
         self.reactor.boot()

@@ -22,7 +22,7 @@ class Inode:
     A file without its name.
 
     @ivar data: what reading shows now.
-    @ivar pending: the changes that the device lacks, in order: (byte, bytes) for a write, (size, None) for a truncation.
+    @ivar pending: the changes that the device lacks, in order: (byte, bytes) for a write, (size, None) to truncate.
     """
 
     def __init__(self) -> None:

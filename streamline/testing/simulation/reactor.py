@@ -72,7 +72,7 @@ class SimReactor(ReactorBase):
 
     # IClock
 
-    def seconds(self) -> float:  # type: ignore[override]
+    def seconds(self) -> float:
         """Return what this process takes for the time since some start; it never goes back."""
         passed = (self.simulation.now - self._born) * self.rate
         return max(self._floor, self._first_seconds + passed)
@@ -107,7 +107,7 @@ class SimReactor(ReactorBase):
 
     # Threads, which there are none of
 
-    def callFromThread(self, f: Callable[..., Any], *args: object, **kw: object) -> None:  # type: ignore[override]
+    def callFromThread(self, f: Callable[..., Any], *args: object, **kw: object) -> None:
         """Call a function soon, in the order of these calls."""
         self.threadCallQueue.append((f, args, kw))
         if len(self.threadCallQueue) == 1:
@@ -126,7 +126,7 @@ class SimReactor(ReactorBase):
         """
         raise NotImplementedError("the simulation has no threads; use the disk's elsewhere()")
 
-    def callInThread(self, *args: object, **kw: object) -> None:  # type: ignore[override]
+    def callInThread(self, *args: object, **kw: object) -> None:
         """Refuse, as L{getThreadPool} does."""
         self.getThreadPool()
 

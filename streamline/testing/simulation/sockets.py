@@ -277,7 +277,7 @@ class SimConnection(Connection):
 
     def begin(self) -> None:
         """Tell the protocol that it is connected, and read from now on."""
-        self.startReading()
+        self.reactor.addReader(self)
         self.protocol.makeConnection(self)
 
     def getHost(self) -> IPv4Address:
