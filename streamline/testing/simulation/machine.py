@@ -8,6 +8,7 @@ stays.  A power cut ends both: sockets fall silent, and the disk keeps what it h
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from zope.interface import implementer
@@ -94,6 +95,7 @@ class Machine:
     @ivar wall_offset_ms: what its date is ahead.
     @ivar powered: whether it is on.
     @ivar process: what runs on it, or ran last.
+    @ivar died: called in an event of its own after each death of a process here.
     """
 
     def __init__(self, fabric: Fabric, name: str, host: str, *, rate: float = 1.0) -> None:
@@ -107,6 +109,7 @@ class Machine:
         self.platter = Platter(self.simulation.stream(f"disk {name}"))
         self.ports: dict[int, SimPort] = {}
         self.process: Process | None = None
+        self.died: Callable[[], object] = _nobody_cares
         self._booted_at = self.simulation.now
         self._starts = 0
         self._next_port = FIRST_PORT
@@ -137,6 +140,7 @@ class Machine:
         if power:
             self.platter.lose_power()
         self.simulation.saw(self.name, self.name, "power cut" if power else "kill", b"")
+        self.simulation.after(0.0, self.died)
 
     def _power_on(self) -> None:
         self.powered = True
@@ -167,3 +171,7 @@ class Machine:
         port = self._next_port
         self._next_port = FIRST_PORT if port == LAST_PORT else port + 1
         return port
+
+
+def _nobody_cares() -> None:
+    """Do nothing about a death."""

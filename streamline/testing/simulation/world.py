@@ -31,7 +31,6 @@ log = Logger()
 
 RECENT_EVENTS = 200
 EVENTS_PER_INSTANT_MAX = 1_000_000
-"""More events than this without time moving on means that somebody spins."""
 
 _STAMP = Struct("<dII").pack
 
@@ -122,6 +121,7 @@ class Simulation:
     @ivar now: true seconds since the start.
     @ivar events: how many there were.
     @ivar recent: the last of them, oldest first.
+    @ivar events_per_instant_max: more events than this without time moving on mean that somebody spins.
     @ivar trace: called with each event where set, to find the first at which two runs differ.
     """
 
@@ -130,6 +130,7 @@ class Simulation:
         self.now = 0.0
         self.events = 0
         self.recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
+        self.events_per_instant_max = EVENTS_PER_INSTANT_MAX
         self.trace: Callable[[Event], object] | None = None
         self.world = World()
         self._owners = 0
@@ -212,7 +213,7 @@ class Simulation:
                 if due > instant:
                     instant, count = due, 0
                 count += 1
-                if count > EVENTS_PER_INSTANT_MAX:
+                if count > self.events_per_instant_max:
                     raise Livelock(f"{count} events at {due}, the last one: {self.recent[-1]}")
                 self._call(timer)
                 if enough is not None and enough():
