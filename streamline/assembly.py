@@ -162,5 +162,5 @@ def build(config: NodeConfig, host: Host) -> Node:
         Watchman(factory, host.clock),
         Serving(listener, factory, deadlines),
     ):
-        node.addService(step)
+        node.addService(step)  # type: ignore[no-untyped-call]
     return node
