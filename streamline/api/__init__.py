@@ -1,0 +1,1 @@
+"""Kafka's words to ours and back: one module per family of APIs."""

@@ -1,0 +1,1 @@
+"""What the nodes agree on: commands, the image that they make, and the plans that lead to commands.  Pure."""

@@ -1,0 +1,418 @@
+"""
+Every setting, declared once: name, default, meaning, and what is allowed.
+
+A setting is an attrs field made with L{setting}; its Kafka name is the field's
+name with dots.  Options, the TOML file, DescribeConfigs and the documentation
+are derived from these classes.  L{BrokerConfig} holds what Kafka calls broker
+settings, L{TopicConfig} what a topic can override.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+from attrs import Attribute, field, fields, frozen
+
+from streamline.model import Endpoint
+
+if TYPE_CHECKING:
+    from attrs import AttrsInstance
+
+Check = Callable[[Any], str | None]
+"""Returns what is wrong with a value, or None."""
+
+C = TypeVar("C", bound="AttrsInstance")
+
+
+def setting(default: Any, doc: str, *checks: Check, synonym: str | None = None, name: str | None = None) -> Any:
+    """
+    Declare a setting.
+
+    @param checks: each looks at the value; the first complaint is raised as a ValueError.
+    @param synonym: for a topic's setting, the broker's setting that is its default.
+    @param name: Kafka's name where dots for underscores do not give it.
+    """
+
+    def validate(_: object, attribute: Attribute[Any], value: Any) -> None:
+        for check in checks:
+            if complaint := check(value):
+                raise ValueError(f"{kafka_name(attribute)} {complaint}, not {value!r}")
+
+    return field(default=default, validator=validate, metadata={"doc": doc, "synonym": synonym, "name": name})
+
+
+def kafka_name(attribute: Attribute[Any]) -> str:
+    """Return the name of a setting as Kafka writes it."""
+    return attribute.metadata.get("name") or attribute.name.replace("_", ".")
+
+
+def at_least(low: int) -> Check:
+    """Allow numbers from C{low} up."""
+    return lambda value: None if value >= low else f"must be at least {low}"
+
+
+def between(low: float, high: float) -> Check:
+    """Allow numbers from C{low} to C{high}, both included."""
+    return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
+
+
+def one_of(*allowed: str) -> Check:
+    """Allow just these words."""
+    return lambda value: None if value in allowed else f"must be one of {', '.join(allowed)}"
+
+
+def list_of(*allowed: str) -> Check:
+    """Allow a comma-separated list of these words."""
+
+    def check(value: str) -> str | None:
+        words = [word.strip() for word in value.split(",")]
+        return None if all(word in allowed for word in words) else f"must list only {', '.join(allowed)}"
+
+    return check
+
+
+INT32_MAX = 2**31 - 1
+INT64_MAX = 2**63 - 1
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+@frozen(kw_only=True)
+class TopicConfig:
+    """What one topic's logs do, its overrides laid over the broker's settings."""
+
+    cleanup_policy: str = setting(
+        "delete", "What becomes of old records: 'delete', 'compact' or both.",
+        list_of("delete", "compact"), synonym="log.cleanup.policy",
+    )
+    compression_type: str = setting(
+        "producer", "The codec that batches are stored in; 'producer' keeps what was sent.",
+        one_of("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), synonym="compression.type",
+    )
+    delete_retention_ms: int = setting(
+        DAY_MS, "How long a compacted log keeps tombstones.",
+        at_least(0), synonym="log.cleaner.delete.retention.ms",
+    )
+    file_delete_delay_ms: int = setting(
+        60_000, "How long a dropped segment's file stays before it is removed.",
+        at_least(0), synonym="log.segment.delete.delay.ms",
+    )
+    flush_messages: int = setting(
+        INT64_MAX, "Records after which a log is synced to the device; 1 syncs before each produce is acknowledged.",
+        at_least(1), synonym="log.flush.interval.messages",
+    )
+    flush_ms: int = setting(
+        INT64_MAX, "Longest time that records stay unsynced.", at_least(0), synonym="log.flush.interval.ms",
+    )
+    index_interval_bytes: int = setting(
+        4096, "Bytes of batches between two entries of the offset index.",
+        at_least(0), synonym="log.index.interval.bytes",
+    )
+    max_message_bytes: int = setting(
+        1_048_588, "The largest record batch that is accepted.", at_least(0), synonym="message.max.bytes",
+    )
+    message_timestamp_type: str = setting(
+        "CreateTime", "Whether records keep the producer's time or get the broker's.",
+        one_of("CreateTime", "LogAppendTime"), synonym="log.message.timestamp.type",
+    )
+    message_timestamp_before_max_ms: int = setting(
+        INT64_MAX, "How far a record's time may lie before the broker's.",
+        at_least(0), synonym="log.message.timestamp.before.max.ms",
+    )
+    message_timestamp_after_max_ms: int = setting(
+        HOUR_MS, "How far a record's time may lie after the broker's.",
+        at_least(0), synonym="log.message.timestamp.after.max.ms",
+    )
+    min_cleanable_dirty_ratio: float = setting(
+        0.5, "Share of uncompacted bytes from which a log is worth compacting.",
+        between(0, 1), synonym="log.cleaner.min.cleanable.ratio",
+    )
+    min_compaction_lag_ms: int = setting(
+        0, "Youngest age at which a record may be compacted.",
+        at_least(0), synonym="log.cleaner.min.compaction.lag.ms",
+    )
+    max_compaction_lag_ms: int = setting(
+        INT64_MAX, "Oldest age that a record may reach uncompacted.",
+        at_least(1), synonym="log.cleaner.max.compaction.lag.ms",
+    )
+    min_insync_replicas: int = setting(
+        1, "In-sync replicas that acks=all needs.", at_least(1), synonym="min.insync.replicas",
+    )
+    preallocate: bool = setting(
+        False, "Whether a new segment's space is reserved at once.", synonym="log.preallocate",
+    )
+    retention_bytes: int = setting(
+        -1, "Bytes from which the oldest segments are dropped; -1 for no limit.",
+        at_least(-1), synonym="log.retention.bytes",
+    )
+    retention_ms: int = setting(
+        7 * DAY_MS, "Age from which segments are dropped; -1 for never.",
+        at_least(-1), synonym="log.retention.ms",
+    )
+    segment_bytes: int = setting(
+        2**30, "Bytes after which a new segment begins.",
+        between(1024 * 1024, INT32_MAX), synonym="log.segment.bytes",
+    )
+    segment_index_bytes: int = setting(
+        10 * 1024 * 1024, "Largest size of an index file.",
+        at_least(4), synonym="log.index.size.max.bytes",
+    )
+    segment_jitter_ms: int = setting(
+        0, "Most that is taken off segment.ms by chance, so that logs do not roll together.",
+        at_least(0), synonym="log.roll.jitter.ms",
+    )
+    segment_ms: int = setting(
+        7 * DAY_MS, "Age after which a new segment begins.", at_least(1), synonym="log.roll.ms",
+    )
+    unclean_leader_election_enable: bool = setting(
+        False, "Whether a replica that may lack records can be elected where no other is left.",
+        synonym="unclean.leader.election.enable",
+    )
+
+    @property
+    def compacts(self) -> bool:
+        """Whether records are kept by key."""
+        return "compact" in self.cleanup_policy
+
+    @property
+    def deletes(self) -> bool:
+        """Whether old segments are dropped."""
+        return "delete" in self.cleanup_policy
+
+    @property
+    def syncs_each_append(self) -> bool:
+        """Whether an append counts only once it is on the device."""
+        return self.flush_messages == 1
+
+
+@frozen(kw_only=True)
+class BrokerConfig:
+    """What a broker does, under Kafka's names, set in the C{[broker]} table of the configuration file."""
+
+    # Topics
+    auto_create_topics_enable: bool = setting(True, "Make a topic when it is first asked for.")
+    num_partitions: int = setting(1, "Partitions of a new topic.", at_least(1))
+    default_replication_factor: int = setting(1, "Replicas of a new topic.", between(1, 32767))
+    min_insync_replicas: int = setting(1, "In-sync replicas that acks=all needs.", at_least(1))
+    delete_topic_enable: bool = setting(True, "Let topics be deleted.")
+    unclean_leader_election_enable: bool = setting(
+        False, "Whether a replica that may lack records can be elected where no other is left."
+    )
+    compression_type: str = setting(
+        "producer", "The codec that batches are stored in; 'producer' keeps what was sent.",
+        one_of("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"),
+    )
+    message_max_bytes: int = setting(1_048_588, "The largest record batch that is accepted.", at_least(0))
+
+    # Logs
+    log_cleanup_policy: str = setting(
+        "delete", "What becomes of old records: 'delete', 'compact' or both.", list_of("delete", "compact")
+    )
+    log_cleaner_delete_retention_ms: int = setting(DAY_MS, "How long a compacted log keeps tombstones.", at_least(0))
+    log_cleaner_min_cleanable_ratio: float = setting(
+        0.5, "Share of uncompacted bytes from which a log is worth compacting.", between(0, 1)
+    )
+    log_cleaner_min_compaction_lag_ms: int = setting(0, "Youngest age at which a record may be compacted.", at_least(0))
+    log_cleaner_max_compaction_lag_ms: int = setting(
+        INT64_MAX, "Oldest age that a record may reach uncompacted.", at_least(1)
+    )
+    log_flush_interval_messages: int = setting(
+        INT64_MAX, "Records after which a log is synced to the device; 1 syncs before each acknowledgement.",
+        at_least(1),
+    )
+    log_flush_interval_ms: int = setting(INT64_MAX, "Longest time that records stay unsynced.", at_least(0))
+    log_flush_offset_checkpoint_interval_ms: int = setting(
+        60_000, "How often recovery points are noted; what is rescanned after a crash lies behind them.", at_least(1)
+    )
+    log_index_interval_bytes: int = setting(4096, "Bytes between two entries of the offset index.", at_least(0))
+    log_index_size_max_bytes: int = setting(10 * 1024 * 1024, "Largest size of an index file.", at_least(4))
+    log_message_timestamp_type: str = setting(
+        "CreateTime", "Whether records keep the producer's time or get the broker's.",
+        one_of("CreateTime", "LogAppendTime"),
+    )
+    log_message_timestamp_before_max_ms: int = setting(
+        INT64_MAX, "How far a record's time may lie before the broker's.", at_least(0)
+    )
+    log_message_timestamp_after_max_ms: int = setting(
+        HOUR_MS, "How far a record's time may lie after the broker's.", at_least(0)
+    )
+    log_preallocate: bool = setting(False, "Whether a new segment's space is reserved at once.")
+    log_retention_bytes: int = setting(
+        -1, "Bytes from which a log's oldest segments are dropped; -1 for no limit.", at_least(-1)
+    )
+    log_retention_check_interval_ms: int = setting(300_000, "How often retention is looked at.", at_least(1))
+    log_retention_ms: int = setting(7 * DAY_MS, "Age from which segments are dropped; -1 for never.", at_least(-1))
+    log_roll_jitter_ms: int = setting(0, "Most that is taken off log.roll.ms by chance.", at_least(0))
+    log_roll_ms: int = setting(7 * DAY_MS, "Age after which a new segment begins.", at_least(1))
+    log_segment_bytes: int = setting(
+        2**30, "Bytes after which a new segment begins.", between(1024 * 1024, INT32_MAX)
+    )
+    log_segment_delete_delay_ms: int = setting(
+        60_000, "How long a dropped segment's file stays before it is removed.", at_least(0)
+    )
+    log_space_reserve_bytes: int = setting(
+        2**30, "Free bytes below which records are refused, so that what is stored stays usable.", at_least(0)
+    )
+    producer_id_expiration_ms: int = setting(
+        DAY_MS, "How long a silent producer's sequence numbers are remembered.", at_least(1)
+    )
+
+    # Groups and offsets
+    group_initial_rebalance_delay_ms: int = setting(
+        3000, "How long an empty group waits for more members before its first assignment.", at_least(0)
+    )
+    group_max_session_timeout_ms: int = setting(1_800_000, "Longest session time-out of a member.", at_least(1))
+    group_min_session_timeout_ms: int = setting(6000, "Shortest session time-out of a member.", at_least(1))
+    group_max_size: int = setting(INT32_MAX, "Most members of a group.", at_least(1))
+    offset_metadata_max_bytes: int = setting(4096, "Longest metadata of a committed offset.", at_least(0))
+    offsets_retention_minutes: int = setting(7 * 24 * 60, "How long an empty group's offsets are kept.", at_least(1))
+    offsets_retention_check_interval_ms: int = setting(600_000, "How often that is looked at.", at_least(1))
+    offsets_topic_num_partitions: int = setting(50, "Partitions of __consumer_offsets.", at_least(1))
+    offsets_topic_replication_factor: int = setting(
+        3, "Replicas of __consumer_offsets, where there are so many nodes.", at_least(1)
+    )
+    offsets_topic_segment_bytes: int = setting(100 * 1024 * 1024, "Segment size of __consumer_offsets.", at_least(1))
+    offsets_commit_timeout_ms: int = setting(5000, "Longest wait for a commit to be replicated.", at_least(1))
+
+    # Connections
+    connections_max_idle_ms: int = setting(600_000, "Silence after which a connection is closed.", at_least(1))
+    max_connections: int = setting(
+        20_000, "Most connections of the listener; never more than 80 % of the open files allowed.", at_least(1)
+    )
+    max_connections_per_ip: int = setting(2000, "Most connections from one address.", at_least(1))
+    max_connection_creation_rate: int = setting(500, "Most new connections a second.", at_least(1))
+    socket_request_max_bytes: int = setting(
+        100 * 1024 * 1024, "Largest Produce request; any other is limited to a hundredth.", at_least(1024)
+    )
+    fetch_max_bytes: int = setting(55 * 1024 * 1024, "Largest answer to a Fetch.", at_least(1024))
+    max_incremental_fetch_session_cache_slots: int = setting(1000, "Most fetch sessions kept.", at_least(0))
+    max_request_partition_size_limit: int = setting(
+        2000, "Most partitions in one DescribeTopicPartitions answer.", at_least(1)
+    )
+
+
+ConfigClass = type[TopicConfig] | type[BrokerConfig]
+
+
+def settings_of(config_class: ConfigClass) -> dict[str, Attribute[Any]]:
+    """Return the settings of a class under their Kafka names, in order of declaration."""
+    return {kafka_name(attribute): attribute for attribute in fields(config_class)}
+
+
+def default_of(attribute: Attribute[Any]) -> Any:
+    """Return a setting's own default."""
+    return attribute.default
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return C{"; did you mean 'x'?"} for the known name nearest to C{name}, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else ""
+
+
+def parse_value(attribute: Attribute[Any], text: str) -> Any:
+    """
+    Turn the text that a client or a file gives into a setting's value.
+
+    @raise ValueError: with a sentence.
+    """
+    kind: type[Any] = type(attribute.default)
+    name = kafka_name(attribute)
+    if kind is bool:
+        if text.strip().lower() in ("true", "false"):
+            return text.strip().lower() == "true"
+        raise ValueError(f"{name} must be 'true' or 'false', not {text!r}")
+    if kind is str:
+        return text.strip()
+    try:
+        return kind(text.strip())
+    except ValueError:
+        noun = "a whole number" if kind is int else "a number"
+        raise ValueError(f"{name} must be {noun}, not {text!r}") from None
+
+
+def format_value(value: Any) -> str:
+    """Write a value as Kafka's tools show it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def make(config_class: type[C], given: Mapping[str, Any]) -> C:
+    """
+    Make settings from Kafka names and values, text or already typed.
+
+    @raise ValueError: an unknown name (the nearest right one is named) or a value out of bounds.
+    """
+    return evolve(config_class(), given)
+
+
+def evolve(config: C, given: Mapping[str, Any]) -> C:
+    """
+    Return settings with some of them changed, under Kafka names.
+
+    @raise ValueError: as L{make}.
+    """
+    known = settings_of(type(config))  # type: ignore[arg-type]
+    changes: dict[str, Any] = {}
+    for name, value in given.items():
+        attribute = known.get(name)
+        if attribute is None:
+            raise ValueError(f"unknown setting '{name}'{nearest(name, known)}")
+        changes[attribute.name] = _typed(attribute, value)
+    return attrs.evolve(config, **changes)  # type: ignore[misc]
+
+
+def _typed(attribute: Attribute[Any], value: Any) -> Any:
+    kind = type(attribute.default)
+    if isinstance(value, str):
+        return parse_value(attribute, value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        return parse_value(attribute, format_value(value))
+    return value
+
+
+def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicConfig:
+    """
+    Lay a topic's overrides over the broker's settings.
+
+    @raise ValueError: as L{make}.
+    """
+    base = {
+        attribute.name: getattr(broker, attribute.metadata["synonym"].replace(".", "_"))
+        for attribute in fields(TopicConfig)
+    }
+    return evolve(TopicConfig(**base), overrides)
+
+
+@frozen(kw_only=True)
+class NodeConfig:
+    """
+    How one node is run: its options, each also a key of the configuration file and an environment variable.
+
+    Endpoints are Twisted endpoint strings; C{None} for one that is derived from the Kafka listener.
+    Plugins are chosen as C{name} or C{name:key=value:key=value}.
+    """
+
+    node_id: int = setting(1, "this node's id, unique in the cluster, kept in the data directory", at_least(0))
+    listen: str = setting("tcp:9092:interface=127.0.0.1", "endpoint for Kafka clients")
+    cluster_listen: str | None = setting(None, "endpoint for the other nodes; default: the Kafka port + 1")
+    http_listen: str | None = setting(None, "endpoint for health and metrics; default: the Kafka port + 2")
+    advertised_addr: Endpoint | None = setting(None, "host:port that clients are told; default: where we listen")
+    advertised_cluster_addr: Endpoint | None = setting(None, "host:port that other nodes are told")
+    seed_nodes: tuple[Endpoint, ...] = setting((), "Kafka addresses (host:port) of other nodes")
+    data_dir: str = setting("./streamline-data", "directory of everything that must survive")
+    storage: str = setting("segments", "plugin: where partitions' bytes live")
+    consensus: str = setting("single", "plugin: how metadata is agreed")
+    replicator: str = setting("isr", "plugin: how partitions are copied")
+    acks: str = setting("kafka", "plugin: when a produce is answered")
+    authorizer: str = setting("none", "plugin: who may do what")
+    rack: str | None = setting(None, "rack of this node")
+    reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
+    produce_forwarding: str = setting(
+        "auto", "what a non-leader does with Produce: auto, always or never", one_of("auto", "always", "never")
+    )
+    broker: BrokerConfig = field(factory=BrokerConfig)

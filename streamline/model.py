@@ -1,0 +1,136 @@
+"""
+The nouns that every floor shares.
+
+Values only: nothing here decides, reads or writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from attrs import frozen
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+"""Anything that gives bytes without a copy."""
+
+NO_LEADER = -1
+NO_EPOCH = -1
+NO_OFFSET = -1
+NO_TIMESTAMP = -1
+NO_PRODUCER_ID = -1
+NO_PRODUCER_EPOCH = -1
+NO_SEQUENCE = -1
+
+ZERO_UUID = bytes(16)
+"""The topic id of a topic that has none (KIP-516)."""
+
+OFFSETS_TOPIC = "__consumer_offsets"
+TRANSACTIONS_TOPIC = "__transaction_state"
+INTERNAL_TOPICS = (OFFSETS_TOPIC, TRANSACTIONS_TOPIC)
+
+
+class TopicPartition(NamedTuple):
+    """One partition by the name of its topic."""
+
+    topic: str
+    partition: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+@frozen
+class LogIdentity:
+    """
+    Which partition a log on disk belongs to.
+
+    @ivar topic_id: 16 bytes; tells a topic from an earlier one of the same name (KR30).
+    """
+
+    topic: str
+    partition: int
+    topic_id: bytes
+
+    @property
+    def topic_partition(self) -> TopicPartition:
+        """The partition without the topic's id."""
+        return TopicPartition(self.topic, self.partition)
+
+    def __str__(self) -> str:
+        return f"{self.topic}-{self.partition}"
+
+
+@frozen
+class LogSlice:
+    """
+    Whole record batches, in order, as they lie in the log.
+
+    @ivar parts: buffers whose concatenation is the batches; never joined without need.
+    @ivar size_bytes: their length together.
+    @ivar next_offset: the offset after the last record in them, or the offset asked for when there are none.
+    """
+
+    parts: Sequence[Buffer] = ()
+    size_bytes: int = 0
+    next_offset: int = 0
+
+
+@frozen
+class Endpoint:
+    """A host and port that somebody can connect to."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@frozen(kw_only=True)
+class Broker:
+    """A node as the cluster's metadata knows it."""
+
+    node_id: int
+    endpoint: Endpoint
+    rack: str | None = None
+    epoch: int = 0
+    fenced: bool = False
+    incarnation_id: bytes = ZERO_UUID
+
+
+@frozen(kw_only=True)
+class PartitionState:
+    """
+    What the metadata says about one partition.
+
+    @ivar leader: node id, or L{NO_LEADER}.
+    @ivar leader_epoch: grows with each new leader (KIP-101).
+    @ivar partition_epoch: grows with each change of any kind (KIP-497).
+    @ivar elr: replicas that left the ISR below min.insync.replicas and may still lead (KIP-966).
+    """
+
+    index: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    leader: int
+    leader_epoch: int = 0
+    partition_epoch: int = 0
+    elr: tuple[int, ...] = ()
+    adding: tuple[int, ...] = ()
+    removing: tuple[int, ...] = ()
+
+
+@frozen(kw_only=True)
+class Topic:
+    """A topic with its partitions, ordered by index."""
+
+    name: str
+    topic_id: bytes
+    partitions: tuple[PartitionState, ...]
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether the topic belongs to the cluster itself."""
+        return self.name in INTERNAL_TOPICS

@@ -1,0 +1,1 @@
+"""Connections: frames in, answers out, limits on both."""

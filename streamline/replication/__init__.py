@@ -1,0 +1,1 @@
+"""When bytes count as committed: acks, epochs, watermarks, fetch sessions.  Pure."""

@@ -1,0 +1,1 @@
+"""The Twisted services that carry out what the floor below decides."""

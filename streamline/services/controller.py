@@ -1,0 +1,113 @@
+"""
+Carries out what clients ask of the cluster as a whole: topics and producer ids.
+
+It asks C{cluster/planning} what to do, has the commands agreed on, and waits
+until they are done here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+
+from streamline.cluster.commands import AllocateProducerIds, CreateTopic, DeleteTopic
+from streamline.cluster.planning import NewTopic, plan_topic
+from streamline.config import NodeConfig
+from streamline.interfaces import Host, IPlacement
+from streamline.model import ZERO_UUID, Topic
+from streamline.services.metadata import Metadata
+from streamline.services.sharing import Shared
+
+PRODUCER_ID_BLOCK = 1000
+
+
+class Controller:
+    """Plans, proposes, and tells when it is done."""
+
+    def __init__(self, host: Host, config: NodeConfig, metadata: Metadata, placement: IPlacement) -> None:
+        self._rng = host.rng
+        self._config = config
+        self._metadata = metadata
+        self._placement = placement
+        self._creating: dict[str, Shared[Topic]] = {}
+        self._producer_ids = range(0)
+        self._block: Shared[None] = Shared()
+
+    def plan(self, wanted: NewTopic) -> CreateTopic:
+        """
+        Decide how a topic would be made, without making it (validate-only).
+
+        @raise Refused: it cannot be made.
+        """
+        nodes = max(1, len(self._metadata.image.brokers))
+        return plan_topic(
+            self._metadata.image,
+            wanted,
+            self._config.broker,
+            self._placement,
+            self._new_topic_id(),
+            self._rng.randrange(0, nodes),
+        )
+
+    def create_topic(self, wanted: NewTopic) -> Deferred[Topic]:
+        """
+        Make a topic.
+
+        @raise Refused: it cannot be made; at once, before anything is proposed, or through the Deferred.
+        """
+        return self._metadata.propose(self.plan(wanted))
+
+    def ensure_topic(
+        self, name: str, partitions: int, factor: int, configs: Mapping[str, str | None]
+    ) -> Deferred[Topic]:
+        """Fire with the topic of this name, making it if need be; calls for one name share one making."""
+        known = self._metadata.image.topics.get(name)
+        if known is not None:
+            return succeed(known)
+        making = self._creating.get(name)
+        if making is not None:
+            return making.wait()
+        wanted = NewTopic(name=name, partitions=partitions, replication_factor=factor, configs=configs)
+        made = maybeDeferred(self.create_topic, wanted)
+        self._creating[name] = making = Shared()
+        waiting = making.wait()
+        made.addBoth(self._made, name)
+        making.follow(made)
+        return waiting
+
+    def delete_topic(self, topic: Topic) -> Deferred[Topic]:
+        """Delete a topic with all its records."""
+        return self._metadata.propose(DeleteTopic(topic_id=topic.topic_id))
+
+    def next_producer_id(self) -> Deferred[int]:
+        """Fire with a producer id that nobody ever had (KIP-730: nodes take blocks, so that most need no agreement)."""
+        if not self._producer_ids:
+            return self._wait_for_block().addCallback(lambda _: self.next_producer_id())
+        taken, self._producer_ids = self._producer_ids[0], self._producer_ids[1:]
+        return succeed(taken)
+
+    def _wait_for_block(self) -> Deferred[None]:
+        is_first = not self._block.is_awaited
+        waiting = self._block.wait()
+        if is_first:
+            command = AllocateProducerIds(node_id=self._config.node_id, count=PRODUCER_ID_BLOCK)
+            self._block.follow(self._metadata.propose(command).addCallback(self._got_block))
+        return waiting
+
+    def _got_block(self, first: int) -> None:
+        self._producer_ids = range(first, first + PRODUCER_ID_BLOCK)
+
+    def _made(self, result: object, name: str) -> object:
+        del self._creating[name]
+        return result
+
+    def _new_topic_id(self) -> bytes:
+        while True:
+            drawn = bytearray(self._rng.randbytes(16))
+            drawn[6] = drawn[6] & 0x0F | 0x40
+            drawn[8] = drawn[8] & 0x3F | 0x80
+            topic_id = bytes(drawn)
+            # Kafka's tools print ids in base64 and take a leading '-' for an option.
+            if topic_id != ZERO_UUID and topic_id not in self._metadata.image.names and topic_id[0] >> 2 != 62:
+                return topic_id

@@ -1,0 +1,82 @@
+"""
+Many time-outs on one timer.
+
+A request that waits needs a time-out that hardly ever fires; a reactor timer for
+each costs more than the request.  Deadlines are kept in buckets, so setting and
+cancelling one is a dictionary operation, and a time-out is late by at most one
+bucket and never early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.interfaces import IDelayedCall
+
+from streamline.interfaces import IClock
+
+BUCKET_S = 0.01
+
+
+class Deadline:
+    """A time-out that has been set."""
+
+    __slots__ = ("_bucket", "expired")
+
+    def __init__(self, bucket: dict[Deadline, None], expired: Callable[[], None]) -> None:
+        self._bucket = bucket
+        self.expired = expired
+        bucket[self] = None
+
+    def cancel(self) -> None:
+        """Make sure that it does not fire; fine where it has."""
+        self._bucket.pop(self, None)
+
+
+class Deadlines:
+    """Sets time-outs on a clock."""
+
+    def __init__(self, clock: IClock) -> None:
+        self._clock = clock
+        self._buckets: dict[int, dict[Deadline, None]] = {}
+        self._timer: IDelayedCall | None = None
+        self._timer_bucket = 0
+
+    def after(self, delay_s: float, expired: Callable[[], None]) -> Deadline:
+        """Call C{expired} once C{delay_s} seconds have passed."""
+        number = int((self._clock.seconds() + max(delay_s, 0.0)) / BUCKET_S) + 1
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = {}
+            self._schedule(number)
+        return Deadline(bucket, expired)
+
+    def _schedule(self, number: int) -> None:
+        if self._timer is not None:
+            if self._timer_bucket <= number:
+                return
+            self._timer.cancel()
+        self._timer_bucket = number
+        self._timer = self._clock.callLater(max(0.0, number * BUCKET_S - self._clock.seconds()), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        now = int(self._clock.seconds() / BUCKET_S)
+        due = sorted(number for number in self._buckets if number <= now)
+        for number in due:
+            bucket = self._buckets.pop(number)
+            while bucket:
+                deadline = next(iter(bucket))
+                del bucket[deadline]
+                deadline.expired()
+        for number in [number for number, bucket in self._buckets.items() if not bucket]:
+            del self._buckets[number]
+        if self._buckets:
+            self._schedule(min(self._buckets))
+
+    def stop(self) -> None:
+        """Forget them all."""
+        self._buckets.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

@@ -1,0 +1,77 @@
+"""
+Where requests wait for a partition to move.
+
+A L{Queue} holds what waits for an offset, in the order of offsets; advancing it
+releases all that have been reached.  A L{Group} holds one request until
+everything that it waits for is settled, or until its time is up.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+
+from streamline.services.deadlines import Deadline, Deadlines
+
+Settle = Callable[[], None]
+
+
+class Queue:
+    """Waiters for one kind of offset of one partition."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: deque[tuple[int, int, Settle]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def until(self, offset: int, settle: Settle) -> None:
+        """Call C{settle} once the offset is reached."""
+        waiting = self._waiting
+        entry = (offset, len(waiting), settle)
+        if not waiting or waiting[-1][0] <= offset:
+            waiting.append(entry)  # appends come in the order of offsets; only a duplicate batch asks for an old one
+        else:
+            ordered = list(waiting)
+            insort(ordered, entry, key=lambda other: other[0])
+            self._waiting = deque(ordered)
+
+    def advance(self, offset: int) -> None:
+        """Release all that wait for this offset or a lower one."""
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= offset:
+            waiting.popleft()[2]()
+
+    def release_all(self) -> None:
+        """Release everything: what they waited for will not come; they look at the partition and see."""
+        released, self._waiting = self._waiting, deque()
+        for _, _, settle in released:
+            settle()
+
+
+class Group:
+    """One request that waits for several things."""
+
+    __slots__ = ("_deadline", "_left", "done")
+
+    def __init__(self, count: int, deadlines: Deadlines, timeout_s: float) -> None:
+        self._left = count
+        self.done: Deferred[None] = Deferred()
+        self._deadline: Deadline | None = deadlines.after(timeout_s, self._finish)
+
+    def settle(self) -> None:
+        """One of them is settled."""
+        self._left -= 1
+        if self._left == 0:
+            self._finish()
+
+    def _finish(self) -> None:
+        deadline, self._deadline = self._deadline, None
+        if deadline is not None:
+            deadline.cancel()
+            self.done.callback(None)

@@ -1,0 +1,1 @@
+"""What tests of Streamline, of its plugins and of programs that use it can build on."""

@@ -1,0 +1,151 @@
+"""
+What goes wrong in a run, and when: data, drawn from the seed before the run.
+
+Each kind of fault is left out of a run with a chance of one half (a swarm: some
+failures show only where another kind is absent).  Time is cut into episodes, a
+quarter of which are calm, so that a run can be seen to work at all.  As nothing
+is drawn while it runs, single faults can be left out to shrink a failure without
+disturbing the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from attrs import frozen
+
+EPISODE_S = 15.0
+CALM_SHARE = 0.25
+LEAVE_OUT_CHANCE = 0.5
+
+
+@frozen
+class Kind:
+    """
+    One kind of fault.
+
+    @ivar every_s: mean time between two of them in an episode that is not calm.
+    @ivar length_s: least and most that it lasts; for deaths, until the restart.
+    @ivar amount: least and most of whatever it is measured in.
+    """
+
+    name: str
+    every_s: float
+    length_s: tuple[float, float] = (0.0, 0.0)
+    amount: tuple[float, float] = (0.0, 0.0)
+
+
+KINDS = (
+    Kind("kill", 20.0, (0.0, 10.0), (0.0, 40.0)),
+    Kind("power", 40.0, (0.0, 30.0), (0.0, 40.0)),
+    Kind("reset", 3.0),
+    Kind("silence", 20.0),
+    Kind("cut", 30.0, (0.5, 10.0)),
+    Kind("one-way", 30.0, (0.5, 10.0), (0.0, 1.0)),
+    Kind("clog", 15.0, (0.1, 5.0)),
+    Kind("slow-disk", 15.0, (1.0, 10.0), (0.01, 0.5)),
+    Kind("stuck-disk", 40.0, (1.0, 15.0)),
+    Kind("full-disk", 40.0, (1.0, 15.0)),
+    Kind("sync-error", 60.0),
+    Kind("write-error", 60.0, (0.1, 2.0), (0.05, 1.0)),
+    Kind("read-error", 60.0, (0.1, 2.0), (0.05, 1.0)),
+    Kind("stall", 20.0, (0.05, 5.0)),
+    Kind("clock-jump", 20.0, (0.0, 0.0), (-3_600_000.0, 3_600_000.0)),
+)
+"""
+What there is (the numbers of reliability table 8.2 in brackets).
+
+C{kill} and C{power} (F7, F8): C{amount} is how many disk calls later it
+happens, in the middle of one; below 10 it happens at once, between events.
+C{reset}, C{silence} (F3): one connection breaks, or becomes half-open.
+C{cut}, C{one-way} (F4): no bytes to or from the machine, or in one direction
+(towards it below 0.5).  C{clog} (F5): they are held up.  C{slow-disk},
+C{stuck-disk} (F12): C{amount} is the mean time of a sync in seconds.
+C{full-disk}, C{sync-error}, C{write-error}, C{read-error} (F10): C{amount} is
+the chance that a call fails.  C{stall} (F15): the event loop stands still.
+C{clock-jump} (F14): C{amount} is what the date moves by, in milliseconds.
+"""
+
+KIND_NAMES = tuple(kind.name for kind in KINDS)
+
+
+@frozen
+class Fault:
+    """
+    One fault to come.
+
+    @ivar number: its place in the plan, for leaving it out.
+    """
+
+    number: int
+    at: float
+    kind: str
+    length_s: float
+    amount: float
+
+    def __str__(self) -> str:
+        return f"#{self.number} {self.at:9.3f} {self.kind} length={self.length_s:.3f}s amount={self.amount:.3f}"
+
+
+@frozen
+class Plan:
+    """
+    All that is to go wrong in one run.
+
+    @ivar calm: the spans of time, from and to, in which nothing new goes wrong.
+    """
+
+    kinds: tuple[str, ...]
+    faults: tuple[Fault, ...]
+    calm: tuple[tuple[float, float], ...]
+
+    def without(self, numbers: Sequence[int]) -> Plan:
+        """Return this plan without some of its faults."""
+        kept = tuple(fault for fault in self.faults if fault.number not in numbers)
+        return Plan(self.kinds, kept, self.calm)
+
+
+def swarm(seed: int) -> tuple[str, ...]:
+    """Return the kinds of fault that a seed's run has."""
+    rng = Random(f"{seed}/swarm")
+    return tuple(name for name in KIND_NAMES if rng.random() >= LEAVE_OUT_CHANCE)
+
+
+def draw(seed: int, until: float, kinds: Sequence[str]) -> Plan:
+    """
+    Draw a plan.
+
+    @param until: true time after which nothing goes wrong any more; the first episode's first half is always calm.
+    @raise ValueError: an unknown kind.
+    """
+    unknown = [name for name in kinds if name not in KIND_NAMES]
+    if unknown:
+        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(KIND_NAMES)}")
+    rng = Random(f"{seed}/faults")
+    faults: list[Fault] = []
+    calm: list[tuple[float, float]] = [(0.0, EPISODE_S / 2)]
+    start = EPISODE_S / 2
+    while start < until:
+        end = min(until, start + EPISODE_S)
+        if rng.random() < CALM_SHARE:
+            calm.append((start, end))
+        else:
+            faults.extend(_episode(rng, start, end, kinds))
+        start = end
+    faults.sort(key=lambda fault: fault.at)
+    numbered = (Fault(number, one.at, one.kind, one.length_s, one.amount) for number, one in enumerate(faults))
+    return Plan(tuple(kinds), tuple(numbered), tuple(calm))
+
+
+def _episode(rng: Random, start: float, end: float, kinds: Sequence[str]) -> list[Fault]:
+    faults = []
+    for kind in KINDS:
+        # Each kind is drawn whether it is wanted or not, so that wanting another does not disturb it.
+        own = Random(rng.getrandbits(64))
+        at = start + own.expovariate(1 / kind.every_s)
+        while at < end:
+            if kind.name in kinds:
+                faults.append(Fault(0, at, kind.name, own.uniform(*kind.length_s), own.uniform(*kind.amount)))
+            at += own.expovariate(1 / kind.every_s)
+    return faults

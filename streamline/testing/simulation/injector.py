@@ -1,0 +1,191 @@
+"""
+Carrying out a fault plan, and bringing what died back to life.
+
+A L{Supervisor} runs one program on one machine, again and again; an
+L{Injector} does to it what a L{Plan} says, and counts what took effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from streamline.testing.simulation.faults import Fault, Plan
+from streamline.testing.simulation.machine import Machine, Process
+from streamline.testing.simulation.platter import DiskFaults
+from streamline.testing.simulation.sockets import SimSocket
+
+RESTART_S = 1.0
+AT_ONCE_BELOW = 10.0
+"""Deaths with a smaller amount happen between events rather than in a disk call."""
+
+
+class Supervisor:
+    """
+    Runs a program on a machine, and runs it again some time after each death.
+
+    @ivar restart_s: how long after the next death.
+    @ivar starts: how often the program was started.
+    """
+
+    def __init__(self, machine: Machine, program: Callable[[Process], None]) -> None:
+        self.machine = machine
+        self.restart_s = RESTART_S
+        self.starts = 0
+        self._program = program
+        machine.died = self._died
+
+    def start(self) -> None:
+        """Start the program, unless it runs."""
+        if not self.machine.running:
+            self.starts += 1
+            process = self.machine.start()
+            self.machine.simulation.within(process.reactor, self._program, process)
+
+    def _died(self) -> None:
+        delay_s, self.restart_s = self.restart_s, RESTART_S
+        self.machine.simulation.after(delay_s, self.start)
+
+
+class Injector:
+    """
+    Does to one machine what a plan says.
+
+    @ivar injected: how many faults of each kind took effect.
+    """
+
+    def __init__(self, supervisor: Supervisor, plan: Plan) -> None:
+        self.supervisor = supervisor
+        self.machine = supervisor.machine
+        self.plan = plan
+        self.injected: dict[str, int] = {}
+        self._rng: Random = self.machine.simulation.stream("victims")
+
+    def begin(self) -> None:
+        """Put every fault of the plan where it will happen."""
+        simulation = self.machine.simulation
+        for fault in self.plan.faults:
+            simulation.after(fault.at - simulation.now, self._inject, fault)
+
+    def end(self) -> None:
+        """Mend all that is still broken."""
+        self.machine.fabric.heal()
+        healthy = DiskFaults()
+        for name in DiskFaults.__slots__:
+            if name != "__weakref__":
+                setattr(self.machine.platter.faults, name, getattr(healthy, name))
+
+    def hit(self, kind: str) -> None:
+        """Count a fault that took effect."""
+        self.injected[kind] = self.injected.get(kind, 0) + 1
+
+    def counts(self) -> dict[str, int]:
+        """Return how often each fault took effect, those that disk calls met included."""
+        return {**self.injected, **{f"met: {name}": count for name, count in self.machine.platter.hits.items()}}
+
+    def _inject(self, fault: Fault) -> None:
+        self.machine.simulation.saw("fault", self.machine.name, fault.kind, b"")
+        method = getattr(self, "_" + fault.kind.replace("-", "_"))
+        if method(fault):
+            self.hit(fault.kind)
+
+    def _later(self, fault: Fault, function: Callable[..., object], *args: object) -> None:
+        self.machine.simulation.after(fault.length_s, function, *args)
+
+    # Deaths
+
+    def _kill(self, fault: Fault) -> bool:
+        return self._die(fault, power=False)
+
+    def _power(self, fault: Fault) -> bool:
+        return self._die(fault, power=True)
+
+    def _die(self, fault: Fault, *, power: bool) -> bool:
+        if not self.machine.running:
+            return False
+        self.supervisor.restart_s = fault.length_s
+        if fault.amount < AT_ONCE_BELOW:
+            self.machine.crash(power=power)
+        else:
+            self.machine.platter.faults.dies_in = int(fault.amount - AT_ONCE_BELOW) + 1
+            self.machine.platter.faults.dies_of_power = power
+        return True
+
+    # The network
+
+    def _victim(self) -> SimSocket | None:
+        process = self.machine.process
+        sockets = list(process.sockets) if process is not None else []
+        return self._rng.choice(sockets) if sockets else None
+
+    def _reset(self, _: Fault) -> bool:
+        victim = self._victim()
+        if victim is not None:
+            victim.reset()
+        return victim is not None
+
+    def _silence(self, _: Fault) -> bool:
+        victim = self._victim()
+        if victim is not None:
+            victim.silence()
+        return victim is not None
+
+    def _cut(self, fault: Fault) -> bool:
+        fabric = self.machine.fabric
+        fabric.cut([self.machine], fabric.machines.values())
+        self._later(fault, fabric.heal)
+        return True
+
+    def _one_way(self, fault: Fault) -> bool:
+        fabric = self.machine.fabric
+        others = list(fabric.machines.values())
+        if fault.amount < 0.5:
+            fabric.cut(others, [self.machine], both_ways=False)
+        else:
+            fabric.cut([self.machine], others, both_ways=False)
+        self._later(fault, fabric.heal)
+        return True
+
+    def _clog(self, fault: Fault) -> bool:
+        self.machine.fabric.clog(self.machine, fault.length_s)
+        return True
+
+    # The disk
+
+    def _set(self, fault: Fault, name: str, value: object) -> bool:
+        faults = self.machine.platter.faults
+        setattr(faults, name, value)
+        self._later(fault, setattr, faults, name, getattr(DiskFaults(), name))
+        return True
+
+    def _slow_disk(self, fault: Fault) -> bool:
+        return self._set(fault, "sync_mean_s", fault.amount)
+
+    def _stuck_disk(self, fault: Fault) -> bool:
+        self.machine.platter.faults.stuck_until = self.machine.simulation.now + fault.length_s
+        return True
+
+    def _full_disk(self, fault: Fault) -> bool:
+        return self._set(fault, "full", True)
+
+    def _sync_error(self, _: Fault) -> bool:
+        self.machine.platter.faults.failing_syncs += 1
+        return True
+
+    def _write_error(self, fault: Fault) -> bool:
+        return self._set(fault, "write_error_chance", fault.amount)
+
+    def _read_error(self, fault: Fault) -> bool:
+        return self._set(fault, "read_error_chance", fault.amount)
+
+    # The process
+
+    def _stall(self, fault: Fault) -> bool:
+        if not self.machine.running or self.machine.process is None:
+            return False
+        self.machine.process.reactor.stall(fault.length_s)
+        return True
+
+    def _clock_jump(self, fault: Fault) -> bool:
+        self.machine.jump_wall_clock(int(fault.amount))
+        return True

@@ -1,0 +1,1 @@
+"""Who produced what: idempotent producers (and, later, transactions).  Pure."""

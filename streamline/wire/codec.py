@@ -1,0 +1,86 @@
+"""
+Readers and writers of messages: the fast path between a frame and a handler.
+
+They are derived from the declaration when first asked for and kept.  Readers raise L{ProtocolError} for any
+bytes that are not the message, and nothing else; what they allocate is bounded by the length of the input
+and by C{max_elements}.  Writers raise L{Unwritable} for what the version cannot say.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from streamline.errors import ProtocolError
+from streamline.model import Buffer
+from streamline.wire.reading import ReaderSource
+from streamline.wire.schema import Message
+from streamline.wire.writing import WriterSource
+
+M = TypeVar("M", bound=Message)
+M_co = TypeVar("M_co", bound=Message, covariant=True)
+
+MAX_ELEMENTS = 100_000
+"""How many elements all arrays of one message may have together, unless the caller says otherwise."""
+
+
+class Reader(Protocol[M_co]):
+    """
+    Reads one message from C{buf} at C{at} and says where it ends.
+
+    Records are slices of C{buf}; everything else is a copy.
+    """
+
+    def __call__(self, buf: Buffer, at: int = 0) -> tuple[M_co, int]: ...
+
+
+_readers: dict[tuple[type, int, int], Reader[Any]] = {}
+_writers: dict[tuple[type, int], Callable[[Any], list[Buffer]]] = {}
+
+
+def _check(cls: type[Message], version: int) -> None:
+    first, last = cls.VERSIONS
+    if not first <= version <= last:
+        raise ValueError(f"{cls.__name__} has versions {first} to {last}, not {version}")
+
+
+def reader(cls: type[M], version: int, max_elements: int = MAX_ELEMENTS) -> Reader[M]:
+    """
+    Give the reader of a message in a version.
+
+    @param max_elements: how many elements the arrays of one message may have together.
+    """
+    made = _readers.get((cls, version, max_elements))
+    if made is None:
+        _check(cls, version)
+        made = _readers[cls, version, max_elements] = ReaderSource(cls, version, max_elements).build()
+    return made
+
+
+def writer(cls: type[M], version: int) -> Callable[[M], list[Buffer]]:
+    """
+    Give the writer of a message in a version.
+
+    What it returns is the message as a list of buffers.  Records may be one buffer or a list or tuple of
+    them; they are passed on, not copied.
+    """
+    made = _writers.get((cls, version))
+    if made is None:
+        _check(cls, version)
+        made = _writers[cls, version] = WriterSource(cls, version).build()
+    return made
+
+
+def encode(message: Message, version: int) -> bytes:
+    """Write a message as one string of bytes."""
+    return b"".join(writer(type(message), version)(message))
+
+
+def decode(cls: type[M], version: int, buf: Buffer) -> M:
+    """
+    Read a message that fills C{buf} to its end.
+
+    @raise ProtocolError: it is malformed, or does not end there.
+    """
+    message, at = reader(cls, version)(buf)
+    if at != len(buf):
+        raise ProtocolError(f"{cls.__name__} v{version}: {len(buf) - at} bytes too many")
+    return message

@@ -1,0 +1,116 @@
+"""
+Frames: four bytes of length, then a message.
+
+Bytes are kept as the chunks they came in and joined once, when a frame is whole: appending to one buffer would copy
+a large frame over and over.  A frame's length is judged as soon as it is known, and before anything is kept for it.
+"""
+
+from collections.abc import Callable, Iterator
+from struct import Struct
+
+from streamline.errors import ProtocolError
+
+PRODUCE = 0
+PRODUCE_BYTES = 100 << 20
+"""The longest Produce request: Kafka's socket.request.max.bytes."""
+OTHER_BYTES = 1 << 20
+"""The longest request of any other API.  A frame of 100 MiB full of tiny strings would stall a node for seconds."""
+REQUEST_BYTES = 8
+"""The shortest request: key, version and correlation id."""
+RESPONSE_BYTES = 4
+"""The shortest response: the correlation id."""
+
+_LENGTH = Struct(">i")
+_LENGTH_AND_KEY = Struct(">ih")
+_HTTP = (b"GET ", b"POST", b"PUT ", b"HEAD", b"HTTP", b"OPTI", b"DELE", b"PATC", b"CONN", b"PRI ")
+
+
+def max_request_bytes(api_key: int) -> int:
+    """Give the longest request of an API that a node takes from a client it knows."""
+    return PRODUCE_BYTES if api_key == PRODUCE else OTHER_BYTES
+
+
+class Frames:
+    """
+    Cuts a stream of bytes into frames.
+
+    @ivar max_bytes: the longest frame; a number, or a function of the api key that a request begins with.  It may
+        be changed between calls of L{feed}, for instance when a client has authenticated.
+    """
+
+    def __init__(
+        self, max_bytes: Callable[[int], int] | int = max_request_bytes, min_bytes: int = REQUEST_BYTES
+    ) -> None:
+        self.max_bytes = max_bytes
+        self._min_bytes = min_bytes
+        self._head = b""
+        """The first bytes of a frame whose length is not judged yet; fewer than six."""
+        self._chunks: list[bytes] = []
+        self._missing = 0
+        """How many bytes the frame in C{_chunks} still lacks; 0 between frames."""
+
+    @property
+    def buffered_bytes(self) -> int:
+        """How many bytes of an unfinished frame are kept."""
+        return len(self._head) + sum(map(len, self._chunks))
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """
+        Take bytes as they came and give the frames that they finish, without their lengths.
+
+        Exhaust the iterator: what it has not reached is not kept.
+
+        @raise ProtocolError: a frame is too long or too short.  The frames before it have been given; nothing more
+            can be read from this stream.
+        """
+        at, end = 0, len(data)
+        if self._missing:
+            at = self._missing
+            if end < at:
+                self._chunks.append(data)
+                self._missing -= end
+                return
+            self._chunks.append(data[:at])
+            whole, self._chunks, self._missing = b"".join(self._chunks), [], 0
+            yield whole
+        elif self._head:
+            data, self._head = self._head + data, b""
+            end = len(data)
+        while at < end:
+            length = self._judge(data, at, end)
+            if length is None:
+                self._head = data[at:]
+                return
+            at += 4
+            if end - at < length:
+                self._chunks.append(data[at:])
+                self._missing = length - (end - at)
+                return
+            yield data[at : at + length]
+            at += length
+
+    def _judge(self, data: bytes, at: int, end: int) -> int | None:
+        """Give the length of the frame at C{at}, or None while too little of it is here."""
+        if end - at >= 6:
+            length, api_key = _LENGTH_AND_KEY.unpack_from(data, at)
+            most = self.max_bytes if isinstance(self.max_bytes, int) else self.max_bytes(api_key)
+            if not self._min_bytes <= length <= most:
+                raise ProtocolError(_complaint(data[at : at + 4], length, most))
+            return length  # type: ignore[no-any-return]
+        if end - at >= 4:
+            (length,) = _LENGTH.unpack_from(data, at)
+            if length < self._min_bytes:
+                raise ProtocolError(_complaint(data[at : at + 4], length, 0))
+        return None
+
+
+def _complaint(start: bytes, length: int, most: int) -> str:
+    if start[:4] in _HTTP:
+        return "this is the Kafka listener, and the peer speaks HTTP to it"
+    if start[0] == 0x16 and start[1] == 3:
+        return "this listener does not speak TLS, and the peer does"
+    if start[0] == 0x15 and start[1] == 3:
+        return "the peer sent a TLS alert to a listener that does not speak TLS"
+    if length > most:
+        return f"a frame of {length} bytes is longer than {most}"
+    return f"a frame cannot have {length} bytes"
