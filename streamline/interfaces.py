@@ -61,6 +61,8 @@ class IRandom(Interface):
 class INetwork(Interface):
     """Sockets."""
 
+    sockets_max: int = Attribute("How many sockets this process may have open at once.")
+
     def listen(endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """
         Listen on a Twisted server endpoint string such as C{tcp:9092:interface=127.0.0.1}.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from attrs import field, frozen
+from attrs import frozen
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 """Anything that gives bytes without a copy."""
@@ -128,7 +128,7 @@ class Topic:
 
     name: str
     topic_id: bytes
-    partitions: tuple[PartitionState, ...] = field(converter=tuple)
+    partitions: tuple[PartitionState, ...]
 
     @property
     def is_internal(self) -> bool:

@@ -211,7 +211,7 @@ def _topic_image(image: MetadataImage, topic: Topic) -> TopicImage:
 
 def from_snapshot(snapshot: ImageSnapshot) -> MetadataImage:
     """Return the image that L{to_snapshot} took."""
-    image = MetadataImage(
+    return MetadataImage(
         index=snapshot.index,
         cluster_id=snapshot.cluster_id,
         next_producer_id=snapshot.next_producer_id,
@@ -241,4 +241,3 @@ def from_snapshot(snapshot: ImageSnapshot) -> MetadataImage:
             if topic.configs
         },
     )
-    return image

@@ -59,10 +59,7 @@ def plan_topic(
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic '{wanted.name}' already exists")
     check_no_collision(wanted.name, image.topics)
     configs = _checked_configs(wanted.configs, broker)
-    if wanted.assignments:
-        placed = _assigned(image, wanted)
-    else:
-        placed = _placed(image, wanted, broker, placement, first)
+    placed = _assigned(image, wanted) if wanted.assignments else _placed(image, wanted, broker, placement, first)
     return CreateTopic(
         name=wanted.name,
         topic_id=topic_id,

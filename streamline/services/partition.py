@@ -24,7 +24,7 @@ from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, dump_ep
 from streamline.services.purgatory import Queue
 from streamline.transactions.producers import Batch, ProducerStates
 from streamline.transactions.snapshots import dump_producers, snapshot_name
-from streamline.wire.batch import BatchHeader, read_header, stamp, stamp_append_time
+from streamline.wire.batch import BatchHeader, read_header, stamp, stamp_append_time, stamp_max_timestamp
 
 log = Logger()
 
@@ -123,15 +123,18 @@ class Partition:
 
     # Appending
 
-    def append(self, records: Buffer, header: BatchHeader, acks: int) -> Receipt:
+    def append(self, records: Buffer, header: BatchHeader, max_timestamp: int, acks: int) -> Receipt:
         """
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
 
+        @param max_timestamp: the greatest timestamp of its records; a header that says otherwise is put right.
         @raise Refused: it was not taken.
         """
         if self.offline is not None:
             raise self.offline
         assert self._leadership is not None
+        if header.is_transactional:
+            raise Refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open: this release serves none")
         self._acks.admit(acks, len(self._leadership.isr), self.config.min_insync_replicas)
         if header.producer_id != NO_PRODUCER_ID:
             known = self.producers.check(
@@ -139,22 +142,26 @@ class Partition:
             )
             if known is not None:
                 return Receipt(self, known.first_offset, known.last_offset + 1, NO_TIMESTAMP)
-        return self._collect(records, header)
+        return self._collect(records, header, max_timestamp)
 
-    def _collect(self, records: Buffer, header: BatchHeader) -> Receipt:
-        offset = self.log.end_offset
-        epoch = self.state.leader_epoch
-        segment = self.log.segment_offset
-        append_time_ms = NO_TIMESTAMP
-        view = memoryview(records)
+    def _stamp(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
+        """Return the bytes that replace the batch's first ones, the header as it is then, and the append time."""
+        offset, epoch = self.log.end_offset, self.state.leader_epoch
         if self.config.message_timestamp_type == "LogAppendTime":
-            append_time_ms = self._clock.wall_ms()
-            head = stamp_append_time(view, offset, epoch, append_time_ms)
-            header = read_header(head, 0)
-        else:
-            head = stamp(view, offset, epoch)
-            header.base_offset = offset
-            header.partition_leader_epoch = epoch
+            now_ms = self._clock.wall_ms()
+            head = stamp_append_time(view, offset, epoch, now_ms)
+            return head, read_header(head), now_ms
+        if header.max_timestamp != max_timestamp:
+            head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
+            return head, read_header(head), NO_TIMESTAMP
+        header.base_offset = offset
+        header.partition_leader_epoch = epoch
+        return stamp(view, offset, epoch), header, NO_TIMESTAMP
+
+    def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
+        segment = self.log.segment_offset
+        view = memoryview(records)
+        head, header, append_time_ms = self._stamp(view, header, max_timestamp)
         try:
             self.log.append(header, (head, view[len(head) :]))
         except StorageFailed as error:
@@ -162,7 +169,7 @@ class Partition:
         if self.log.segment_offset != segment:
             self._rolled()
         self._remember(header)
-        receipt = Receipt(self, offset, header.last_offset + 1, append_time_ms)
+        receipt = Receipt(self, header.base_offset, header.next_offset, append_time_ms)
         self._unflushed.append(receipt)
         self._unflushed_bytes += header.batch_length + 12
         self._unsynced_records += header.record_count
@@ -206,7 +213,7 @@ class Partition:
 
     def _sync_failed(self, failure: Failure) -> None:
         """A failed sync is never tried again: the pages may be gone.  Nothing that waited for it is acknowledged."""
-        self._stop(self._fail(failure.value))
+        self._stop(self._fail(failure.value or StorageFailed("the sync failed")))
 
     def _count(self, offset: int, size_bytes: int) -> None:
         """Our own copy counts up to C{offset}; say so, and let the readers know."""

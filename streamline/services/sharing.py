@@ -31,7 +31,7 @@ class Shared(Generic[T]):
         """Fire all that wait; takes a result or a failure."""
         told, self._waiting = self._waiting, []
         for waiting in told:
-            waiting.callback(outcome)  # type: ignore[arg-type]  # a Failure takes the errback side, as in Twisted
+            waiting.callback(outcome)  # a Failure takes the errback side, as everywhere in Twisted
 
     def follow(self, source: Deferred[Any]) -> None:
         """Tell whatever comes out of this Deferred."""

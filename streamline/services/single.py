@@ -135,12 +135,11 @@ class SingleConsensus:
             self._take_snapshot(machine)
 
     def _apply(self, machine: IStateMachine, entry: Entry) -> Any:
-        try:
-            result = machine.apply(entry.index, entry.payload)
-        except Refused as refusal:
-            result = Failure(refusal)
         self.applied_index = entry.index
-        return result
+        try:
+            return machine.apply(entry.index, entry.payload)
+        except Refused as refusal:
+            return Failure(refusal)
 
     def _take_snapshot(self, machine: IStateMachine) -> None:
         """Order: the snapshot is durable under its name before the entries that it replaces go."""
@@ -175,7 +174,7 @@ class SingleConsensus:
     def _fail(self, refusal: Refused) -> None:
         self._failed = self._failed or refusal
         while self._waiting:
-            self._waiting.popleft().outcome.errback(Failure(refusal))
+            self._waiting.popleft().outcome.errback(refusal)
 
 
 def _refuse(error: StreamlineError) -> Deferred[Any]:

@@ -14,6 +14,7 @@ import attrs
 
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, Buffer
+from streamline.wire.compress import ZSTD
 from streamline.wire.crc import crc32c
 
 HEADER_BYTES = 61
@@ -29,8 +30,6 @@ LOG_APPEND_TIME_BIT = 0x08
 TRANSACTIONAL_BIT = 0x10
 CONTROL_BIT = 0x20
 DELETE_HORIZON_BIT = 0x40
-
-NO_COMPRESSION, GZIP, SNAPPY, LZ4, ZSTD = range(5)
 
 _HEADER = Struct(">qiibIhiqqqhii")
 _STAMP = Struct(">qii")
@@ -155,6 +154,11 @@ def headers(buf: Buffer, at: int = 0) -> Iterator[tuple[int, BatchHeader]]:
         at += header.size
 
 
+def checksum(header: BatchHeader, body: Buffer) -> int:
+    """Compute the checksum of a batch from its header and what follows it."""
+    return crc32c(body, crc32c(header.pack()[_CHECKED_AT:]))
+
+
 def is_intact(buf: Buffer, at: int, header: BatchHeader) -> bool:
     """Whether the checksum of a batch that lies whole in C{buf} is right."""
     return crc32c(memoryview(buf)[at + _CHECKED_AT : at + header.size]) == header.crc
@@ -272,8 +276,7 @@ def stamp_max_timestamp(buf: Buffer, base_offset: int, leader_epoch: int, timest
 def _restamp(
     buf: Buffer, header: BatchHeader, base_offset: int, leader_epoch: int, timestamp_ms: int, at: int
 ) -> bytes:
-    end = at + header.size
     header.base_offset, header.partition_leader_epoch = base_offset, leader_epoch
     header.max_timestamp = timestamp_ms
-    header.crc = crc32c(memoryview(buf)[at + HEADER_BYTES : end], crc32c(header.pack()[_CHECKED_AT:]))
+    header.crc = checksum(header, memoryview(buf)[at + HEADER_BYTES : at + header.size])
     return header.pack()

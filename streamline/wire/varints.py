@@ -52,7 +52,11 @@ def read_zigzag(buf: Buffer, at: int, bits: int = 64) -> tuple[int, int]:
     @raise ProtocolError: it has more bits.
     @raise IndexError: the buffer ends in it.
     """
-    value = shift = 0
+    byte = buf[at]
+    at += 1
+    if byte < 128:
+        return (byte >> 1) ^ -(byte & 1), at
+    value, shift = byte & 127, 7
     while True:
         byte = buf[at]
         at += 1

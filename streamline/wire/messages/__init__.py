@@ -1,8 +1,7 @@
 """
 Every message, by api key.
 
-A message that is listed here can be read and written; whether a node answers it is for the api table to
-say.
+A message that is listed here can be read and written; whether a node answers it, the api table says.
 """
 
 from streamline.wire.messages.acls import (

@@ -1,0 +1,61 @@
+"""
+ApiVersions (18): what this node speaks.
+
+Behaviour: an unknown version is answered too, in version 0, with error 35 and
+the range of this API, so that the client can try again (KIP-511); the
+connection does that, because such a request's body must not be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from streamline.api.call import Call
+from streamline.errors import ErrorCode
+from streamline.wire.messages.api_versions import (
+    ApiVersion,
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+)
+
+API_VERSIONS = 18
+
+
+class Spoken(Protocol):
+    """What is advertised of an API."""
+
+    @property
+    def key(self) -> int:
+        """Its key."""
+
+    @property
+    def advertised_from(self) -> int:
+        """The lowest version."""
+
+    @property
+    def versions(self) -> tuple[int, int]:
+        """The versions that are answered."""
+
+
+_advertised: list[ApiVersion] = []
+
+
+def advertise(apis: Iterable[Spoken]) -> None:
+    """Take the table; called once, by the module that holds it."""
+    _advertised[:] = [
+        ApiVersion(api_key=api.key, min_version=api.advertised_from, max_version=api.versions[1]) for api in apis
+    ]
+
+
+def api_versions(call: Call, request: ApiVersionsRequest) -> ApiVersionsResponse:
+    """Answer with the table."""
+    return ApiVersionsResponse(api_keys=_advertised, finalized_features_epoch=call.broker.metadata.image.index)
+
+
+def unsupported() -> ApiVersionsResponse:
+    """The answer, in version 0, to a version that is not spoken here."""
+    return ApiVersionsResponse(
+        error_code=ErrorCode.UNSUPPORTED_VERSION,
+        api_keys=[spoken for spoken in _advertised if spoken.api_key == API_VERSIONS],
+    )

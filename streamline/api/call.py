@@ -1,0 +1,97 @@
+"""
+What a handler is given besides the request, and what it may give back.
+
+A handler returns its answer; or a L{Deferred} of it when it has to wait; or
+L{Later} when the answer needs what was collected to be written first; or L{Hold}
+when the request itself takes long; or None when the client wants no answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+
+from streamline.config import NodeConfig
+from streamline.interfaces import Host
+from streamline.model import Endpoint
+from streamline.replication.sessions import FetchSessions
+from streamline.services.controller import Controller
+from streamline.services.deadlines import Deadlines
+from streamline.services.metadata import Metadata
+from streamline.services.replicas import Replicas
+from streamline.wire.schema import Message
+
+
+@frozen(kw_only=True)
+class BrokerServices:
+    """The services that handlers talk to."""
+
+    host: Host
+    config: NodeConfig
+    metadata: Metadata
+    controller: Controller
+    replicas: Replicas
+    deadlines: Deadlines
+    sessions: FetchSessions
+
+
+class Caller:
+    """
+    Who asks, and over which connection.
+
+    @ivar address: the client's host.
+    @ivar reached_at: where the client reached us, which is what it is told where nothing better is known.
+    @ivar close: ends the connection.
+    @ivar room_bytes: how large an answer may be, given what is not yet sent to this and other clients.
+    """
+
+    __slots__ = ("address", "close", "principal", "reached_at", "room_bytes")
+
+    def __init__(
+        self, address: str, reached_at: Endpoint, close: Callable[[str], None], room_bytes: Callable[[], int]
+    ) -> None:
+        self.address = address
+        self.reached_at = reached_at
+        self.close = close
+        self.room_bytes = room_bytes
+        self.principal = "User:ANONYMOUS"
+
+
+class Call:
+    """One request on its way."""
+
+    __slots__ = ("broker", "caller", "client_id", "version")
+
+    def __init__(self, broker: BrokerServices, caller: Caller, version: int, client_id: str | None) -> None:
+        self.broker = broker
+        self.caller = caller
+        self.version = version
+        self.client_id = client_id
+
+
+class Later:
+    """An answer that is made once everything collected has been written."""
+
+    __slots__ = ("finish",)
+
+    def __init__(self, finish: Callable[[], Message | Deferred[Any] | None]) -> None:
+        self.finish = finish
+
+
+class Hold:
+    """
+    Work that must end before the connection's next request is looked at, too long for one turn of the reactor.
+
+    The Deferred fires with an answer as a handler would return it.
+    """
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Deferred[Any]) -> None:
+        self.work = work
+
+
+Answer: TypeAlias = "Message | Deferred[Any] | Later | Hold | None"

@@ -1,0 +1,56 @@
+"""
+DescribeCluster (60): the cluster's id, its controller and its nodes.
+
+Version notes: 1 endpoint type (KIP-919): controllers are told where they listen
+for other nodes; 2 fenced brokers.
+"""
+
+from __future__ import annotations
+
+from streamline.api import operations
+from streamline.api.call import Call
+from streamline.api.leaders import address_of
+from streamline.errors import ErrorCode
+from streamline.wire.messages.cluster import (
+    DescribeClusterBroker,
+    DescribeClusterRequest,
+    DescribeClusterResponse,
+)
+
+BROKERS = 1
+CONTROLLERS = 2
+
+
+def describe_cluster(call: Call, request: DescribeClusterRequest) -> DescribeClusterResponse:
+    """Answer from the image."""
+    if request.endpoint_type == CONTROLLERS:
+        return _refusal(
+            request, ErrorCode.MISMATCHED_ENDPOINT_TYPE, "this listener is for clients; ask it for brokers"
+        )
+    if request.endpoint_type != BROKERS:
+        return _refusal(request, ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, f"no endpoints have type {request.endpoint_type}")
+    metadata = call.broker.metadata
+    brokers = [
+        DescribeClusterBroker(
+            broker_id=broker.node_id,
+            host=address.host,
+            port=address.port,
+            rack=broker.rack,
+            is_fenced=broker.fenced,
+        )
+        for broker in metadata.image.brokers.values()
+        if (request.include_fenced_brokers or not broker.fenced) and (address := address_of(call, broker))
+    ]
+    return DescribeClusterResponse(
+        endpoint_type=request.endpoint_type,
+        cluster_id=metadata.image.cluster_id,
+        controller_id=-1 if metadata.consensus.leader_id is None else metadata.consensus.leader_id,
+        brokers=brokers,
+        cluster_authorized_operations=(
+            operations.CLUSTER if request.include_cluster_authorized_operations else operations.NOT_ASKED
+        ),
+    )
+
+
+def _refusal(request: DescribeClusterRequest, code: ErrorCode, message: str) -> DescribeClusterResponse:
+    return DescribeClusterResponse(error_code=code, error_message=message, endpoint_type=BROKERS)

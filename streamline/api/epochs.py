@@ -1,0 +1,41 @@
+"""
+OffsetForLeaderEpoch (23): where an epoch ends in our log.
+
+Behaviour: the answer is the largest epoch not beyond the one asked for, and its
+end (KIP-279); a consumer that finds its position beyond that end knows that the
+log was truncated (KIP-320).
+"""
+
+from __future__ import annotations
+
+from streamline.api.call import Call
+from streamline.errors import Refused
+from streamline.wire.messages.leader_epoch import (
+    EpochEndOffset,
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
+    OffsetForLeaderPartition,
+    OffsetForLeaderTopicResult,
+)
+
+
+def offset_for_leader_epoch(call: Call, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse:
+    """Look every epoch up."""
+    return OffsetForLeaderEpochResponse(
+        topics=[
+            OffsetForLeaderTopicResult(
+                topic=topic.topic, partitions=[_end_of(call, topic.topic, part) for part in topic.partitions]
+            )
+            for topic in request.topics
+        ]
+    )
+
+
+def _end_of(call: Call, topic: str, part: OffsetForLeaderPartition) -> EpochEndOffset:
+    try:
+        partition = call.broker.replicas.leading(topic, part.partition)
+        partition.check_epoch(part.current_leader_epoch)
+    except Refused as refusal:
+        return EpochEndOffset(error_code=refusal.code, partition=part.partition)
+    epoch, end_offset = partition.epochs.end_of(part.leader_epoch, partition.log.flushed_offset)
+    return EpochEndOffset(partition=part.partition, leader_epoch=epoch, end_offset=end_offset)

@@ -1,0 +1,216 @@
+"""
+Metadata (3) and DescribeTopicPartitions (75): which nodes and partitions there are, and who leads them.
+
+Behaviour: a topic that does not exist is made where the client and the node
+allow it (auto-creation); the answer then waits until it can be used.
+
+Version notes: Metadata 0 asks for all topics with an empty list, later versions
+with null; 1 controller; 4 auto-creation can be declined; 5 offline replicas;
+8-10 authorized operations; 10 topic ids; 12 topics by id; 13 top-level error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.python.failure import Failure
+
+from streamline.api import operations
+from streamline.api.call import Call
+from streamline.api.leaders import address_of
+from streamline.cluster.names import check_topic_name
+from streamline.cluster.planning import USE_DEFAULT
+from streamline.errors import ErrorCode, Refused
+from streamline.model import INTERNAL_TOPICS, NO_LEADER, ZERO_UUID, PartitionState, Topic
+from streamline.wire.messages.metadata import (
+    Cursor,
+    DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse,
+    DescribeTopicPartitionsResponsePartition,
+    DescribeTopicPartitionsResponseTopic,
+    MetadataRequest,
+    MetadataRequestTopic,
+    MetadataResponse,
+    MetadataResponseBroker,
+    MetadataResponsePartition,
+    MetadataResponseTopic,
+)
+
+
+def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse]:
+    """Answer from the image, making missing topics first."""
+    wanted = request.topics
+    if wanted is None or (call.version == 0 and not wanted):
+        return _response(call, request, [_topic(call, request, topic) for topic in _all_topics(call)])
+    missing = _missing(call, request, wanted)
+    if not missing:
+        return _response(call, request, [_wanted(call, request, topic, {}) for topic in wanted])
+    failures: dict[str, Refused] = {}
+    made = [_make(call, name).addErrback(_note, name, failures) for name in missing]
+    return gatherResults(made).addCallback(
+        lambda _: _response(call, request, [_wanted(call, request, topic, failures) for topic in wanted])
+    )
+
+
+def _all_topics(call: Call) -> Sequence[Topic]:
+    return list(call.broker.metadata.image.topics.values())
+
+
+def _missing(call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic]) -> list[str]:
+    """Return the topics to make, each once."""
+    if not (request.allow_auto_topic_creation and call.broker.config.broker.auto_create_topics_enable):
+        return []
+    topics = call.broker.metadata.image.topics
+    missing: dict[str, None] = {}
+    for topic in wanted:
+        if topic.name is not None and topic.name not in topics and topic.name not in INTERNAL_TOPICS:
+            missing[topic.name] = None
+    return list(missing)
+
+
+def _make(call: Call, name: str) -> Deferred[None]:
+    made = call.broker.controller.ensure_topic(name, USE_DEFAULT, USE_DEFAULT, {})
+    return made.addCallback(call.broker.replicas.when_open)
+
+
+def _note(failure: Failure, name: str, failures: dict[str, Refused]) -> None:
+    failure.trap(Refused)
+    assert isinstance(failure.value, Refused)
+    failures[name] = failure.value
+
+
+def _wanted(
+    call: Call, request: MetadataRequest, topic: MetadataRequestTopic, failures: dict[str, Refused]
+) -> MetadataResponseTopic:
+    image = call.broker.metadata.image
+    if topic.name is None:
+        by_id = image.topic_of(topic.topic_id)
+        if by_id is None:
+            return MetadataResponseTopic(
+                error_code=ErrorCode.UNKNOWN_TOPIC_ID, name=None if call.version >= 12 else "", topic_id=topic.topic_id
+            )
+        return _topic(call, request, by_id)
+    known = image.topics.get(topic.name)
+    if known is not None:
+        return _topic(call, request, known)
+    return MetadataResponseTopic(error_code=_why_missing(topic.name, failures), name=topic.name, topic_id=ZERO_UUID)
+
+
+def _why_missing(name: str, failures: dict[str, Refused]) -> ErrorCode:
+    try:
+        check_topic_name(name)
+    except Refused as refusal:
+        return refusal.code
+    refusal_of = failures.get(name)
+    return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION if refusal_of is None else refusal_of.code
+
+
+def _topic(call: Call, request: MetadataRequest, topic: Topic) -> MetadataResponseTopic:
+    return MetadataResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.is_internal,
+        partitions=[
+            MetadataResponsePartition(
+                error_code=_leader_error(state),
+                partition_index=state.index,
+                leader_id=state.leader,
+                leader_epoch=state.leader_epoch,
+                replica_nodes=state.replicas,
+                isr_nodes=state.isr,
+                offline_replicas=_offline(call, state),
+            )
+            for state in topic.partitions
+        ],
+        topic_authorized_operations=(
+            operations.TOPIC if request.include_topic_authorized_operations else operations.NOT_ASKED
+        ),
+    )
+
+
+def _leader_error(state: PartitionState) -> ErrorCode:
+    return ErrorCode.LEADER_NOT_AVAILABLE if state.leader == NO_LEADER else ErrorCode.NONE
+
+
+def _offline(call: Call, state: PartitionState) -> list[int]:
+    brokers = call.broker.metadata.image.brokers
+    return [node for node in state.replicas if node not in brokers or brokers[node].fenced]
+
+
+def _response(call: Call, request: MetadataRequest, topics: list[MetadataResponseTopic]) -> MetadataResponse:
+    store = call.broker.metadata
+    return MetadataResponse(
+        brokers=[
+            MetadataResponseBroker(node_id=broker.node_id, host=address.host, port=address.port, rack=broker.rack)
+            for broker in store.image.brokers.values()
+            if not broker.fenced and (address := address_of(call, broker))
+        ],
+        cluster_id=store.image.cluster_id,
+        controller_id=-1 if store.consensus.leader_id is None else store.consensus.leader_id,
+        topics=topics,
+        cluster_authorized_operations=(
+            operations.CLUSTER if request.include_cluster_authorized_operations else operations.NOT_ASKED
+        ),
+    )
+
+
+def describe_topic_partitions(
+    call: Call, request: DescribeTopicPartitionsRequest
+) -> DescribeTopicPartitionsResponse:
+    """Answer with one page: topics in the order of their names, up to a limit of partitions (KIP-966)."""
+    image = call.broker.metadata.image
+    asked = {topic.name: None for topic in request.topics}
+    names = sorted(asked or image.topics)
+    cursor = request.cursor
+    first = 0
+    if cursor is not None:
+        names = [name for name in names if name >= cursor.topic_name]
+        first = max(0, cursor.partition_index) if names and names[0] == cursor.topic_name else 0
+    room = min(max(1, request.response_partition_limit), call.broker.config.broker.max_request_partition_size_limit)
+    response = DescribeTopicPartitionsResponse(topics=[])
+    for name in names:
+        if room <= 0:
+            response.next_cursor = Cursor(topic_name=name, partition_index=0)
+            break
+        known = image.topics.get(name)
+        if known is None:
+            response.topics.append(_unknown_topic(name))  # type: ignore[attr-defined]
+            continue
+        page = known.partitions[first : first + room]
+        response.topics.append(_described(call, known, page))  # type: ignore[attr-defined]
+        room -= len(page)
+        if first + len(page) < len(known.partitions):
+            response.next_cursor = Cursor(topic_name=name, partition_index=first + len(page))
+            break
+        first = 0
+    return response
+
+
+def _unknown_topic(name: str) -> DescribeTopicPartitionsResponseTopic:
+    return DescribeTopicPartitionsResponseTopic(error_code=_why_missing(name, {}), name=name)
+
+
+def _described(
+    call: Call, topic: Topic, page: Sequence[PartitionState]
+) -> DescribeTopicPartitionsResponseTopic:
+    return DescribeTopicPartitionsResponseTopic(
+        name=topic.name,
+        topic_id=topic.topic_id,
+        is_internal=topic.is_internal,
+        partitions=[
+            DescribeTopicPartitionsResponsePartition(
+                error_code=_leader_error(state),
+                partition_index=state.index,
+                leader_id=state.leader,
+                leader_epoch=state.leader_epoch,
+                replica_nodes=state.replicas,
+                isr_nodes=state.isr,
+                eligible_leader_replicas=state.elr,
+                last_known_elr=(),
+                offline_replicas=_offline(call, state),
+            )
+            for state in page
+        ],
+        topic_authorized_operations=operations.TOPIC,
+    )

@@ -1,0 +1,160 @@
+"""
+Produce (0): append record batches, and answer when the acks policy is satisfied.
+
+Behaviour: everything up to L{Later} runs before the connection's next request
+is read, so batches enter the log in the order in which they arrived; what a
+pass over the socket brought is then written at once, and only then answered.
+
+Version notes: 3 message format 2; 5 log start offset; 7 zstd; 8 error messages
+(KIP-467); 9 flexible; 10 current leader (KIP-951); 13 topic ids (KIP-516).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from twisted.internet.defer import Deferred
+
+from streamline.api.call import Call, Hold, Later
+from streamline.api.leaders import MOVED, address_of, leader_of, topic_name
+from streamline.errors import ErrorCode, Refused
+from streamline.model import NO_LEADER, NO_OFFSET
+from streamline.replication.acks import ACKS_NONE
+from streamline.services.partition import Receipt, refused
+from streamline.services.purgatory import Group
+from streamline.services.turns import in_turns
+from streamline.wire.messages.produce import (
+    LeaderIdAndEpoch,
+    NodeEndpoint,
+    PartitionProduceResponse,
+    ProduceRequest,
+    ProduceResponse,
+    TopicProduceResponse,
+)
+
+TOPIC_IDS_FROM = 13
+
+Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
+"""(topic name, topic id, (partition, receipt) pairs) in the order of the request."""
+
+
+def produce(call: Call, request: ProduceRequest) -> Later | Hold:
+    """Collect every batch now; write, wait and answer later."""
+    work = _append(call, request)
+    try:
+        next(work)
+    except StopIteration as done:
+        return _later(call, request, done.value)
+    # The batches hold so many records that looking at them takes more than one turn of the reactor.
+    return Hold(in_turns(work, call.broker.host.clock).addCallback(lambda value: _later(call, request, value)))
+
+
+def _later(call: Call, request: ProduceRequest, appended: Appended) -> Later:
+    return Later(lambda: _finish(call, request, appended))
+
+
+def _append(call: Call, request: ProduceRequest) -> Generator[None, None, Appended]:
+    append = call.broker.replicas.append
+    acks, version = request.acks, call.version
+    appended: Appended = []
+    for topic in request.topic_data:
+        name = topic_name(call, TOPIC_IDS_FROM, topic.name, topic.topic_id)
+        if name is None:
+            unknown = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
+            receipts = [(part.index, unknown) for part in topic.partition_data]
+        else:
+            receipts = []
+            for part in topic.partition_data:
+                receipt = yield from append(name, part.index, part.records, acks, version)  # type: ignore[arg-type]
+                receipts.append((part.index, receipt))
+        appended.append((name, topic.topic_id, receipts))
+    return appended
+
+
+def _finish(
+    call: Call, request: ProduceRequest, appended: Appended
+) -> ProduceResponse | Deferred[ProduceResponse] | None:
+    acks = request.acks
+    if acks == ACKS_NONE:
+        _close_if_refused(call, appended)
+        return None
+    waiting = [
+        receipt
+        for _, _, receipts in appended
+        for _, receipt in receipts
+        if receipt.partition is not None and not receipt.partition.is_settled(receipt, acks)
+    ]
+    if not waiting:
+        return _response(call, acks, appended)
+    group = Group(len(waiting), call.broker.deadlines, request.timeout_ms / 1000)
+    for receipt in waiting:
+        assert receipt.partition is not None
+        receipt.partition.when_settled(receipt, acks, group.settle)
+    return group.done.addCallback(lambda _: _response(call, acks, appended))
+
+
+def _close_if_refused(call: Call, appended: Appended) -> None:
+    """A client that wants no answer learns from a closed connection that something was wrong, as in Kafka."""
+    for name, _, receipts in appended:
+        for index, receipt in receipts:
+            if receipt.refusal is not None:
+                call.caller.close(f"a produce with acks=0 to {name}-{index} was refused: {receipt.refusal}")
+                return
+
+
+def _response(call: Call, acks: int, appended: Appended) -> ProduceResponse:
+    response = ProduceResponse(
+        responses=[
+            TopicProduceResponse(
+                name=name or "",
+                topic_id=topic_id,
+                partition_responses=[_result(call, acks, name, index, receipt) for index, receipt in receipts],
+            )
+            for name, topic_id, receipts in appended
+        ]
+    )
+    if call.version >= 10:
+        _add_endpoints(call, response)
+    return response
+
+
+def _result(call: Call, acks: int, name: str | None, index: int, receipt: Receipt) -> PartitionProduceResponse:
+    refusal = receipt.refusal
+    if refusal is None:
+        partition = receipt.partition
+        assert partition is not None
+        try:
+            partition.settle(receipt, acks)
+        except Refused as late:
+            refusal = late
+        else:
+            return PartitionProduceResponse(
+                index=index,
+                base_offset=receipt.base_offset,
+                log_append_time_ms=receipt.append_time_ms,
+                log_start_offset=partition.log.start_offset,
+            )
+    result = PartitionProduceResponse(
+        index=index, error_code=refusal.code, base_offset=NO_OFFSET, error_message=refusal.message or None
+    )
+    if refusal.code in MOVED and name is not None and call.version >= 10:
+        leader, epoch = leader_of(call, name, index)
+        result.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=epoch)
+    return result
+
+
+def _add_endpoints(call: Call, response: ProduceResponse) -> None:
+    """Name the address of every leader that the answer mentions."""
+    leaders = {
+        part.current_leader.leader_id: None
+        for topic in response.responses
+        for part in topic.partition_responses
+        if part.current_leader is not None and part.current_leader.leader_id != NO_LEADER
+    }
+    if leaders:
+        brokers = call.broker.metadata.image.brokers
+        response.node_endpoints = [
+            NodeEndpoint(node_id=node, host=address.host, port=address.port, rack=brokers[node].rack)
+            for node in leaders
+            if node in brokers and (address := address_of(call, brokers[node]))
+        ]

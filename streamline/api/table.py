@@ -1,0 +1,93 @@
+"""
+Every API that this node answers on its Kafka listener, sorted by key.
+
+What is advertised, what is read from the wire and who answers it all derive from
+this one table: nothing is advertised that has no handler (the lesson of many a
+clone), and a handler that is not listed is not reached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from streamline.api import (
+    api_versions,
+    cluster,
+    configs,
+    epochs,
+    fetch,
+    list_offsets,
+    metadata,
+    produce,
+    producers,
+    topics,
+)
+from streamline.api.call import Answer, Call
+from streamline.wire.messages import REQUESTS, RESPONSES
+from streamline.wire.schema import Message
+
+Handler = Callable[[Call, Any], Answer]
+
+
+@frozen
+class Api:
+    """
+    One API as this node speaks it.
+
+    @ivar advertised_from: the lowest version that ApiVersions shows; lower than C{versions} only for Produce.
+    """
+
+    key: int
+    handler: Handler
+    versions: tuple[int, int]
+    advertised_from: int
+
+    @property
+    def request(self) -> type[Message]:
+        """The class of its requests."""
+        return REQUESTS[self.key]
+
+    @property
+    def response(self) -> type[Message]:
+        """The class of its answers."""
+        return RESPONSES[self.key]
+
+
+def _api(key: int, handler: Handler, last: int | None = None, advertised_from: int | None = None) -> Api:
+    first, known = REQUESTS[key].VERSIONS
+    versions = (first, known if last is None else last)
+    return Api(key, handler, versions, first if advertised_from is None else advertised_from)
+
+
+TABLE: Mapping[int, Api] = {
+    api.key: api
+    for api in (
+        _api(0, produce.produce, advertised_from=0),  # KAFKA-18659: librdkafka < 2.11.1 stops compressing otherwise
+        _api(1, fetch.fetch),
+        _api(2, list_offsets.list_offsets),
+        _api(3, metadata.metadata),
+        _api(18, api_versions.api_versions),
+        _api(19, topics.create_topics),
+        _api(20, topics.delete_topics),
+        _api(22, producers.init_producer_id, last=5),  # version 6 is not stable in Kafka 4.3
+        _api(23, epochs.offset_for_leader_epoch),
+        _api(32, configs.describe_configs),
+        _api(60, cluster.describe_cluster),
+        _api(75, metadata.describe_topic_partitions),
+    )
+}
+
+
+def flexible_of(api_key: int, api_version: int) -> bool | None:
+    """Say whether a request that this node answers is flexible, or None where it does not answer it."""
+    api = TABLE.get(api_key)
+    if api is None or not api.versions[0] <= api_version <= api.versions[1]:
+        return None
+    first = api.request.FLEXIBLE
+    return first is not None and api_version >= first
+
+
+api_versions.advertise(TABLE.values())

@@ -1,0 +1,166 @@
+"""
+Puts a node together: which rooms there are, and in which order they open.
+
+L{build} is the only place that knows every part.  It is given the world as a
+L{Host}, so the simulator builds the same node as production does.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.logger import Logger
+
+from streamline.api.call import BrokerServices
+from streamline.cluster.commands import FoundCluster, RegisterBroker
+from streamline.cluster.placement import RackSpread
+from streamline.config import NodeConfig
+from streamline.interfaces import Host, IAcksPolicy, IConsensus, IReplicator, IStorage
+from streamline.model import Endpoint
+from streamline.net.kafka import KafkaFactory
+from streamline.net.limits import Limits
+from streamline.net.listener import KafkaListener, Serving
+from streamline.net.watchman import Watchman
+from streamline.plugins import make
+from streamline.replication.sessions import FetchSessions
+from streamline.services.controller import Controller
+from streamline.services.data_directory import DataDirectory
+from streamline.services.deadlines import Deadlines
+from streamline.services.housekeeping import Housekeeping
+from streamline.services.metadata import Metadata
+from streamline.services.replicas import Replicas
+from streamline.services.staircase import Staircase
+
+log = Logger()
+
+
+class Step(Service):
+    """Something that is not a service itself, as a step of the stairs."""
+
+    def __init__(self, start: Callable[[], Any], stop: Callable[[], Any]) -> None:
+        self._start = start
+        self._stop = stop
+
+    def startService(self) -> Deferred[Any]:
+        """Start it."""
+        Service.startService(self)
+        return maybeDeferred(self._start)
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop it."""
+        Service.stopService(self)
+        return maybeDeferred(self._stop)
+
+
+class Node(Staircase):
+    """
+    One node, from its data directory to its listener.
+
+    @ivar address: where clients connect, once it has started.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        config: NodeConfig,
+        directory: DataDirectory,
+        broker: BrokerServices,
+        factory: KafkaFactory,
+        listener: KafkaListener,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.directory = directory
+        self.broker = broker
+        self.factory = factory
+        self._host = host
+        self._listener = listener
+
+    @property
+    def address(self) -> Endpoint:
+        """Where clients connect."""
+        return self._listener.address
+
+    async def join(self) -> None:
+        """Found the cluster if there is none, and register under the address that clients are told."""
+        metadata = self.broker.metadata
+        if not metadata.image.cluster_id:
+            cluster_id = self._known_cluster_id() or _new_cluster_id(self._host)
+            await metadata.propose(FoundCluster(cluster_id=cluster_id))
+        self.directory.join(metadata.image.cluster_id)
+        advertised = self.config.advertised_addr or self.address
+        await metadata.propose(
+            RegisterBroker(
+                node_id=self.config.node_id,
+                incarnation_id=self._host.rng.randbytes(16),
+                host=advertised.host,
+                port=advertised.port,
+                rack=self.config.rack,
+            )
+        )
+        log.info(
+            "node {node_id} of cluster {cluster_id} is ready for clients at {address}",
+            node_id=self.config.node_id,
+            cluster_id=metadata.image.cluster_id,
+            address=str(advertised),
+        )
+
+    def _known_cluster_id(self) -> str | None:
+        """Return the cluster that the data directory remembers."""
+        return None if self.directory.meta is None else self.directory.meta.cluster_id
+
+
+def _new_cluster_id(host: Host) -> str:
+    """Draw a cluster id as Kafka writes them; its tools take a leading '-' for an option."""
+    while True:
+        drawn = urlsafe_b64encode(host.rng.randbytes(16)).decode("ascii").rstrip("=")
+        if not drawn.startswith("-"):
+            return drawn
+
+
+def build(config: NodeConfig, host: Host) -> Node:
+    """
+    Put a node together; nothing is touched before it starts.
+
+    @raise streamline.errors.StartRefused: a plugin cannot be made.
+    """
+    storage: IStorage = make(IStorage, config.storage, host, config)
+    consensus: IConsensus = make(IConsensus, config.consensus, host, config)
+    replicator: IReplicator = make(IReplicator, config.replicator, host, config)
+    acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
+
+    directory = DataDirectory(host, config)
+    deadlines = Deadlines(host.clock)
+    metadata = Metadata(consensus)
+    controller = Controller(host, config, metadata, RackSpread())
+    replicas = Replicas(host, config, metadata, storage, replicator, acks)
+    broker = BrokerServices(
+        host=host,
+        config=config,
+        metadata=metadata,
+        controller=controller,
+        replicas=replicas,
+        deadlines=deadlines,
+        sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
+    )
+    factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
+    listener = KafkaListener(host.network, config.listen, factory, deadlines)
+    node = Node(host, config, directory, broker, factory, listener)
+    for step in (
+        directory,
+        listener,
+        Step(storage.start, storage.stop),
+        Step(lambda: consensus.start(metadata), consensus.stop),
+        Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None),
+        Step(replicator.start, replicator.stop),
+        replicas,
+        Housekeeping(host, config, replicas),
+        Watchman(factory, host.clock),
+        Serving(listener, factory, deadlines),
+    ):
+        node.addService(step)  # type: ignore[no-untyped-call]
+    return node

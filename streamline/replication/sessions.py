@@ -1,0 +1,135 @@
+"""
+Fetch sessions: what a reader asked for before, so that it need not say it again (KIP-227).
+
+A session remembers partitions and what was last said of each; an incremental
+fetch names only what changed, and its answer holds only what changed.  The cache
+has a fixed number of places; who finds none fetches without a session, which
+always works.  Pure: time and chance come in as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from attrs import define
+
+from streamline.errors import ErrorCode, Refused
+
+NO_SESSION = 0
+INITIAL_EPOCH = 0
+FINAL_EPOCH = -1
+EPOCH_MAX = 2**31 - 1
+EVICTION_S = 120.0
+"""A session that was used within this time keeps its place (min.incremental.fetch.session.eviction.ms)."""
+
+Key = tuple[bytes, str, int]
+"""(topic id, topic name, partition); a session uses either ids or names, the other one is empty."""
+
+
+@define(slots=True)
+class Wanted:
+    """
+    One partition that a reader wants.
+
+    @ivar told_high_watermark: what it was last told; -1 before the first answer.
+    """
+
+    key: Key
+    fetch_offset: int
+    max_bytes: int
+    current_leader_epoch: int = -1
+    last_fetched_epoch: int = -1
+    told_high_watermark: int = -1
+    told_start_offset: int = -1
+    told_error: int = 0
+
+
+class Session:
+    """The partitions of one reader, in the order in which they are read."""
+
+    __slots__ = ("epoch", "partitions", "session_id", "used_s", "uses_ids")
+
+    def __init__(self, session_id: int, uses_ids: bool, used_s: float) -> None:
+        self.session_id = session_id
+        self.uses_ids = uses_ids
+        self.used_s = used_s
+        self.epoch = INITIAL_EPOCH
+        self.partitions: dict[Key, Wanted] = {}
+
+    def update(self, wanted: Iterable[Wanted], forgotten: Iterable[Key]) -> None:
+        """Take in what a fetch says."""
+        for partition in wanted:
+            known = self.partitions.get(partition.key)
+            if known is None:
+                self.partitions[partition.key] = partition
+            else:
+                known.fetch_offset = partition.fetch_offset
+                known.max_bytes = partition.max_bytes
+                known.current_leader_epoch = partition.current_leader_epoch
+                known.last_fetched_epoch = partition.last_fetched_epoch
+        for key in forgotten:
+            self.partitions.pop(key, None)
+
+    def give_way(self, key: Key) -> None:
+        """Read this partition last from now on: it has had its share."""
+        partition = self.partitions.pop(key, None)
+        if partition is not None:
+            self.partitions[key] = partition
+
+
+class FetchSessions:
+    """All sessions of a node."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._sessions: dict[int, Session] = {}
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def resume(self, session_id: int, epoch: int, uses_ids: bool, now_s: float) -> Session:
+        """
+        Return the session that an incremental fetch continues; its epoch moves on.
+
+        @raise Refused: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, or FETCH_SESSION_TOPIC_ID_ERROR.
+        """
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise Refused(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+        if session.uses_ids != uses_ids:
+            raise Refused(ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
+        if epoch != session.epoch:
+            raise Refused(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+        session.epoch = 1 if session.epoch == EPOCH_MAX else session.epoch + 1
+        # Least recently used first, so that eviction looks at one session only.
+        session.used_s = now_s
+        self._sessions[session_id] = self._sessions.pop(session_id)
+        return session
+
+    def begin(self, session_id: int, uses_ids: bool, now_s: float) -> Session | None:
+        """
+        Make a session where there is a place.
+
+        @param session_id: drawn by chance, at least 1.
+        """
+        if session_id in self._sessions or not self._has_place(now_s):
+            return None
+        session = Session(session_id, uses_ids, now_s)
+        session.epoch = 1
+        self._sessions[session_id] = session
+        return session
+
+    def end(self, session_id: int) -> None:
+        """Forget a session; fine where there is none."""
+        self._sessions.pop(session_id, None)
+
+    def _has_place(self, now_s: float) -> bool:
+        if len(self._sessions) < self._slots:
+            return True
+        if not self._sessions:
+            return False
+        oldest = next(iter(self._sessions.values()))
+        if now_s - oldest.used_s < EVICTION_S:
+            return False
+        del self._sessions[oldest.session_id]
+        return True

@@ -1,0 +1,76 @@
+"""
+The real world behind the four doors: a reactor, its disk, its sockets, its chance.
+
+This is the only module of a node that knows the time and draws by chance; the
+simulator's twin is C{streamline.testing.simulation}.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IProtocol, IProtocolFactory
+from zope.interface import implementer
+
+from streamline.interfaces import Host, IClock, IDisk, INetwork, IRandom
+
+
+@implementer(IClock)
+class ReactorClock:
+    """A reactor's timers with a monotonic clock; the reactor's own seconds may jump."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+
+    def seconds(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def wall_ms(self) -> int:
+        """Return the date in milliseconds."""
+        return time.time_ns() // 1_000_000
+
+    def callLater(self, delay: float, callable: Any, *args: object, **kwargs: object) -> IDelayedCall:
+        """Call something later."""
+        call: IDelayedCall = self._reactor.callLater(delay, callable, *args, **kwargs)
+        return call
+
+    def getDelayedCalls(self) -> list[IDelayedCall]:
+        """Return what is to be called."""
+        calls: list[IDelayedCall] = self._reactor.getDelayedCalls()
+        return calls
+
+
+@implementer(INetwork)
+class ReactorNetwork:
+    """A reactor's sockets."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self.sockets_max = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+    def listen(self, endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Listen on an endpoint string."""
+        listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(factory)
+        return listening
+
+    def connect(self, host: str, port: int, factory: IProtocolFactory, timeout_s: float) -> Deferred[IProtocol]:
+        """Connect a protocol."""
+        endpoint = TCP6ClientEndpoint if ":" in host else TCP4ClientEndpoint
+        connected: Deferred[IProtocol] = endpoint(self._reactor, host, port, timeout=timeout_s).connect(factory)
+        return connected
+
+
+@implementer(IRandom)
+class SystemRandom(random.SystemRandom):
+    """The operating system's chance."""
+
+
+def real_host(reactor: Any, disk: IDisk) -> Host:
+    """Return the four doors of a production node."""
+    return Host(clock=ReactorClock(reactor), disk=disk, network=ReactorNetwork(reactor), rng=SystemRandom())

@@ -1,0 +1,150 @@
+"""
+What has to be done from time to time: checkpoints, retention, late syncs, forgetting, and looking at the free space.
+
+Partitions are visited one in a turn of the reactor, so that a thousand of them
+hold up nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from streamline.config import NodeConfig
+from streamline.errors import ErrorCode, Refused
+from streamline.interfaces import Host
+from streamline.services.partition import Partition
+from streamline.services.replicas import Replicas
+from streamline.services.turns import next_turn
+
+log = Logger()
+
+LOOK_EVERY_MS = 1000
+RESERVE_SHARE = 0.05
+"""The reserve is never more than this share of the file system."""
+
+
+class Chore:
+    """Something to do again and again; the next time is set when the last one has ended."""
+
+    def __init__(self, host: Host, every_ms: int, work: Callable[[], Deferred[None]], name: str) -> None:
+        self._clock = host.clock
+        self._every_s = every_ms / 1000
+        self._work = work
+        self._name = name
+        self._timer: IDelayedCall | None = None
+        self._running = False
+
+    def start(self) -> None:
+        """Do it first after one interval."""
+        self._running = True
+        self._timer = self._clock.callLater(self._every_s, self._due)
+
+    def stop(self) -> None:
+        """Do it no more."""
+        self._running = False
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _due(self) -> None:
+        self._work().addErrback(self._failed).addCallback(self._again)
+
+    def _failed(self, failure: Failure) -> None:
+        log.error("{chore} failed: {reason}", chore=self._name, reason=failure.getErrorMessage())
+
+    def _again(self, _: object) -> None:
+        if self._running:
+            self._timer = self._clock.callLater(self._every_s, self._due)
+
+
+class Housekeeping(Service):
+    """Keeps the partitions of a node tidy."""
+
+    def __init__(self, host: Host, config: NodeConfig, replicas: Replicas) -> None:
+        self._host = host
+        self._config = config
+        self._replicas = replicas
+        broker = config.broker
+        self._chores = [
+            Chore(host, broker.log_flush_offset_checkpoint_interval_ms, self._checkpoint, "the checkpoint"),
+            Chore(host, broker.log_retention_check_interval_ms, self._retain, "retention"),
+            Chore(host, LOOK_EVERY_MS, self._look, "looking after the disk"),
+        ]
+        self._last_sync_s: dict[Partition, float] = {}
+
+    def startService(self) -> None:
+        """Begin all chores."""
+        Service.startService(self)
+        self._watch_space()
+        for chore in self._chores:
+            chore.start()
+
+    def stopService(self) -> None:
+        """End them."""
+        Service.stopService(self)
+        for chore in self._chores:
+            chore.stop()
+
+    def _checkpoint(self) -> Deferred[None]:
+        visited = self._visit(Partition.checkpoint)
+        return visited.addCallback(lambda _: self._replicas.checkpoint()).addCallback(lambda _: None)
+
+    def _retain(self) -> Deferred[None]:
+        now_ms = self._host.clock.wall_ms()
+        expired_ms = now_ms - self._config.broker.producer_id_expiration_ms
+
+        def retain(partition: Partition) -> None:
+            freed = partition.log.retain(now_ms)
+            partition.epochs.truncate_start(partition.log.start_offset)
+            partition.producers.expire(expired_ms)
+            if freed:
+                log.info(
+                    "{partition}: retention freed {freed} bytes", partition=str(partition.log.identity), freed=freed
+                )
+
+        return self._visit(retain)
+
+    def _look(self) -> Deferred[None]:
+        self._watch_space()
+        now_s = self._host.clock.seconds()
+        due = [partition for partition in self._replicas if self._is_sync_due(partition, now_s)]
+        for partition in due:
+            self._last_sync_s[partition] = now_s
+            partition.sync_if_due()
+        return succeed(None)
+
+    def _is_sync_due(self, partition: Partition, now_s: float) -> bool:
+        flush_s = partition.config.flush_ms / 1000
+        return flush_s < 1e9 and now_s - self._last_sync_s.get(partition, 0.0) >= flush_s
+
+    def _watch_space(self) -> None:
+        """Refuse records while there is less space than the reserve (DK11); everything else goes on."""
+        try:
+            free, total = self._host.disk.space(self._config.data_dir)
+        except OSError:
+            return
+        reserve = min(self._config.broker.log_space_reserve_bytes, int(total * RESERVE_SHARE))
+        if free >= reserve:
+            if self._replicas.full is not None:
+                log.info("there is space again: records are accepted")
+            self._replicas.full = None
+        elif self._replicas.full is None:
+            message = f"only {free} bytes are free where {reserve} are kept in reserve; records are refused"
+            log.error("{message}", message=message)
+            self._replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, message)
+
+    def _visit(self, work: Callable[[Partition], object]) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._visit_all(work))
+
+    async def _visit_all(self, work: Callable[[Partition], object]) -> None:
+        for partition in self._replicas:
+            if not self.running:
+                return
+            if partition.offline is None:
+                work(partition)
+            await next_turn(self._host.clock)

@@ -1,0 +1,3 @@
+"""x"""
+from streamline.options.command import Options
+__all__ = ["Options"]

@@ -1,0 +1,120 @@
+"""
+Producer states as they lie beside a log.
+
+Two blobs.  C{<offset>.snapshot} is Kafka's own format (version 1), which keeps
+each producer's newest batch only.  C{producer-batches} keeps all the batches
+that are remembered, for the offset of the newest snapshot: without them, a
+producer that repeats five requests after a restart would be told that the first
+is out of order.  Both are caches: where one is missing or damaged, the log says
+the same.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+
+from streamline.model import NO_OFFSET
+from streamline.transactions.producers import Batch, Producer
+from streamline.wire.crc import crc32c
+
+BATCHES_NAME = "producer-batches"
+_SUFFIX = ".snapshot"
+_VERSION = 1
+_HEAD = struct.Struct(">hIi")
+_ENTRY = struct.Struct(">qhiqiqiq")
+_BATCHES_HEAD = struct.Struct(">Iqi")
+_PRODUCER = struct.Struct(">qhb")
+_BATCH = struct.Struct(">iiqqq")
+_NO_COORDINATOR_EPOCH = -1
+
+
+def snapshot_name(offset: int) -> str:
+    """Return the name of the snapshot of all batches below C{offset}."""
+    return f"{offset:020d}{_SUFFIX}"
+
+
+def snapshot_offset(name: str) -> int | None:
+    """Return the offset in such a name, or None for any other name."""
+    digits = name.removesuffix(_SUFFIX)
+    return int(digits) if digits != name and len(digits) == 20 and digits.isdecimal() else None
+
+
+def dump_producers(offset: int, producers: Iterable[Producer]) -> list[tuple[str, bytes]]:
+    """Return the names and contents of the blobs that say what the producers wrote below C{offset}."""
+    known = [producer for producer in producers if producer.batches]
+    entries = b"".join(_entry(producer) for producer in known)
+    body = struct.pack(">i", len(known)) + entries
+    snapshot = struct.pack(">hI", _VERSION, crc32c(body)) + body
+    batches = struct.pack(">qi", offset, len(known)) + b"".join(_batches(producer) for producer in known)
+    return [
+        (snapshot_name(offset), snapshot),
+        (BATCHES_NAME, struct.pack(">I", crc32c(batches)) + batches),
+    ]
+
+
+def _entry(producer: Producer) -> bytes:
+    newest = producer.batches[-1]
+    return _ENTRY.pack(
+        producer.producer_id,
+        producer.epoch,
+        newest.last_sequence,
+        newest.last_offset,
+        newest.last_offset - newest.first_offset,
+        newest.timestamp_ms,
+        _NO_COORDINATOR_EPOCH,
+        NO_OFFSET,
+    )
+
+
+def _batches(producer: Producer) -> bytes:
+    return _PRODUCER.pack(producer.producer_id, producer.epoch, len(producer.batches)) + b"".join(
+        _BATCH.pack(*batch) for batch in producer.batches
+    )
+
+
+def load_producers(offset: int, snapshot: bytes, batches: bytes | None) -> list[Producer]:
+    """
+    Read what L{dump_producers} wrote.
+
+    @param offset: that of the snapshot's name.
+    @param batches: the other blob, where there is one; used only if it belongs to this snapshot.
+    @raise ValueError: the snapshot is damaged.
+    """
+    try:
+        version, crc, count = _HEAD.unpack_from(snapshot)
+        if version != _VERSION or crc != crc32c(snapshot[6:]):
+            raise ValueError("the producer snapshot is damaged")
+        entries = list(_ENTRY.iter_unpack(snapshot[_HEAD.size :]))
+    except struct.error as error:
+        raise ValueError(f"the producer snapshot is cut short: {error}") from None
+    if len(entries) != count:
+        raise ValueError("the producer snapshot is cut short")
+    remembered = _load_batches(offset, batches) if batches else {}
+    return [_producer(entry, remembered) for entry in entries]
+
+
+def _producer(entry: tuple[int, ...], remembered: dict[tuple[int, int], tuple[Batch, ...]]) -> Producer:
+    producer_id, epoch, last_sequence, last_offset, delta, timestamp_ms, _, _ = entry
+    newest = Batch((last_sequence - delta) & 0x7FFFFFFF, last_sequence, last_offset - delta, last_offset, timestamp_ms)
+    known = remembered.get((producer_id, epoch))
+    batches = known if known is not None and known[-1] == newest else (newest,)
+    return Producer(producer_id, epoch, batches, timestamp_ms)
+
+
+def _load_batches(offset: int, data: bytes) -> dict[tuple[int, int], tuple[Batch, ...]]:
+    found: dict[tuple[int, int], tuple[Batch, ...]] = {}
+    try:
+        crc, of_offset, count = _BATCHES_HEAD.unpack_from(data)
+        if of_offset != offset or crc != crc32c(data[4:]):
+            return {}
+        at = _BATCHES_HEAD.size
+        for _ in range(count):
+            producer_id, epoch, length = _PRODUCER.unpack_from(data, at)
+            at += _PRODUCER.size
+            end = at + length * _BATCH.size
+            found[producer_id, epoch] = tuple(Batch(*row) for row in _BATCH.iter_unpack(data[at:end]))
+            at = end
+    except struct.error:
+        return {}
+    return {key: batches for key, batches in found.items() if batches}

@@ -1,0 +1,50 @@
+"""Kafka's own command line tools, run from the jars that C{.ci/jvm} resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.clients.brokers import java
+from tests.clients.programs import run
+
+#: A tool lives for a second or two: compile little, and share classes.
+TOOL_JVM_OPTIONS = ("-Xmx256m", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+
+#: The classes behind the scripts of Kafka's C{bin} directory.
+MAIN_CLASSES = {
+    "kafka-topics": "org.apache.kafka.tools.TopicCommand",
+    "kafka-configs": "kafka.admin.ConfigCommand",
+    "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
+    "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+    "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
+    "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+    "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
+    "kafka-dump-log": "org.apache.kafka.tools.DumpLogSegments",
+    "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
+    "kafka-consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
+}
+
+
+def tool(name: str, *arguments: str) -> list[str]:
+    """The command line of a tool, named as the script that starts it."""
+    return java(MAIN_CLASSES[name], *arguments, jvm_options=TOOL_JVM_OPTIONS)
+
+
+class Tools:
+    """Kafka's tools, pointed at one broker."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+
+    def command(self, name: str, *arguments: str) -> Sequence[str]:
+        """The command line of a tool that talks to the broker."""
+        return tool(name, *arguments, "--bootstrap-server", self.bootstrap)
+
+    def run(self, name: str, *arguments: str, text: str = "") -> str:
+        """
+        Run a tool to its end and return what it printed.
+
+        @raise AssertionError: it failed.
+        """
+        return run(self.command(name, *arguments), text)

@@ -1,0 +1,13 @@
+"""What Streamline brings along for each of its plugin points."""
+
+from streamline.interfaces import IAcksPolicy, IConsensus, IReplicator, IStorage
+from streamline.plugins import Backend
+
+segments = Backend(IStorage, "segments", "Kafka's own files on disk.", "streamline.storage.segments.SegmentStorage")
+memory = Backend(IStorage, "memory", "In memory; gone when the node stops.", "streamline.storage.memory.MemoryStorage")
+
+single = Backend(IConsensus, "single", "A cluster of one node.", "streamline.services.single.SingleConsensus")
+
+isr = Backend(IReplicator, "isr", "Kafka's in-sync replicas.", "streamline.services.replication.IsrReplicator")
+
+kafka = Backend(IAcksPolicy, "kafka", "0, 1 or all, with min.insync.replicas.", "streamline.replication.acks.KafkaAcks")
