@@ -33,7 +33,7 @@ class Snapshot:
     def render(self) -> bytes:
         """Return the text that Prometheus scrapes."""
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)  # type: ignore[arg-type]
+        registry.register(self)
         return generate_latest(registry)
 
 

@@ -7,6 +7,7 @@ It answers GET only and says nothing secret; by default it listens on loopback.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -34,7 +35,7 @@ class Text(Resource):
     isLeaf = True
 
     def __init__(self, say: Callable[[], tuple[int, str]]) -> None:
-        super().__init__()
+        Resource.__init__(self)
         self._say = say
 
     def render_GET(self, request: Request) -> bytes:
@@ -51,30 +52,40 @@ class Metrics(Resource):
     isLeaf = True
 
     def __init__(self, host: Host, snapshot: Callable[[], Snapshot]) -> None:
-        super().__init__()
+        Resource.__init__(self)
         self._host = host
         self._snapshot = snapshot
 
     def render_GET(self, request: Request) -> int:
         """Answer once the text is rendered."""
-        gone = request.notifyFinish()
-        gone.addErrback(lambda _: rendering.cancel())
-        rendering = self._host.disk.elsewhere(self._snapshot().render)
-        rendering.addCallbacks(_answer, _fail, callbackArgs=(request,), errbackArgs=(request, gone))
+        answer = _Answer(request)
+        self._host.disk.elsewhere(self._snapshot().render).addCallbacks(answer.give, answer.give_up)
         return NOT_DONE_YET
 
 
-def _answer(text: bytes, request: Request) -> None:
-    request.setHeader(b"content-type", METRICS)
-    request.write(text)
-    request.finish()
+class _Answer:
+    """An answer that is given later, unless the client has gone."""
 
+    def __init__(self, request: Request) -> None:
+        self._request: Request | None = request
+        request.notifyFinish().addErrback(self._gone)
 
-def _fail(failure: Failure, request: Request, gone: Deferred[None]) -> None:
-    if not gone.called:
+    def _gone(self, _: Failure) -> None:
+        self._request = None
+
+    def give(self, text: bytes) -> None:
+        """Give it."""
+        if self._request is not None:
+            self._request.setHeader(b"content-type", METRICS)
+            self._request.write(text)
+            self._request.finish()
+
+    def give_up(self, failure: Failure) -> None:
+        """Say that there is none."""
         log.failure("metrics cannot be rendered", failure)
-        request.setResponseCode(INTERNAL_SERVER_ERROR)
-        request.finish()
+        if self._request is not None:
+            self._request.setResponseCode(INTERNAL_SERVER_ERROR)
+            self._request.finish()
 
 
 def make_root(host: Host, is_ready: Callable[[], bool], snapshot: Callable[[], Snapshot]) -> Resource:
@@ -97,7 +108,7 @@ class QuietSite(Site):
 
     noisy = False
 
-    def log(self, request: Request) -> None:
+    def log(self, request: Any) -> None:
         """Keep quiet: a scrape every few seconds is no event."""
 
 
@@ -107,7 +118,7 @@ class HttpListener(Service):
     def __init__(self, host: Host, endpoint: str, root: Resource) -> None:
         self._host = host
         self._endpoint = endpoint
-        self._site = QuietSite(root, reactor=host.clock, timeout=IDLE_S)
+        self._site = QuietSite(root, reactor=host.clock, timeout=IDLE_S)  # type: ignore[no-untyped-call]
         self._port: IListeningPort | None = None
 
     def startService(self) -> Deferred[None]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.python.failure import Failure
 
 from streamline.errors import StartRefused
 from streamline.interfaces import INetwork
@@ -21,15 +20,22 @@ def bind(network: INetwork, endpoint: str, factory: IProtocolFactory, option: st
     @param option: how the endpoint is chosen on the command line, for the message.
     @raise StartRefused: through the Deferred.
     """
-    return maybeDeferred(network.listen, endpoint, factory).addErrback(_explain, endpoint, option)
+    return Deferred.fromCoroutine(_bind(network, endpoint, factory, option))
 
 
-def _explain(failure: Failure, endpoint: str, option: str) -> None:
-    failure.trap(CannotListenError, OSError)
-    reason: Any = getattr(failure.value, "socketError", failure.value)
-    raise StartRefused(
+async def _bind(network: INetwork, endpoint: str, factory: IProtocolFactory, option: str) -> IListeningPort:
+    try:
+        return await network.listen(endpoint, factory)
+    except (CannotListenError, OSError) as error:
+        raise cannot_listen(endpoint, error, option) from None
+
+
+def cannot_listen(endpoint: str, error: BaseException | None, option: str) -> StartRefused:
+    """Say why an endpoint cannot be listened on, and what to do."""
+    reason: Any = getattr(error, "socketError", error)
+    return StartRefused(
         f"cannot listen on {endpoint}: {getattr(reason, 'strerror', None) or reason}; "
-        f"stop what uses it, or choose another endpoint with {option}"
+        f"stop what uses it or choose another with {option}"
     )
 
 
