@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import suppress
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -150,7 +150,7 @@ class LimitTests(SynchronousTestCase):
                     for at in range(min(len(frame), 40)):
                         tracemalloc.reset_peak()
                         before, _ = tracemalloc.get_traced_memory()
-                        with suppress(ProtocolError):
+                        with contextlib.suppress(ProtocolError):
                             decode(cls, version, frame[:at] + hostile + frame[at + 1 :])
                         _, peak = tracemalloc.get_traced_memory()
                         self.assertLess(peak - before, 16 * len(frame) + 16384, f"{cls.__name__} v{version}")
