@@ -115,7 +115,7 @@ class Threads:
             try:
                 result = function(*args)
             except BaseException:
-                result = Failure()  # type: ignore[no-untyped-call]
+                result = Failure()
             self._doorbell.ring(self._done, (done, result))
             del job, function, args, done, result
 
