@@ -63,6 +63,7 @@ class SegmentLog:
         self._pending_bytes = 0
         self._mark: Mark | None = None
         self._failure: StorageFailed | None = None
+        self._lost: StorageFailed | None = None
         self._reader = Reader(chain, self._read)
         self._syncs = Syncs(chain, recovery_point, self._failed_for_good)
 
@@ -97,9 +98,11 @@ class SegmentLog:
         """
         Take a batch; begin a new segment first where the active one is full or old.
 
-        @raise Refused: KAFKA_STORAGE_ERROR, there is no space for a new segment; the log goes on.
+        After a failure of its own, nothing is taken until L{flush} has told whoever collected batches before.
         """
         self._check()
+        if self._lost is not None:
+            raise self._lost
         if header.base_offset < self.end_offset:
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
         segment = self._chain.active
@@ -122,7 +125,11 @@ class SegmentLog:
         return position > 0 and segment.age_ms(header.max_timestamp, self._commons.host.clock.wall_ms) > limit_ms
 
     def _roll(self, base_offset: int) -> None:
-        self.flush()
+        try:
+            self.flush()
+        except StorageFailed as error:
+            self._lost = error
+            raise
         try:
             finished = self._chain.roll(base_offset, self._config)
         except OSError as error:
@@ -131,12 +138,11 @@ class SegmentLog:
         self._syncs.settle(finished)
 
     def flush(self) -> None:
-        """
-        Give everything appended to the operating system, with one call.
-
-        @raise Refused: KAFKA_STORAGE_ERROR, there is no space: what was not flushed does not count, the log goes on.
-        """
+        """Give everything appended to the operating system, with one call; a full disk does not close the log."""
         self._check()
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            raise lost
         if not self._pending_bytes:
             return
         chain = self._chain
@@ -159,7 +165,7 @@ class SegmentLog:
         self._pending_bytes = 0
         self._mark = None
 
-    def _not_written(self, error: OSError) -> StreamlineError:
+    def _not_written(self, error: OSError) -> StorageFailed:
         """Go back to what was written before."""
         mark = self._mark
         self._forget_pending()
@@ -171,10 +177,10 @@ class SegmentLog:
             return self._failed(worse)
         return self._failed(error)
 
-    def _failed(self, error: OSError) -> StreamlineError:
+    def _failed(self, error: OSError) -> StorageFailed:
         """Return what to raise for a failure of the disk; the log goes on after a passing one."""
         if error.errno in PASSING:
-            return Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"{self.identity}: {error}")
+            return StorageFailed(f"{self.identity}: {error}")
         return self._failed_for_good(error)
 
     def _failed_for_good(self, error: OSError) -> StorageFailed:
@@ -263,8 +269,9 @@ class SegmentLog:
     def truncate(self, end_offset: int) -> None:
         """Drop every batch that reaches beyond C{end_offset}; blocks for a few syncs."""
         self._check()
-        with suppress(Refused):  # a full disk: what was not flushed is gone, and that was to go
+        with suppress(StorageFailed):  # a full disk: what was not flushed is gone, and that was to go
             self.flush()
+        self._check()
         if end_offset >= self.end_offset:
             return
         if end_offset <= max(self.start_offset, self._chain.first_offset):
@@ -276,6 +283,7 @@ class SegmentLog:
         """Drop everything and begin anew at C{offset}; blocks for a few syncs."""
         self._check()
         self._forget_pending()
+        self._lost = None
         self._cut(offset, lambda: self._chain.restart(offset, self._config))
         self.start_offset = self.high_watermark = offset
         self._syncs.moved(at_least=offset)
@@ -348,7 +356,7 @@ class SegmentLog:
         """
         Keep a blob in a file; blocks for two syncs.
 
-        @raise Refused: KAFKA_STORAGE_ERROR, there is no space; what was there stays.
+        @raise StorageFailed: it could not be written; what was there stays.
         """
         self._blob(name, lambda path: self._commons.disk.replace_file(path, data))
 

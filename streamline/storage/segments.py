@@ -79,20 +79,12 @@ class SegmentStorage:
         """Take the marker of the last stop away, and see what is there."""
         try:
             self._disk.make_directories(self._directory)
-            self._try_writing()
             self.clean_epoch = self._take_marker()
             self._checkpoints.load()
             self._look_around()
         except OSError as error:
             return fail(StartRefused(f"cannot use the data directory {self._directory}: {error}"))
         return succeed(None)
-
-    def _try_writing(self) -> None:
-        """Find out now, not at the first produce, that nothing can be written here."""
-        path = f"{self._directory}/.streamline-probe"
-        if not self._disk.exists(path):
-            self._disk.open(path, create=True).close()
-        self._disk.remove(path)
 
     def _take_marker(self) -> int | None:
         path = f"{self._directory}/{CLEAN_SHUTDOWN}"
