@@ -16,8 +16,8 @@ from twisted.internet.interfaces import IAddress, IListeningPort, ILoggingContex
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from streamline.errors import StartRefused
 from streamline.interfaces import INetwork
+from streamline.services.binding import cannot_listen
 
 
 @implementer(IProtocolFactory, ILoggingContext)
@@ -76,7 +76,7 @@ class Doorstep:
         self._network.listen(endpoint, vestibule).addCallbacks(held, failures.append)
         if failures:
             failures[0].trap(CannotListenError, OSError)
-            raise cannot_listen(endpoint, failures[0].value)
+            raise cannot_listen(endpoint, failures[0].value, "--listen")
 
     def listen(self, endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen; where the endpoint is held, those who wait there are let in."""
@@ -92,10 +92,3 @@ class Doorstep:
     def connect(self, host: str, port: int, factory: IProtocolFactory, timeout_s: float) -> Deferred[IProtocol]:
         """Connect."""
         return self._network.connect(host, port, factory, timeout_s)
-
-
-def cannot_listen(endpoint: str, error: BaseException) -> StartRefused:
-    """Say why an endpoint cannot be listened on, and what to do."""
-    reason = getattr(error, "socketError", error)
-    reason = getattr(reason, "strerror", None) or reason
-    return StartRefused(f"cannot listen on {endpoint}: {reason}; stop what uses it or choose another with --listen")
