@@ -97,4 +97,4 @@ class Launcher:
     def rotate_log(self) -> None:
         """Begin a new log file, as C{twistd} does; others are rotated from outside."""
         if self._observer is not None and isinstance(self._observer.stream, LogFile):
-            self._observer.stream.rotate()
+            self._observer.stream.rotate()  # type: ignore[no-untyped-call]

@@ -55,7 +55,9 @@ def makeService(options: Options) -> Service:
     host = real_host(reactor, RealDisk(reactor))
     doorstep = Doorstep(host.network)
     try:
-        doorstep.hold(config.listen)
+        doorstep.hold(config.listen, "--listen")
+        if config.http_listen is not None:
+            doorstep.hold(config.http_listen, "--http-listen")
         node = build(config, attrs.evolve(host, network=doorstep))
         if not launcher.moves:
             node.directory.open()

@@ -18,9 +18,9 @@ FOREGROUND = (TWIST, TWISTD_FOREGROUND)
 REACTORS = ("epoll", "poll", "select", "asyncio")
 
 
-def listen(port: int) -> str:
-    """Return the option for a port."""
-    return f"--listen=tcp:{port}:interface=127.0.0.1"
+def listen(port: int) -> list[str]:
+    """Return the options for a port; the one beside it might be somebody else's."""
+    return [f"--listen=tcp:{port}:interface=127.0.0.1", "--http-listen=tcp:0:interface=127.0.0.1"]
 
 
 def is_clean(directory: Path) -> bool:
@@ -33,7 +33,7 @@ def is_clean(directory: Path) -> bool:
 def test_it_serves_and_stops(launch: Launch, launcher: str, number: signal.Signals, tmp_path: Path) -> None:
     """Status: the signal, which is how both launchers end, so that a shell's loop ends as well."""
     port = free_port()
-    node = launch(launcher, listen(port))
+    node = launch(launcher, *listen(port))
     node.until_ready()
     assert answers_api_versions(port, 10.0)
     assert not is_clean(tmp_path), "a node that runs has not stopped"
@@ -45,7 +45,7 @@ def test_it_serves_and_stops(launch: Launch, launcher: str, number: signal.Signa
 def test_it_serves_and_stops_as_a_daemon(launch: Launch, tmp_path: Path) -> None:
     """The terminal has it back once the node listens; the log is beside the data."""
     port = free_port()
-    assert launch(TWISTD_DAEMON, listen(port)).ended() == (0, "", "")
+    assert launch(TWISTD_DAEMON, *listen(port)).ended() == (0, "", "")
     assert answers_api_versions(port, 10.0)
     pid = int((tmp_path / "twistd.pid").read_text())
     assert pid != os.getpid()
@@ -60,7 +60,7 @@ def test_it_serves_and_stops_as_a_daemon(launch: Launch, tmp_path: Path) -> None
 def test_any_reactor(launch: Launch, reactor: str) -> None:
     """Nothing imports the default reactor before the launcher has chosen."""
     port = free_port()
-    node = launch(TWIST, listen(port), before=[f"--reactor={reactor}"])
+    node = launch(TWIST, *listen(port), before=[f"--reactor={reactor}"])
     node.until_ready()
     assert answers_api_versions(port, 10.0)
     code, _, err = node.signalled(signal.SIGTERM)
@@ -71,7 +71,7 @@ def test_any_reactor(launch: Launch, reactor: str) -> None:
 def test_any_reactor_of_a_daemon(launch: Launch, reactor: str, tmp_path: Path) -> None:
     """The socket is bound before the fork and served after it."""
     port = free_port()
-    assert launch(TWISTD_DAEMON, listen(port), before=[f"--reactor={reactor}"]).ended() == (0, "", "")
+    assert launch(TWISTD_DAEMON, *listen(port), before=[f"--reactor={reactor}"]).ended() == (0, "", "")
     assert answers_api_versions(port, 10.0)
     Daemon(int((tmp_path / "twistd.pid").read_text())).end(signal.SIGTERM)
     assert is_clean(tmp_path)
@@ -82,7 +82,7 @@ def test_a_daemon_that_moves(launch: Launch, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     port = free_port()
-    daemon = launch(TWISTD_DAEMON, listen(port), before=["--rundir=home", "--logfile=node.log"])
+    daemon = launch(TWISTD_DAEMON, *listen(port), before=["--rundir=home", "--logfile=node.log"])
     assert daemon.ended() == (0, "", "")
     assert answers_api_versions(port, 10.0)
     Daemon(int((tmp_path / "twistd.pid").read_text())).end(signal.SIGTERM)
@@ -94,7 +94,7 @@ def test_two_nodes_in_one_place(launch: Launch, tmp_path: Path) -> None:
     """They need a data directory each, and nothing else."""
     first, second = free_port(), free_port()
     for port in (first, second):
-        launch(TWIST, listen(port), f"--data-dir=data-{port}").until_ready()
+        launch(TWIST, *listen(port), f"--data-dir=data-{port}").until_ready()
     assert answers_api_versions(first, 10.0)
     assert answers_api_versions(second, 10.0)
 
@@ -142,7 +142,7 @@ def test_hang_up_begins_the_log_anew(launch: Launch, launcher: str, tmp_path: Pa
     """SIGHUP, after something has moved the log away; left to themselves both launchers die of it."""
     port = free_port()
     log = tmp_path / "node.log"
-    node = launch(launcher, listen(port), before=[f"--log{'-' if launcher == TWIST else ''}file={log}"])
+    node = launch(launcher, *listen(port), before=[f"--log{'-' if launcher == TWIST else ''}file={log}"])
     node.until_answering(port)
     moved = log.rename(tmp_path / "node.log.1")
     node.process.send_signal(signal.SIGHUP)
