@@ -1,3 +1,4 @@
 """x"""
 from streamline.options.command import Options
+
 __all__ = ["Options"]

@@ -21,6 +21,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tests.clients.programs import run
+
 ROOT = Path(__file__).resolve().parents[2]
 KAFKA_LIBS = ROOT / ".cache" / "kafka" / "libs"
 
@@ -177,7 +179,9 @@ class BrokerProcess:
         return code
 
     def log_tail(self, size: int = 4000) -> str:
-        """The last C{size} characters of what the broker printed."""
+        """The last C{size} characters of what the broker printed; none when it never ran."""
+        if not self.log_path.exists():
+            return ""
         return self.log_path.read_text(errors="replace")[-size:]
 
 
@@ -260,12 +264,7 @@ class KafkaBroker(BrokerProcess):
         path = self.directory / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        subprocess.run(
-            java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(path)),
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        run(java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(path)))
 
     def command(self) -> Sequence[str]:
         """The broker's main class, with the JVM flags of Kafka's start script."""
