@@ -15,6 +15,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 
+from streamline import __version__
 from streamline.api.call import BrokerServices
 from streamline.cluster.commands import FoundCluster, RegisterBroker
 from streamline.cluster.placement import RackSpread
@@ -122,6 +123,22 @@ def _new_cluster_id(host: Host) -> str:
             return drawn
 
 
+def _http(config: NodeConfig, host: Host, node: Node) -> list[Service]:
+    """Return the HTTP room, where one is wanted; it is imported only then, because that takes time."""
+    if config.http_listen is None:
+        return []
+    from streamline.http.gauges import take_snapshot
+    from streamline.http.site import HttpListener, make_root
+
+    broker = node.broker
+    root = make_root(
+        host,
+        lambda: node.factory.is_serving,
+        lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas),
+    )
+    return [HttpListener(host, config.http_listen, root)]
+
+
 def build(config: NodeConfig, host: Host) -> Node:
     """
     Put a node together; nothing is touched before it starts.
@@ -161,6 +178,7 @@ def build(config: NodeConfig, host: Host) -> Node:
         Housekeeping(host, config, replicas),
         Watchman(factory, host.clock),
         Serving(listener, factory, deadlines),
+        *_http(config, host, node),
     ):
-        node.addService(step)
+        node.addService(step)  # type: ignore[no-untyped-call]
     return node

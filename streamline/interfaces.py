@@ -212,14 +212,17 @@ class IPartitionLog(Interface):
 
         @param header: the batch's header as it stands in C{parts}.
         @param parts: buffers that together are the batch; they are kept, not copied, and never change later.
-        @raise streamline.errors.StorageFailed: the log is closed; nothing of this batch counts.
+        @raise streamline.errors.StorageFailed: nothing of this batch counts.  If what was appended before and not
+            flushed was lost with it, the next L{flush} says so, and nothing is taken until then.
         """
 
     def flush() -> None:
         """
         Give everything appended to the operating system, so that it survives C{kill -9}.
 
-        @raise streamline.errors.StorageFailed: the log is closed; what was not flushed does not count.
+        @raise streamline.errors.StorageFailed: nothing counts of what was appended since the last flush that
+            succeeded, and L{end_offset} is L{flushed_offset} again.  The log is closed, unless there was just no
+            space: then it goes on once there is some.
         """
 
     def sync() -> Deferred[int]:
@@ -237,7 +240,7 @@ class IPartitionLog(Interface):
         """
 
     def headers(offset: int) -> Iterator[BatchHeader]:
-        """Yield the headers of all batches from the one that holds C{offset}, in order; reads as it goes."""
+        """Yield the headers of all flushed batches from the one that holds C{offset}, in order; reads as it goes."""
 
     def batch_at_timestamp(timestamp_ms: int) -> LogSlice:
         """Return the first batch with a max timestamp of at least C{timestamp_ms}; no parts if there is none."""
@@ -252,7 +255,13 @@ class IPartitionLog(Interface):
         """Drop everything; the log is empty and starts at C{offset}."""
 
     def advance_start(offset: int) -> None:
-        """Hide everything below C{offset}, durably; space is freed when L{retain} next runs."""
+        """
+        Hide everything below C{offset}, durably; space is freed when L{retain} next runs.
+
+        L{high_watermark} and L{recovery_point} rise with it (KAFKA-9491).
+
+        @raise streamline.errors.Refused: OFFSET_OUT_OF_RANGE, the log ends before C{offset}.
+        """
 
     def retain(now_ms: int) -> int:
         """
@@ -265,7 +274,13 @@ class IPartitionLog(Interface):
         """Follow new settings from now on."""
 
     def put_checkpoint(name: str, data: bytes) -> None:
-        """Keep a small blob beside the log, durably, replacing one of that name: old or new, never neither."""
+        """
+        Keep a small blob beside the log, durably, replacing one of that name: old or new, never neither.
+
+        It blocks until the blob is durable, which on a disk takes two syncs.
+
+        @raise streamline.errors.StorageFailed: the old one stays.
+        """
 
     def get_checkpoint(name: str) -> bytes | None:
         """Return a blob kept beside the log."""

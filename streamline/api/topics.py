@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred, gatherResults, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
@@ -55,13 +55,10 @@ def _duplicate(name: str) -> Deferred[CreatableTopicResult]:
 
 
 def _try_to_create(call: Call, topic: CreatableTopic, validate_only: bool) -> Deferred[CreatableTopicResult]:
-    made: Deferred[CreatableTopicResult] = maybeDeferred(_create, call, topic, validate_only)
-    return made.addErrback(_not_created, topic.name)
+    return Deferred.fromCoroutine(_create(call, topic, validate_only)).addErrback(_not_created, topic.name)
 
 
-def _create(
-    call: Call, topic: CreatableTopic, validate_only: bool
-) -> CreatableTopicResult | Deferred[CreatableTopicResult]:
+async def _create(call: Call, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult:
     wanted = NewTopic(
         name=topic.name,
         partitions=topic.num_partitions,
@@ -71,7 +68,9 @@ def _create(
     )
     if validate_only:
         return _planned(call, call.broker.controller.plan(wanted))
-    return call.broker.controller.create_topic(wanted).addCallback(lambda made: _created(call, made))
+    made = await call.broker.controller.create_topic(wanted)
+    await call.broker.replicas.when_open(made)
+    return _result(call, made.name, made.topic_id, len(made.partitions), len(made.partitions[0].replicas))
 
 
 def _assignments(topic: CreatableTopic) -> dict[int, Sequence[int]]:
@@ -83,11 +82,6 @@ def _assignments(topic: CreatableTopic) -> dict[int, Sequence[int]]:
 
 def _configs(topic: CreatableTopic) -> dict[str, str | None]:
     return {given.name: given.value for given in topic.configs}
-
-
-def _created(call: Call, topic: Topic) -> Deferred[CreatableTopicResult]:
-    result = _result(call, topic.name, topic.topic_id, len(topic.partitions), len(topic.partitions[0].replicas))
-    return call.broker.replicas.when_open(topic).addCallback(lambda _: result)
 
 
 def _planned(call: Call, command: CreateTopic) -> CreatableTopicResult:
@@ -127,20 +121,19 @@ def delete_topics(call: Call, request: DeleteTopicsRequest) -> Deferred[DeleteTo
         wanted = list(request.topics)
     else:
         wanted = [DeleteTopicState(name=name) for name in request.topic_names]
-    results = [maybeDeferred(_delete, call, topic).addErrback(_not_deleted, topic) for topic in wanted]
+    results = [Deferred.fromCoroutine(_delete(call, topic)).addErrback(_not_deleted, topic) for topic in wanted]
     return gatherResults(results).addCallback(lambda responses: DeleteTopicsResponse(responses=responses))
 
 
-def _delete(call: Call, wanted: DeleteTopicState) -> Deferred[DeletableTopicResult]:
+async def _delete(call: Call, wanted: DeleteTopicState) -> DeletableTopicResult:
     if not call.broker.config.broker.delete_topic_enable:
         code = ErrorCode.INVALID_REQUEST if call.version < 3 else ErrorCode.TOPIC_DELETION_DISABLED
         raise Refused(code, "delete.topic.enable is false")
     topic = _find(call, wanted)
     if topic.is_internal:
         raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic.name} belongs to the cluster itself")
-    return call.broker.controller.delete_topic(topic).addCallback(
-        lambda deleted: DeletableTopicResult(name=deleted.name, topic_id=deleted.topic_id)
-    )
+    deleted = await call.broker.controller.delete_topic(topic)
+    return DeletableTopicResult(name=deleted.name, topic_id=deleted.topic_id)
 
 
 def _find(call: Call, wanted: DeleteTopicState) -> Topic:

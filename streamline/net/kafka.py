@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import frozen
+from attrs import define
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IAddress, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -47,25 +47,32 @@ _HEADER = struct.Struct(">ii")
 _FLEXIBLE_HEADER = struct.Struct(">iiB")
 
 
-@frozen
+@define(slots=True, eq=False)
 class Route:
-    """How one API in one version is read, answered and written."""
+    """
+    How one API in one version is read, answered and written.
 
+    @ivar served: how many requests took it.
+    """
+
+    name: str
+    version: int
     read: Callable[..., tuple[Any, int]]
     handler: Callable[[Call, Any], Any]
     write: Callable[[Any], list[Buffer]]
     has_tags: bool
-    version: int
+    served: int = 0
 
 
 def make_route(api: Api, version: int, elements_max: int) -> Route:
     """Put together what it takes to serve an API in a version."""
     return Route(
+        api.request.__name__.removesuffix("Request"),
+        version,
         reader(api.request, version, elements_max),
         api.handler,
         writer(api.response, version),
         bool(flexible_of(api.key, version)) and api.key != API_VERSIONS,
-        version,
     )
 
 
@@ -176,6 +183,7 @@ class KafkaConnection(Protocol):
         self.finished += 1
         header = read_request_header(frame, flexible_of)
         route = self.factory.route(header.api_key, header.api_version) if header.is_known else self.factory.unknown
+        route.served += 1
         slot = Slot(header.correlation_id, route)
         self._slots.append(slot)
         if not header.is_known:
@@ -376,11 +384,12 @@ class KafkaFactory(Factory):
         self.broker = broker
         self.limits = limits
         self.connections: dict[KafkaConnection, None] = {}
-        self.unknown = make_route(TABLE[API_VERSIONS], 0, limits.elements_max)
         self.turned_away = 0
+        self.ended = 0
         self.is_serving = False
         self._turnstile = Turnstile(limits, broker.host.clock)
         self._routes: dict[tuple[int, int], Route] = {}
+        self.unknown = self.route(API_VERSIONS, 0)
         self._inbound: dict[KafkaConnection, int] = {}
         self._inbound_bytes = 0
         self._complaints = 0
@@ -416,6 +425,11 @@ class KafkaFactory(Factory):
             route = self._routes[api_key, version] = make_route(TABLE[api_key], version, self.limits.elements_max)
         return route
 
+    def served(self) -> Iterator[tuple[str, int, int]]:
+        """Yield (API, version, requests so far)."""
+        for route in self._routes.values():
+            yield route.name, route.version, route.served
+
     def opened(self, connection: KafkaConnection) -> None:
         """Take a connection into account."""
         self.connections[connection] = None
@@ -430,6 +444,7 @@ class KafkaFactory(Factory):
 
     def refused(self, connection: KafkaConnection, why: str) -> None:
         """Say why a connection is being ended."""
+        self.ended += 1
         self._complain("closing the connection of {address}: {why}", connection.address, why)
 
     def _complain(self, message: str, address: str, why: str) -> None:

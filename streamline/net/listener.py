@@ -8,18 +8,15 @@ connection, which every client tries again.
 
 from __future__ import annotations
 
-from typing import Any
-
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.logger import Logger
 
-from streamline.errors import StartRefused
 from streamline.interfaces import INetwork
 from streamline.model import Endpoint
 from streamline.net.kafka import KafkaFactory
+from streamline.services.binding import address_of, bind
 from streamline.services.deadlines import Deadlines
 
 log = Logger()
@@ -46,21 +43,12 @@ class KafkaListener(Service):
     def startService(self) -> Deferred[None]:
         """Bind."""
         Service.startService(self)
-        return self._network.listen(self._endpoint, self._factory).addCallbacks(self._bound, self._not_bound)
+        return bind(self._network, self._endpoint, self._factory, "--listen").addCallback(self._bound)
 
     def _bound(self, port: IListeningPort) -> None:
         self._port = port
-        host: Any = port.getHost()
-        self.address = Endpoint(getattr(host, "host", ""), getattr(host, "port", 0))
+        self.address = address_of(port)
         log.info("listening for clients on {address}", address=str(self.address))
-
-    def _not_bound(self, failure: Any) -> None:
-        failure.trap(CannotListenError, OSError)
-        reason = getattr(failure.value, "socketError", failure.value)
-        reason = getattr(reason, "strerror", None) or reason
-        raise StartRefused(
-            f"cannot listen on {self._endpoint}: {reason}; stop what uses it or choose another with --listen"
-        )
 
     def stopService(self) -> Deferred[None]:
         """Stop listening and end every connection."""

@@ -29,7 +29,7 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 SWITCH = {"on": "true", "off": "false", "yes": "true", "no": "false"}
 
-WITHOUT_EFFECT = ("cluster-listen", "advertised-cluster-addr", "http-listen")
+WITHOUT_EFFECT = ("cluster-listen", "advertised-cluster-addr")
 """Nothing listens there in this release; saying so beats keeping quiet."""
 
 

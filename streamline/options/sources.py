@@ -15,8 +15,11 @@ from streamline.options.declared import OPTIONS
 
 PREFIX = "STREAMLINE_"
 
-# What Kubernetes puts into the environment of every pod beside a Service named "streamline".
-_OF_KUBERNETES = re.compile(r"STREAMLINE_(SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)")
+# What Kubernetes puts into the environment of every pod beside a Service named "streamline",
+# and what our own test suites are told by.
+_OF_OTHERS = re.compile(
+    r"STREAMLINE_(SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?|TEST_.*)"
+)
 
 
 @frozen
@@ -63,7 +66,7 @@ def from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     known = {option.variable: option.name for option in OPTIONS.values()}
     given: dict[str, Given] = {}
     for variable, text in sorted(environment.items()):
-        if not variable.startswith(PREFIX) or _OF_KUBERNETES.fullmatch(variable):
+        if not variable.startswith(PREFIX) or _OF_OTHERS.fullmatch(variable):
             continue
         if variable not in known:
             raise ValueError(f"the environment variable {variable} is no option{nearest(variable, known)}")

@@ -83,25 +83,28 @@ class LineObserver:
     Writes each event as one line.
 
     A stream that cannot be written to loses the line: the log must not stop the node.
+
+    @ivar stream: where lines go; it may be replaced.
     """
 
     def __init__(self, stream: TextIO, render: Render) -> None:
-        self._stream = stream
+        self.stream = stream
         self._render = render
 
     def __call__(self, event: LogEvent) -> None:
         """Write one event."""
         line = self._render(event) + "\n"
         try:
-            self._stream.write(line)
-            self._stream.flush()
+            self.stream.write(line)
+            self.stream.flush()
         except (OSError, ValueError):  # full, gone, or closed
             return
 
 
 def renderer(log_format: str, stream: TextIO, node_id: int) -> Render:
     """Return how events are written to this stream; C{log_format} is C{text}, C{json} or C{auto}."""
-    is_text = log_format == "text" or (log_format == "auto" and stream.isatty())
+    is_terminal = bool(getattr(stream, "isatty", bool)())  # Twisted's log files cannot say
+    is_text = log_format == "text" or (log_format == "auto" and is_terminal)
     return as_text if is_text else as_json(node_id)
 
 

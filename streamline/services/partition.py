@@ -62,6 +62,7 @@ class Partition:
     A partition as its leader sees it.
 
     @ivar counted_offset: our own copy counts up to here: flushed, or synced where the topic asks for that.
+    @ivar appended_bytes: bytes of batches taken since the start; C{appended_records} likewise.
     """
 
     def __init__(
@@ -81,6 +82,8 @@ class Partition:
         self.producers = producers
         self.counted_offset = log.flushed_offset
         self.offline: Refused | None = None
+        self.appended_bytes = 0
+        self.appended_records = 0
         self._acks = acks
         self._clock = clock
         self._leadership: ILeadership | None = None
@@ -171,7 +174,9 @@ class Partition:
         self._remember(header)
         receipt = Receipt(self, header.base_offset, header.next_offset, append_time_ms)
         self._unflushed.append(receipt)
-        self._unflushed_bytes += header.batch_length + 12
+        self._unflushed_bytes += header.size
+        self.appended_bytes += header.size
+        self.appended_records += header.record_count
         self._unsynced_records += header.record_count
         return receipt
 

@@ -217,6 +217,10 @@ class GroupMachine(RuleBasedStateMachine):
         members = roster.members.values()
         assert roster.joining_count == sum(member.joining is not None for member in members)
         assert (roster.leader_id in roster.members) == bool(roster.members)
+        if group.state in (GroupState.EMPTY, GroupState.PREPARING_REBALANCE):
+            assert not roster.unsynced and group.sync_timer not in self.it.timers
+        if group.state is not GroupState.PREPARING_REBALANCE:
+            assert group.join_timer not in self.it.timers and group.first_join_until_ms is None
         assert all(key in roster.members for key in roster.unsynced)
         assert all(roster.members[key].member_id == key for key in roster.members)
         instances = {m.instance_id: m.member_id for m in members if m.instance_id is not None}

@@ -167,6 +167,13 @@ class RebalanceTests(SynchronousTestCase):
         fields = {"member_id": self.follower, "generation_id": 1}
         self.assertEqual(self.it.commit({("t", 0): 7}, **fields), (ErrorCode.NONE,))
 
+    def test_assignment_of_a_generation_that_was_broken_off_is_nobodys(self) -> None:
+        for member in (self.leader, self.follower):
+            self.it.join(member)
+        self.assertNotEqual(self.it.group().members[0].assignment, b"")
+        self.it.leave(self.follower)
+        self.assertEqual(self.it.group().members[0].assignment, b"")
+
     def test_last_one_to_leave_empties_the_group(self) -> None:
         self.it.leave(self.leader, self.follower)
         self.assertEqual(self.it.state, GroupState.EMPTY)
@@ -259,9 +266,7 @@ class NobodyJoinsTests(SynchronousTestCase):
 
     def test_the_wait_is_repeated_at_a_bounded_rate(self) -> None:
         it = Harness(group_initial_rebalance_delay_ms=0)
-        tokens = [
-            it.join(instance_id=name, rebalance_timeout_ms=10, session_timeout_ms=30_000) for name in "ab"
-        ]
+        tokens = [it.join(instance_id=name, rebalance_timeout_ms=10, session_timeout_ms=30_000) for name in "ab"]
         it.advance(0)
         members = [it.joined(token).member_id for token in tokens]
         it.sync_all(members)

@@ -123,6 +123,8 @@ class SimNetwork:
     @ivar attempts: connection attempts without an outcome.
     """
 
+    sockets_max = 20_000
+
     def __init__(self, process: Process) -> None:
         self.process = process
         self.attempts: dict[SimSocket, _Attempt] = {}

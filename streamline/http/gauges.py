@@ -1,0 +1,97 @@
+"""
+What a node can say about itself in numbers, as Prometheus reads them.
+
+Every number is a plain integer that its owner keeps anyway; nothing is counted
+twice and nothing on the way of a request knows of Prometheus.  A snapshot is
+taken in the reactor and rendered elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from attrs import frozen
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+
+from streamline.net.kafka import KafkaFactory
+from streamline.services.metadata import Metadata
+from streamline.services.replicas import Replicas
+
+
+@frozen
+class Snapshot:
+    """All numbers at one moment."""
+
+    metrics: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        """Give them to a registry."""
+        return self.metrics
+
+    def render(self) -> bytes:
+        """Return the text that Prometheus scrapes."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return generate_latest(registry)
+
+
+def take_snapshot(version: str, factory: KafkaFactory, metadata: Metadata, replicas: Replicas) -> Snapshot:
+    """Read every number once."""
+    metrics: list[Metric] = [InfoMetricFamily("streamline_build", "The release that runs.", {"version": version})]
+    metrics += _requests(factory)
+    metrics += _cluster(metadata)
+    metrics += _logs(replicas)
+    return Snapshot(tuple(metrics))
+
+
+def _requests(factory: KafkaFactory) -> Iterator[Metric]:
+    served = CounterMetricFamily("streamline_requests", "Requests taken from clients.", labels=["api", "version"])
+    for name, version, count in factory.served():
+        served.add_metric([name, str(version)], count)
+    yield served
+    yield GaugeMetricFamily("streamline_connections", "Open connections of clients.", len(factory.connections))
+    yield CounterMetricFamily(
+        "streamline_connections_turned_away", "Connections refused because of a limit.", factory.turned_away
+    )
+    yield CounterMetricFamily(
+        "streamline_connections_ended", "Connections ended because the client misbehaved.", factory.ended
+    )
+
+
+def _cluster(metadata: Metadata) -> Iterator[Metric]:
+    image = metadata.image
+    leaderless = sum(1 for topic in image.topics.values() for state in topic.partitions if state.leader < 0)
+    yield GaugeMetricFamily("streamline_cluster_brokers", "Nodes of the cluster.", len(image.brokers))
+    yield GaugeMetricFamily("streamline_cluster_topics", "Topics.", len(image.topics))
+    yield GaugeMetricFamily(
+        "streamline_cluster_partitions", "Partitions.", sum(len(topic.partitions) for topic in image.topics.values())
+    )
+    yield GaugeMetricFamily("streamline_cluster_leaderless_partitions", "Partitions that nobody leads.", leaderless)
+    yield CounterMetricFamily("streamline_metadata_commands", "Commands applied to the metadata.", image.index)
+
+
+def _logs(replicas: Replicas) -> Iterator[Metric]:
+    bytes_in = CounterMetricFamily("streamline_topic_bytes_in", "Bytes of batches appended.", labels=["topic"])
+    records_in = CounterMetricFamily("streamline_topic_records_in", "Records appended.", labels=["topic"])
+    sizes = GaugeMetricFamily("streamline_topic_size_bytes", "Bytes of batches kept.", labels=["topic"])
+    totals: dict[str, list[int]] = {}
+    offline = 0
+    for partition in replicas:
+        total = totals.setdefault(partition.log.identity.topic, [0, 0, 0])
+        total[0] += partition.appended_bytes
+        total[1] += partition.appended_records
+        total[2] += partition.log.size_bytes
+        offline += partition.offline is not None
+    for topic, (size_in, count_in, size) in totals.items():
+        bytes_in.add_metric([topic], size_in)
+        records_in.add_metric([topic], count_in)
+        sizes.add_metric([topic], size)
+    yield bytes_in
+    yield records_in
+    yield sizes
+    yield GaugeMetricFamily("streamline_cluster_offline_replicas", "Partitions of this node out of order.", offline)
+    yield GaugeMetricFamily(
+        "streamline_log_refusing", "1 while records are refused for want of space.", int(replicas.full is not None)
+    )

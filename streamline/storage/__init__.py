@@ -1,0 +1,1 @@
+"""Where partitions' bytes live: Kafka's segments on a disk, or memory."""

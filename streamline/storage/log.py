@@ -1,0 +1,413 @@
+"""
+A partition's log on segments: what L{IPartitionLog} promises, put together.
+
+In the life of a produce this is the step before L{streamline.storage.disk}:
+C{append} takes batches in, C{flush} gives them to the kernel with one
+C{pwritev}, C{sync} makes them durable.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred, fail
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from streamline.config import TopicConfig
+from streamline.errors import ErrorCode, Refused, StorageFailed, StreamlineError
+from streamline.interfaces import IPartitionLog
+from streamline.model import Buffer, LogIdentity, LogSlice
+from streamline.storage.chain import Chain
+from streamline.storage.layout import is_checkpoint_name
+from streamline.storage.reading import Read, Reader
+from streamline.storage.retention import expendable
+from streamline.storage.segment import Mark
+from streamline.storage.syncing import Syncs
+from streamline.storage.view import Wanted
+from streamline.wire.batch import BatchHeader
+
+T = TypeVar("T")
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+PASSING = (*NO_SPACE, errno.EMFILE, errno.ENFILE)
+"""Failures that say nothing about what is stored: the log goes on."""
+
+
+@implementer(IPartitionLog)
+class SegmentLog:
+    """
+    The log of one partition in a directory of segments.
+
+    A failure of the device closes it for good; opening it again recovers what is there.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, identity: LogIdentity, chain: Chain, config: TopicConfig, *, start_offset: int, high_watermark: int,
+        recovery_point: int,
+    ) -> None:  # fmt: skip
+        self.identity = identity
+        self.start_offset = start_offset
+        self.end_offset = chain.end_offset
+        self.high_watermark = high_watermark
+        self._chain = chain
+        self._config = config
+        self._commons = chain.commons
+        self._pending: list[Buffer] = []
+        self._pending_bytes = 0
+        self._mark: Mark | None = None
+        self._failure: StorageFailed | None = None
+        self._lost: StorageFailed | None = None
+        self._reader = Reader(chain, self._read)
+        self._syncs = Syncs(chain, recovery_point, self._failed_for_good)
+
+    @property
+    def flushed_offset(self) -> int:
+        """The offset after the last record that survives the process."""
+        return self._chain.end_offset
+
+    @property
+    def recovery_point(self) -> int:
+        """Everything below survives the loss of power."""
+        return self._syncs.recovery_point
+
+    @property
+    def segment_offset(self) -> int:
+        """The first offset of the active segment."""
+        return self._chain.active.base_offset
+
+    @property
+    def size_bytes(self) -> int:
+        """The bytes of all batches kept."""
+        return self._chain.size_bytes + self._pending_bytes
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the log was closed or has failed."""
+        return self._failure is not None
+
+    # Writing
+
+    def append(self, header: BatchHeader, parts: Sequence[Buffer]) -> None:
+        """
+        Take a batch; begin a new segment first where the active one is full or old.
+
+        After a failure of its own, nothing is taken until L{flush} has told whoever collected batches before.
+        """
+        self._check()
+        if self._lost is not None:
+            raise self._lost
+        if header.base_offset < self.end_offset:
+            raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
+        segment = self._chain.active
+        position = segment.size + self._pending_bytes
+        if self._rolls_before(header, position):
+            self._roll(header.base_offset)
+            segment, position = self._chain.active, 0
+        if self._mark is None:
+            self._mark = Mark(segment)
+        segment.note(header, position)
+        self._pending += parts
+        self._pending_bytes += header.size
+        self.end_offset = header.next_offset
+
+    def _rolls_before(self, header: BatchHeader, position: int) -> bool:
+        segment, config = self._chain.active, self._config
+        if segment.is_full(header, position, config.segment_bytes, config.segment_index_bytes):
+            return True
+        limit_ms = config.segment_ms - segment.jitter_ms
+        return position > 0 and segment.age_ms(header.max_timestamp, self._commons.host.clock.wall_ms) > limit_ms
+
+    def _roll(self, base_offset: int) -> None:
+        try:
+            self.flush()
+        except StorageFailed as error:
+            self._lost = error
+            raise
+        try:
+            finished = self._chain.roll(base_offset, self._config)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._reader.forget()
+        self._syncs.settle(finished)
+
+    def flush(self) -> None:
+        """Give everything appended to the operating system, with one call; a full disk does not close the log."""
+        self._check()
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            raise lost
+        if not self._pending_bytes:
+            return
+        chain = self._chain
+        segment, parts, length = chain.active, self._pending, self._pending_bytes
+        position = segment.size
+        chain.use(segment)
+        try:
+            segment.write(parts, length, self._config.segment_bytes)
+        except OSError as error:
+            raise self._not_written(error) from error
+        self._reader.begins(chain.end_offset, position)
+        self._reader.tail.add(position, parts, length)
+        chain.end_offset = self.end_offset
+        chain.size_bytes += length
+        self._forget_pending()
+        self._syncs.written(length)
+
+    def _forget_pending(self) -> None:
+        self._pending = []
+        self._pending_bytes = 0
+        self._mark = None
+
+    def _not_written(self, error: OSError) -> StorageFailed:
+        """Go back to what was written before."""
+        mark = self._mark
+        self._forget_pending()
+        self.end_offset = self._chain.end_offset
+        try:
+            if mark is not None:
+                self._chain.active.back_to(mark)
+        except OSError as worse:
+            return self._failed(worse)
+        return self._failed(error)
+
+    def _failed(self, error: OSError) -> StorageFailed:
+        """Return what to raise for a failure of the disk; the log goes on after a passing one."""
+        if error.errno in PASSING:
+            return StorageFailed(f"{self.identity}: {error}")
+        return self._failed_for_good(error)
+
+    def _failed_for_good(self, error: OSError) -> StorageFailed:
+        """Close the log, to be recovered when it is opened again; return what to raise."""
+        failure = StorageFailed(f"{self.identity}: {error}")
+        if not self._chain.is_closed:
+            self.log.error("A log is closed: {why}", why=str(failure))
+            self._commons.any_failed = True
+            self._end(failure)
+        return failure
+
+    def _end(self, why: StorageFailed) -> None:
+        self._failure = why
+        self._forget_pending()
+        self.end_offset = self._chain.end_offset
+        self._reader.forget()
+        self._chain.close()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise StorageFailed(str(self._failure))
+
+    def sync(self) -> Deferred[int]:
+        """Flush, then fire with the recovery point once that has come as far as was flushed."""
+        try:
+            self.flush()
+        except StreamlineError:
+            return fail()
+        return self._syncs.sync()
+
+    # Reading
+
+    def read(
+        self, offset: int, max_bytes: int, *, end_offset: int, at_least_one: bool
+    ) -> LogSlice | Deferred[LogSlice]:
+        """Return whole batches from memory, the page cache or, in a Deferred, from the device."""
+        return self._read(Wanted(offset, max_bytes, min(end_offset, self._chain.end_offset), at_least_one))
+
+    def _read(self, wanted: Wanted) -> Read:
+        offset = wanted.offset
+        if self._failure is not None:
+            raise Refused(ErrorCode.KAFKA_STORAGE_ERROR, str(self._failure))
+        if not self.start_offset <= offset <= self.end_offset:
+            raise Refused(
+                ErrorCode.OFFSET_OUT_OF_RANGE, f"{offset} is not from {self.start_offset} to {self.end_offset}"
+            )
+        if offset >= wanted.end_offset:
+            self._reader.tail.want()
+            return LogSlice((), 0, offset)
+        try:
+            found = self._reader.read(wanted)
+        except OSError as error:
+            raise self._unread(error) from error
+        return found.addErrback(self._not_read) if isinstance(found, Deferred) else found
+
+    def _not_read(self, failure: Failure) -> Failure:
+        if not isinstance(failure.value, OSError):
+            return failure
+        raise self._unread(failure.value)
+
+    def _unread(self, error: OSError) -> Refused:
+        return Refused(ErrorCode.KAFKA_STORAGE_ERROR, str(self._failed(error)))
+
+    def headers(self, offset: int) -> Iterator[BatchHeader]:
+        """Yield the headers of the batches that were flushed, from the one that holds C{offset}."""
+        self._check()
+        return self._reader.headers(offset)
+
+    def batch_at_timestamp(self, timestamp_ms: int) -> LogSlice:
+        """Return the first flushed batch with a max timestamp of at least C{timestamp_ms}."""
+        return self._looked_up(lambda: self._reader.at_timestamp(timestamp_ms, self.start_offset))
+
+    def batch_of_max_timestamp(self) -> LogSlice:
+        """Return the first flushed batch that holds the greatest timestamp."""
+        return self._looked_up(lambda: self._reader.of_max_timestamp(self.start_offset))
+
+    def _looked_up(self, look: Callable[[], LogSlice]) -> LogSlice:
+        self._check()
+        try:
+            return look()
+        except OSError as error:
+            raise self._unread(error) from error
+
+    # Cutting
+
+    def truncate(self, end_offset: int) -> None:
+        """Drop every batch that reaches beyond C{end_offset}; blocks for a few syncs."""
+        self._check()
+        with suppress(StorageFailed):  # a full disk: what was not flushed is gone, and that was to go
+            self.flush()
+        self._check()
+        if end_offset >= self.end_offset:
+            return
+        if end_offset <= max(self.start_offset, self._chain.first_offset):
+            self.restart_at(end_offset)
+        else:
+            self._cut(end_offset, lambda: self._chain.truncate(end_offset))
+
+    def restart_at(self, offset: int) -> None:
+        """Drop everything and begin anew at C{offset}; blocks for a few syncs."""
+        self._check()
+        self._forget_pending()
+        self._lost = None
+        self._cut(offset, lambda: self._chain.restart(offset, self._config))
+        self.start_offset = self.high_watermark = offset
+        self._syncs.moved(at_least=offset)
+
+    def _cut(self, end_offset: int, cut: Callable[[], None]) -> None:
+        try:
+            self._commons.checkpoints.lower(self.identity.topic_partition, end_offset)
+        except OSError as error:
+            raise self._failed(error) from error
+        try:
+            cut()
+        except OSError as error:
+            raise self._failed_for_good(error) from error
+        self._reader.forget()
+        self.end_offset = self._chain.end_offset
+        self.high_watermark = min(self.high_watermark, self.end_offset)
+        self._syncs.moved(at_most=self.end_offset)
+
+    def advance_start(self, offset: int) -> None:
+        """
+        Hide everything below C{offset}; blocks for two syncs.
+
+        @raise Refused: OFFSET_OUT_OF_RANGE, the log ends before C{offset}.
+        """
+        self._check()
+        if offset > self.end_offset:
+            raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE, f"{offset} is beyond {self.end_offset}")
+        if offset <= self.start_offset:
+            return
+        try:
+            self._commons.checkpoints.start_at(self.identity.topic_partition, offset)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._start_at(offset)
+
+    def _start_at(self, offset: int) -> None:
+        self.start_offset = offset
+        self.high_watermark = max(self.high_watermark, offset)
+        self._syncs.moved(at_least=offset)
+
+    def retain(self, now_ms: int) -> int:
+        """Roll by age, then rename the files of segments that are not wanted, to be removed later."""
+        self.flush()
+        chain, config = self._chain, self._config
+        active = chain.active
+        if active.size and now_ms - active.created_ms > config.segment_ms - active.jitter_ms:
+            self._roll(self.end_offset)
+        try:
+            count = expendable(
+                chain.segments, config, now_ms=now_ms, start_offset=self.start_offset,
+                end_offset=self.end_offset, high_watermark=self.high_watermark,
+            )  # fmt: skip
+            if count == len(chain.segments):
+                self._roll(self.end_offset)
+            freed = chain.drop_first(count, config.file_delete_delay_ms) if count else 0
+        except OSError as error:
+            raise self._failed(error) from error
+        if chain.first_offset > self.start_offset:
+            self._start_at(chain.first_offset)
+        return freed
+
+    def configure(self, config: TopicConfig) -> None:
+        """Follow new settings, from the next batch on."""
+        self._config = config
+        self._chain.active.interval = config.index_interval_bytes
+
+    # Blobs
+
+    def put_checkpoint(self, name: str, data: bytes) -> None:
+        """
+        Keep a blob in a file; blocks for two syncs.
+
+        @raise StorageFailed: it could not be written; what was there stays.
+        """
+        self._blob(name, lambda path: self._commons.disk.replace_file(path, data))
+
+    def get_checkpoint(self, name: str) -> bytes | None:
+        """Return a blob."""
+        disk = self._commons.disk
+        return self._blob(name, lambda path: disk.read_file(path) if disk.exists(path) else None)
+
+    def checkpoint_names(self) -> list[str]:
+        """Return the names of all files that are neither segments nor otherwise ours."""
+        names = self._blob("all", lambda _: self._commons.disk.list_directory(self._chain.directory))
+        return [name for name in names if is_checkpoint_name(name)]
+
+    def drop_checkpoint(self, name: str) -> None:
+        """Remove a blob; should that be lost with the power, it is there again."""
+        disk = self._commons.disk
+        self._blob(name, lambda path: disk.remove(path) if disk.exists(path) else None)
+
+    def _blob(self, name: str, do: Callable[[str], T]) -> T:
+        self._check()
+        if not is_checkpoint_name(name):
+            raise ValueError(f"{name!r} is no name for a checkpoint")
+        try:
+            return do(f"{self._chain.directory}/{name}")
+        except OSError as error:
+            raise self._failed(error) from error
+
+    # Ending
+
+    async def checkpoint(self) -> int:
+        """Sync, save the indexes, and return the recovery point that may be noted."""
+        self.flush()
+        return await self._syncs.checkpoint()
+
+    def close(self) -> Deferred[None]:
+        """Flush, sync, save the indexes as Kafka does at the end of a segment, and close all files."""
+        return Deferred.fromCoroutine(self._close())
+
+    async def _close(self) -> None:
+        if self._failure is not None:
+            return
+        self.flush()
+        self._failure = StorageFailed(f"{self.identity} is closed")
+        try:
+            self._chain.use(self._chain.active).finish()
+            await self._syncs.checkpoint()
+        except OSError as error:
+            raise self._failed_for_good(error) from error
+        if not self._chain.is_closed:
+            self._end(self._failure)
+
+    def abandon(self) -> None:
+        """Close all files and sync nothing, as what they hold will be deleted."""
+        self._end(StorageFailed(f"{self.identity} was deleted"))

@@ -1,0 +1,270 @@
+"""
+Loading a log's segments, and recovering them after a crash.
+
+After a clean stop the files are believed.  After any other, batches past the
+recovery point are looked at one by one, the log ends before the first that is
+not whole, and what is kept is made durable before anybody sees it.  All of it
+only takes a disk, so it runs in a thread.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from twisted.logger import Logger
+
+from streamline.config import TopicConfig
+from streamline.interfaces import IDisk, IFile
+from streamline.model import NO_EPOCH, NO_OFFSET
+from streamline.storage import truncation
+from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
+from streamline.storage.layout import DELETED, LOG, OFFSET_INDEX, TIME_INDEX, segment_file, segment_path
+from streamline.storage.segment import Segment, save_index
+from streamline.storage.view import header_at, walk
+from streamline.wire.batch import HEADER_BYTES, BatchHeader, is_intact
+from streamline.wire.crc import crc32c
+
+CHECKED_AT = 21
+"""Where in a batch its checksum begins: at the attributes."""
+SCAN_BYTES = 2**20
+"""What is read at once to check batches."""
+
+
+class Plan(NamedTuple):
+    """
+    How to load a log.
+
+    @ivar clean: whether the last stop was clean.
+    @ivar recovery_point: everything below is known to be durable.
+    """
+
+    disk: IDisk
+    directory: str
+    config: TopicConfig
+    now_ms: int
+    clean: bool
+    recovery_point: int
+
+
+class Loaded(NamedTuple):
+    """
+    What a partition's directory holds.
+
+    @ivar segments: in order; none where the directory was empty.
+    @ivar end_offset: the offset after the last batch, or 0.
+    @ivar restarted_at: where the log was about to start over when a crash came, or -1.
+    """
+
+    segments: list[Segment]
+    end_offset: int
+    restarted_at: int = NO_OFFSET
+
+
+def load(plan: Plan) -> Loaded:
+    """
+    Load a log; after an unclean stop, everything in it is durable when this returns.
+
+    @raise OSError: the disk failed.
+    """
+    disk, directory = plan.disk, plan.directory
+    bases = _tidy(disk, directory)
+    unfinished = truncation.noted(disk, directory)
+    if unfinished is not None:
+        truncation.carry_out(disk, directory, unfinished, bases)
+        truncation.forget(disk, directory)
+        bases = _tidy(disk, directory)
+    segments = [_segment(plan, base_offset) for base_offset in bases]
+    restarted_at = NO_OFFSET if unfinished is None else unfinished.start_offset
+    if plan.clean and unfinished is None and segments:
+        end_offset = _believed_end(segments[-1])
+        if end_offset is not None:
+            return Loaded(segments, end_offset)
+    recovery = Recovery(plan, segments)
+    recovery.run()
+    return Loaded(recovery.segments, recovery.end_offset, restarted_at)
+
+
+def _tidy(disk: IDisk, directory: str) -> list[int]:
+    """Remove what dropped segments left; return the base offsets of the others.  Unknown names are let be."""
+    names = disk.list_directory(directory)
+    files = [file for file in map(segment_file, names) if file is not None]
+    bases = sorted(base_offset for base_offset, suffix in files if suffix == LOG)
+    known = frozenset(bases)
+    for base_offset, suffix in files:
+        if base_offset not in known:
+            disk.remove(segment_path(directory, base_offset, suffix))
+    for name in names:
+        if name.endswith(DELETED) and segment_file(name.removesuffix(DELETED)):
+            disk.remove(f"{directory}/{name}")
+    return bases
+
+
+def _segment(plan: Plan, base_offset: int) -> Segment:
+    file = plan.disk.open(segment_path(plan.directory, base_offset), write=False)
+    try:
+        size = file.size()
+    finally:
+        file.close()
+    return Segment(plan.disk, plan.directory, base_offset, size, plan.config.index_interval_bytes, plan.now_ms)
+
+
+def _believed_end(segment: Segment) -> int | None:
+    """Return the end of the last segment, found from its last index entry on; None where that leads nowhere."""
+    index = segment.index
+    position = index.positions[-1] if index else 0
+    known = segment.base_offset + index.offsets[-1] if index else None
+    end_offset = segment.base_offset
+    try:
+        for _, header in walk(segment.file, position, segment.size):
+            if known is not None and header.last_offset != known:
+                return None
+            end_offset, known = header.next_offset, None
+    except IndexDoubted:
+        return None
+    return end_offset
+
+
+class Recovery:
+    """
+    One log's recovery.
+
+    @ivar segments: those that are kept.
+    @ivar end_offset: the offset after the last whole batch.
+    """
+
+    log = Logger()
+
+    def __init__(self, plan: Plan, segments: list[Segment]) -> None:
+        self._plan = plan
+        self.segments = segments
+        self.end_offset = segments[0].base_offset if segments else 0
+        self._epoch = NO_EPOCH
+
+    def run(self) -> None:
+        """Scan what may not be whole, cut it, and make what is left durable."""
+        bases = [segment.base_offset for segment in self.segments[1:]]
+        durable = sum(base_offset <= self._plan.recovery_point for base_offset in bases)
+        for slot in range(durable, len(self.segments)):
+            segment = self.segments[slot]
+            if slot > durable and not self._follows(segment.base_offset):
+                self._drop_from(slot, f"offset {self.end_offset} is missing before {segment.path()}")
+                break
+            whole = self._scan(segment)
+            if whole < segment.size:
+                self._drop_from(slot + 1, f"{segment.path()} has no whole batch at {whole}")
+                segment.size = whole
+                self._keep(segment)
+                break
+            self._keep(segment)
+        if self.segments:
+            self._plan.disk.sync_directory(self._plan.directory)
+
+    def _follows(self, base_offset: int) -> bool:
+        """Say whether a batch or segment may come next; only compaction leaves gaps."""
+        return base_offset == self.end_offset or (base_offset > self.end_offset and self._plan.config.compacts)
+
+    def _drop_from(self, slot: int, why: str) -> None:
+        """Drop the segments from one on, the last first, so that never one is missing between others."""
+        self.log.warn("The log ends at {end}: {why}", end=self.end_offset, why=why)
+        for segment in reversed(self.segments[slot:]):
+            segment.rest()
+            for suffix in (LOG, OFFSET_INDEX, TIME_INDEX):
+                if self._plan.disk.exists(segment.path(suffix)):
+                    self._plan.disk.remove(segment.path(suffix))
+        if self.segments[slot:]:
+            del self.segments[slot:]
+            self._plan.disk.sync_directory(self._plan.directory)
+
+    def _keep(self, segment: Segment) -> None:
+        """Cut a segment behind its last whole batch and make it durable, with its indexes."""
+        segment.file.truncate(segment.size)
+        segment.file.sync()
+        segment.synced_size = segment.size
+        if segment is not self.segments[-1]:
+            segment.finish()
+        work = segment.unsaved()
+        segment.saved(work, save_index(self._plan.disk, work))
+        if segment is not self.segments[-1]:
+            segment.rest()
+
+    def _scan(self, segment: Segment) -> int:
+        """Return the position where a segment's whole batches end, with its indexes made anew."""
+        position = self._resume(segment)
+        file, end = segment.file, segment.size
+        while position < end:
+            block = file.read(position, min(SCAN_BYTES, end - position))
+            at = 0
+            while len(block) - at >= HEADER_BYTES:
+                header = self._plausible(segment, block, at, position + at)
+                if header is None:
+                    return position + at
+                if at + header.size <= len(block):
+                    intact = is_intact(block, at, header)
+                elif at:
+                    break  # it is whole in the next block
+                else:
+                    intact = _is_intact(file, position, header)
+                if not intact:
+                    return position + at
+                segment.note(header, position + at)
+                self.end_offset = header.next_offset
+                self._epoch = header.partition_leader_epoch
+                at += header.size
+            if not at:
+                return position
+            position += at
+        return position
+
+    def _plausible(self, segment: Segment, block: bytes, at: int, position: int) -> BatchHeader | None:
+        """Return the header at a position if a batch of this log may have it there."""
+        try:
+            header = header_at(block, at, position, segment.size)
+        except IndexDoubted:
+            return None
+        if (
+            not self._follows(header.base_offset)
+            or header.partition_leader_epoch < self._epoch
+            or header.last_offset - segment.base_offset > RELATIVE_OFFSET_MAX
+        ):
+            return None
+        return header
+
+    def _resume(self, segment: Segment) -> int:
+        """
+        Return where scanning begins: at the last indexed batch below the recovery point, if it is there.
+
+        The entries before it stay, and what is noted from it on makes the rest of the index.
+        """
+        self.end_offset = segment.base_offset
+        segment.forget_index()
+        disk, reach = self._plan.disk, self._plan.recovery_point - 1 - segment.base_offset
+        try:
+            index = OffsetIndex.decode(disk.read_file(segment.path(OFFSET_INDEX)), segment.size)
+            times = TimeIndex.decode(disk.read_file(segment.path(TIME_INDEX)))
+            slot = index.before_offset(reach)
+            if slot < 0:
+                return 0
+            position, relative_offset = index.positions[slot], index.offsets[slot]
+            header = header_at(segment.file.read(position, HEADER_BYTES), 0, position, segment.size)
+        except (FileNotFoundError, IndexDoubted):
+            return 0
+        if header.last_offset - segment.base_offset != relative_offset:
+            return 0
+        index.keep(slot)
+        times.truncate(relative_offset)
+        segment.adopt(index, times)
+        self.end_offset = header.base_offset
+        return position
+
+
+def _is_intact(file: IFile, position: int, header: BatchHeader) -> bool:
+    """Check a batch that is longer than a block, without holding all of it."""
+    at, end = position + CHECKED_AT, position + header.size
+    checksum = 0
+    while at < end:
+        piece = file.read(at, min(SCAN_BYTES, end - at))
+        if not piece:
+            return False
+        checksum = crc32c(piece, checksum)
+        at += len(piece)
+    return checksum == header.crc

@@ -1,0 +1,329 @@
+"""
+One segment: a C{.log} file of batches with its two indexes.
+
+The last segment of a log is written, all others only read.  Files are opened
+and indexes loaded when somebody needs them; L{Segment.rest} gives both back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.logger import Logger
+
+from streamline.interfaces import IDisk, IFile
+from streamline.model import NO_TIMESTAMP, Buffer
+from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
+from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
+from streamline.storage.view import View, header_at, walk
+from streamline.wire.batch import HEADER_BYTES, BatchHeader
+
+ALLOCATE_FROM_BYTES = 2**20
+"""A segment reserves space ahead from this size on, as much as it has, ..."""
+ALLOCATE_BYTES_MAX = 2**26
+"""... but never more than this: the logs of small topics shall not fill a disk with nothing."""
+NOTHING_SAVED = -1
+"""Whatever is in an index file, it shall be replaced."""
+REBUILD_BYTES = 2**16
+"""What is read at once to look at all headers."""
+
+IndexWork = list[tuple[str, int, bytes]]
+"""For each index file that lacks entries: its path, the length to keep, the bytes to add."""
+
+
+class Mark:
+    """What to go back to when batches that were noted cannot be written."""
+
+    __slots__ = ("entries", "newest", "times", "first_timestamp")
+
+    def __init__(self, segment: Segment) -> None:
+        self.entries = len(segment.index)
+        self.times = len(segment.times)
+        self.newest = segment.newest
+        self.first_timestamp = segment.first_timestamp
+
+
+class Segment:
+    """
+    Batches from C{base_offset} on.
+
+    @ivar size: the bytes written.
+    @ivar synced_size: how many of them survive the loss of power.
+    @ivar created_ms: the date when the segment was made or loaded.
+    @ivar jitter_ms: what is taken off segment.ms.
+    @ivar interval: index.interval.bytes.
+    """
+
+    log = Logger()
+    __slots__ = (
+        "disk", "directory", "base_offset", "size", "synced_size", "created_ms", "jitter_ms", "interval",
+        "_file", "_index", "_times", "_newest", "_first_timestamp", "_saved_entries", "_saved_times", "_allocated",
+    )  # fmt: skip
+
+    def __init__(self, disk: IDisk, directory: str, base_offset: int, size: int, interval: int, now_ms: int) -> None:
+        self.disk = disk
+        self.directory = directory
+        self.base_offset = base_offset
+        self.size = size
+        self.synced_size = size
+        self.interval = interval
+        self.created_ms = now_ms
+        self.jitter_ms = 0
+        self._file: IFile | None = None
+        self._index: OffsetIndex | None = None
+        self._times: TimeIndex | None = None
+        self._newest: tuple[int, int] | None = None
+        self._first_timestamp: int | None = None
+        self._saved_entries = self._saved_times = 0
+        self._allocated = 0
+
+    # What is loaded when it is needed
+
+    def path(self, suffix: str = LOG) -> str:
+        """Return the path of one of our files."""
+        return segment_path(self.directory, self.base_offset, suffix)
+
+    def create(self, reserve_bytes: int) -> None:
+        """Make the empty file of a new segment."""
+        self._file = self.disk.open(self.path(), create=True)
+        self._index, self._times = OffsetIndex(), TimeIndex()
+        self._saved_entries = self._saved_times = NOTHING_SAVED
+        if reserve_bytes:
+            self._file.allocate(reserve_bytes)
+            self._allocated = reserve_bytes
+
+    @property
+    def file(self) -> IFile:
+        """The open log file."""
+        if self._file is None:
+            self._file = self.disk.open(self.path())
+        return self._file
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something must be given back by L{rest}."""
+        return self._file is not None
+
+    @property
+    def index(self) -> OffsetIndex:
+        """The offset index, rebuilt if its file is not to be believed."""
+        if self._index is None:
+            try:
+                self._index = OffsetIndex.decode(self.disk.read_file(self.path(OFFSET_INDEX)), self.size)
+                self._saved_entries = len(self._index)
+            except (FileNotFoundError, IndexDoubted) as why:
+                self.rebuild(why)
+        assert self._index is not None
+        return self._index
+
+    @property
+    def times(self) -> TimeIndex:
+        """The time index, rebuilt if its file is not to be believed."""
+        if self._times is None:
+            try:
+                times = TimeIndex.decode(self.disk.read_file(self.path(TIME_INDEX)))
+                self._check_times(times)
+                self._times = times
+                self._saved_times = len(times)
+            except (FileNotFoundError, IndexDoubted) as why:
+                self.rebuild(why)
+        assert self._times is not None
+        return self._times
+
+    def _check_times(self, times: TimeIndex) -> None:
+        """Doubt an empty index of a log that has timestamps."""
+        if not times and self.size:
+            header = header_at(self.file.read(0, HEADER_BYTES), 0, 0, self.size)
+            if header.max_timestamp > NO_TIMESTAMP:
+                raise IndexDoubted("a time index without entries")
+
+    def rebuild(self, why: Exception) -> None:
+        """Make both indexes from the log itself, as far as it can be read."""
+        self.log.warn("Rebuilding the indexes of {path}: {why}", path=self.path(), why=str(why))
+        self.forget_index()
+        try:
+            for position, header in walk(self.file, 0, self.size, REBUILD_BYTES):
+                self.note(header, position)
+        except IndexDoubted as end:
+            self.log.error("{path} cannot be read to its end: {why}", path=self.path(), why=str(end))
+
+    def forget_index(self) -> None:
+        """Begin with empty indexes."""
+        self._index, self._times = OffsetIndex(), TimeIndex()
+        self._newest, self._first_timestamp = None, None
+        self._saved_entries = self._saved_times = NOTHING_SAVED
+
+    def adopt(self, index: OffsetIndex, times: TimeIndex) -> None:
+        """Go on from the beginning of indexes that recovery believes."""
+        self._index, self._times = index, times
+
+    # Times
+
+    @property
+    def newest(self) -> tuple[int, int]:
+        """The greatest timestamp, -1 for none, and the relative last offset of the first batch that has it."""
+        if self._newest is None:
+            self._newest = self.times.last() or (NO_TIMESTAMP, 0)
+        return self._newest
+
+    @property
+    def first_timestamp(self) -> int:
+        """The greatest timestamp of the first batch, by which the segment's age is counted; -1 for none."""
+        if self._first_timestamp is None:
+            self._first_timestamp = NO_TIMESTAMP
+            if self.size:
+                self._first_timestamp = header_at(self.file.read(0, HEADER_BYTES), 0, 0, self.size).max_timestamp
+        return self._first_timestamp
+
+    # Writing
+
+    def is_full(self, header: BatchHeader, position: int, segment_bytes: int, index_bytes: int) -> bool:
+        """Say whether a batch no longer belongs into this segment, which would be C{position} bytes long before it."""
+        return (
+            (position > 0 and position + header.size > segment_bytes)
+            or header.last_offset - self.base_offset > RELATIVE_OFFSET_MAX
+            or len(self.index) >= index_bytes // OffsetIndex.ENTRY_BYTES
+            or len(self.times) >= index_bytes // TimeIndex.ENTRY_BYTES - 1
+        )
+
+    def age_ms(self, timestamp_ms: int, now_ms: Callable[[], int]) -> int:
+        """Return how old the segment is when a batch of this timestamp comes: by records' time where they have it."""
+        if self.first_timestamp > NO_TIMESTAMP:
+            return timestamp_ms - self.first_timestamp
+        return now_ms() - self.created_ms
+
+    def note(self, header: BatchHeader, position: int) -> None:
+        """Take a batch into the indexes: after each C{interval} bytes, its offset and the greatest timestamp so far."""
+        relative_offset = header.last_offset - self.base_offset
+        newest = self.newest
+        if header.max_timestamp > newest[0]:
+            newest = self._newest = (header.max_timestamp, relative_offset)
+        if not position:
+            self._first_timestamp = header.max_timestamp
+        index = self.index
+        if position - (index.positions[-1] if index.positions else 0) > self.interval:
+            index.append(relative_offset, position)
+            self.times.extend(*newest)
+
+    def write(self, parts: list[Buffer], length: int, segment_bytes: int) -> None:
+        """Write batches at the end."""
+        end = self.size + length
+        if end > self._allocated and end >= ALLOCATE_FROM_BYTES:
+            self._allocated = min(end + min(end, ALLOCATE_BYTES_MAX), max(segment_bytes, end))
+            self.file.allocate(self._allocated)
+        self.file.write(parts, self.size)
+        self.size = end
+
+    def back_to(self, mark: Mark) -> None:
+        """Forget what was noted since, and cut off what part of it was written."""
+        self.index.keep(mark.entries)
+        self.times.keep(mark.times)
+        self._newest, self._first_timestamp = mark.newest, mark.first_timestamp
+        self._saved_entries = min(self._saved_entries, mark.entries)
+        self._saved_times = min(self._saved_times, mark.times)
+        self.file.truncate(self.size)
+        self._allocated = 0
+
+    def truncate(self, size: int, end_offset: int) -> None:
+        """Cut the log off at a batch's beginning, durably."""
+        self.index.truncate(size)
+        self.times.truncate(end_offset - self.base_offset)
+        self._saved_entries = self._saved_times = NOTHING_SAVED
+        self.file.truncate(size)
+        self.file.sync()
+        self.size = self.synced_size = size
+        self._allocated = 0
+        self._newest = self._first_timestamp = None
+        self._find_newest()
+
+    def _find_newest(self) -> None:
+        """Look for a greater timestamp after the last that the time index knows."""
+        timestamp, relative_offset = self.newest
+        found = self.view().find(self.base_offset + relative_offset)
+        for _, header in walk(self.file, found[0], self.size, REBUILD_BYTES) if found else ():
+            if header.max_timestamp > timestamp:
+                timestamp, relative_offset = header.max_timestamp, header.last_offset - self.base_offset
+        self._newest = timestamp, relative_offset
+
+    # Reading
+
+    def view(self) -> View:
+        """Return what a reader needs."""
+        return View(self.file, self.base_offset, self.index, self.size)
+
+    # Ending
+
+    def finish(self) -> None:
+        """Note the greatest timestamp, and give back what was reserved: nothing more will be written."""
+        self.times.extend(*self.newest)
+        if self._allocated > self.size:
+            self.file.truncate(self.size)
+            self._allocated = 0
+
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether index files lack entries."""
+        index, times = self._index, self._times
+        return (index is not None and self._saved_entries != len(index)) or (
+            times is not None and self._saved_times != len(times)
+        )
+
+    def unsaved(self) -> IndexWork:
+        """Return what index files lack."""
+        work: IndexWork = []
+        if self._index is not None and self._saved_entries != len(self._index):
+            first = max(0, self._saved_entries)
+            work.append((self.path(OFFSET_INDEX), first * OffsetIndex.ENTRY_BYTES, self._index.encode(first)))
+        if self._times is not None and self._saved_times != len(self._times):
+            first = max(0, self._saved_times)
+            work.append((self.path(TIME_INDEX), first * TimeIndex.ENTRY_BYTES, self._times.encode(first)))
+        return work
+
+    def saved(self, work: IndexWork, complete: bool) -> None:
+        """Hear that this is in the files now, or that the files are gone."""
+        for path, length, data in work:
+            size = length + len(data)
+            if path.endswith(TIME_INDEX):
+                self._saved_times = size // TimeIndex.ENTRY_BYTES if complete else NOTHING_SAVED
+            else:
+                self._saved_entries = size // OffsetIndex.ENTRY_BYTES if complete else NOTHING_SAVED
+
+    @property
+    def can_rest(self) -> bool:
+        """Whether nothing would be lost with what is in memory."""
+        return self.synced_size == self.size and not self.has_unsaved
+
+    def rest(self) -> None:
+        """Close the file and forget the indexes, until they are needed again."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+        self._index = self._times = None
+        self._allocated = 0
+
+
+def save_index(disk: IDisk, work: IndexWork) -> bool:
+    """
+    Write what L{Segment.unsaved} found, durably.
+
+    A file that is torn by a crash belongs to a segment that recovery scans, as
+    recovery points are noted only after this.  What cannot be written is
+    removed: no index is better than half of one.
+
+    @return: whether all is written.
+    """
+    try:
+        for path, length, data in work:
+            file = disk.open(path, create=not disk.exists(path))
+            try:
+                file.truncate(length)
+                file.write([data], length)
+                file.sync()
+            finally:
+                file.close()
+    except OSError:
+        for path, _, _ in work:
+            if disk.exists(path):
+                disk.remove(path)
+        return False
+    return True

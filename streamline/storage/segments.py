@@ -1,0 +1,274 @@
+"""
+The C{segments} storage: Kafka's own layout of a data directory.
+
+One directory per partition, three checkpoint files, and a marker that is
+written last of all at a clean stop and removed before anything else happens at
+the next start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Sequence
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from streamline.config import NodeConfig, TopicConfig
+from streamline.errors import StartRefused, StorageFailed, StreamlineError
+from streamline.interfaces import Host, IPartitionLog, IStorage
+from streamline.model import NO_OFFSET, LogIdentity, TopicPartition
+from streamline.storage.chain import Chain
+from streamline.storage.checkpoints import Checkpoints, Offsets
+from streamline.storage.commons import Commons, OpenSegments
+from streamline.storage.layout import (
+    CLEAN_SHUTDOWN,
+    DELETE_DIRECTORY,
+    PARTITION_METADATA,
+    STRAY_DIRECTORY,
+    aside_directory,
+    decode_clean_shutdown,
+    decode_metadata,
+    encode_clean_shutdown,
+    encode_metadata,
+    is_deleted_directory,
+    partition_directory,
+)
+from streamline.storage.log import SegmentLog
+from streamline.storage.recovery import Loaded, Plan, load
+from streamline.storage.segment import Segment
+from streamline.storage.tail import TailBudget
+
+T = TypeVar("T")
+
+UNKNOWN_EPOCH = -1
+ATTEMPTS = 3
+"""How often checkpoints are written anew when something fell meanwhile."""
+
+
+@implementer(IStorage)
+class SegmentStorage:
+    """
+    Partitions in directories of segments.
+
+    @ivar clean_epoch: the broker epoch in the marker of the last stop; None where that was not clean (KIP-966).
+    @ivar broker_epoch: what the marker of the next clean stop will say; for the caller to set.
+    """
+
+    log = Logger()
+
+    def __init__(self, host: Host, config: NodeConfig, *, open_segments: str = "512", tail_bytes: str = "16777216"):
+        self._disk = host.disk
+        self._directory = config.data_dir
+        self._checkpoints = Checkpoints(host.disk, config.data_dir)
+        self._commons = Commons(
+            host, self._checkpoints, OpenSegments(int(open_segments)), TailBudget(int(tail_bytes)), self.checkpoint
+        )
+        self._identities: dict[TopicPartition, LogIdentity] = {}
+        self._logs: dict[TopicPartition, SegmentLog] = {}
+        self._busy: dict[TopicPartition, DeferredLock] = {}
+        self._noting = DeferredLock()
+        self.clean_epoch: int | None = None
+        self.broker_epoch = UNKNOWN_EPOCH
+
+    # Starting
+
+    def start(self) -> Deferred[None]:
+        """Take the marker of the last stop away, and see what is there."""
+        try:
+            self._disk.make_directories(self._directory)
+            self.clean_epoch = self._take_marker()
+            self._checkpoints.load()
+            self._look_around()
+        except OSError as error:
+            return fail(StartRefused(f"cannot use the data directory {self._directory}: {error}"))
+        return succeed(None)
+
+    def _take_marker(self) -> int | None:
+        path = f"{self._directory}/{CLEAN_SHUTDOWN}"
+        if not self._disk.exists(path):
+            return None
+        epoch = decode_clean_shutdown(self._disk.read_file(path))
+        self._disk.remove(path)
+        self._disk.sync_directory(self._directory)
+        return epoch
+
+    def _look_around(self) -> None:
+        for name in self._disk.list_directory(self._directory):
+            partition = partition_directory(name)
+            if partition is not None:
+                topic_id = self._topic_id(partition)
+                if topic_id is not None:
+                    self._identities[partition] = LogIdentity(partition.topic, partition.partition, topic_id)
+            elif is_deleted_directory(name):
+                self._remove_tree(f"{self._directory}/{name}")
+
+    def _path(self, partition: TopicPartition) -> str:
+        return f"{self._directory}/{partition}"
+
+    def _topic_id(self, partition: TopicPartition) -> bytes | None:
+        """Return whose directory this is; None where it does not say."""
+        path = f"{self._path(partition)}/{PARTITION_METADATA}"
+        return decode_metadata(self._disk.read_file(path)) if self._disk.exists(path) else None
+
+    def identities(self) -> Sequence[LogIdentity]:
+        """Return the partitions whose directories say which topic they belong to."""
+        return [self._identities[partition] for partition in sorted(self._identities)]
+
+    # Logs
+
+    def open(self, identity: LogIdentity, config: TopicConfig) -> Deferred[IPartitionLog]:
+        """Open a log; after a clean stop at once, else once it is recovered, elsewhere."""
+        return Deferred.fromCoroutine(self._one_at_a_time(identity, self._open(identity, config)))
+
+    async def _one_at_a_time(self, identity: LogIdentity, work: Coroutine[Deferred[Any], Any, T]) -> T:
+        lock = self._busy.setdefault(identity.topic_partition, DeferredLock())
+        await lock.acquire()
+        try:
+            return await work
+        except OSError as error:
+            raise StorageFailed(f"{identity}: {error}") from error
+        finally:
+            lock.release()
+
+    async def _open(self, identity: LogIdentity, config: TopicConfig) -> SegmentLog:
+        partition = identity.topic_partition
+        before = self._logs.get(partition)
+        if before is not None and not before.is_closed:
+            if before.identity == identity:
+                return before
+            await before.close()
+        self._set_stray_aside(identity)
+        plan = Plan(
+            self._disk, self._path(partition), config, self._commons.host.clock.wall_ms(),
+            clean=self.clean_epoch is not None and before is None,
+            recovery_point=self._checkpoints.recovery_points.get(partition, 0),
+        )  # fmt: skip
+        new = not self._disk.is_directory(plan.directory)
+        start_offset = self._checkpoints.log_starts.get(partition, 0)
+        if plan.clean and not new:
+            loaded = _prepare(plan, identity, start_offset)
+        else:
+            loaded = await self._disk.elsewhere(_prepare, plan, identity, start_offset)
+        log = self._log(identity, config, plan, loaded)
+        self._identities[partition] = identity
+        self._logs[partition] = log
+        return log
+
+    def _set_stray_aside(self, identity: LogIdentity) -> None:
+        """Rename a directory of another topic of the same name; it stays for people to look at."""
+        partition = identity.topic_partition
+        topic_id = self._topic_id(partition)
+        if topic_id is not None and topic_id != identity.topic_id:
+            stray = self._rename_aside(partition, STRAY_DIRECTORY)
+            self.log.warn("{log} belonged to another topic; it is kept as {stray}", log=str(identity), stray=stray)
+
+    def _rename_aside(self, partition: TopicPartition, suffix: str) -> str:
+        name = aside_directory(partition, self._commons.host.rng.randbytes(16), suffix)
+        path = f"{self._directory}/{name}"
+        self._disk.rename(self._path(partition), path)
+        self._disk.sync_directory(self._directory)
+        self._checkpoints.forget(partition)
+        self._identities.pop(partition, None)
+        return path
+
+    def _log(self, identity: LogIdentity, config: TopicConfig, plan: Plan, loaded: Loaded) -> SegmentLog:
+        """Make a log of what was loaded, with checkpoints that do not lead it."""
+        partition, checkpoints = identity.topic_partition, self._checkpoints
+        if loaded.restarted_at != NO_OFFSET:
+            checkpoints.start_at(partition, loaded.restarted_at)
+        checkpoints.lower(partition, loaded.end_offset)
+        chain = Chain(self._commons, plan.directory, partition, loaded.segments, loaded.end_offset)
+        start_offset = max(chain.first_offset, checkpoints.log_starts.get(partition, 0))
+        if start_offset > chain.end_offset:
+            self.log.warn("{log} ends before its start {start}; it begins anew", log=str(identity), start=start_offset)
+            chain.restart(start_offset, config)
+        chain.use(chain.active)
+        high_watermark = min(max(checkpoints.high_watermarks.get(partition, 0), start_offset), chain.end_offset)
+        return SegmentLog(
+            identity, chain, config, start_offset=start_offset, high_watermark=high_watermark,
+            recovery_point=chain.end_offset,
+        )  # fmt: skip
+
+    def discard(self, identity: LogIdentity) -> Deferred[None]:
+        """Rename a log's directory, durably; remove it elsewhere, now or after the next start."""
+        return Deferred.fromCoroutine(self._one_at_a_time(identity, self._discard(identity)))
+
+    async def _discard(self, identity: LogIdentity) -> None:
+        partition = identity.topic_partition
+        log = self._logs.get(partition)
+        if log is not None and log.identity == identity:
+            log.abandon()
+            del self._logs[partition]
+        if self._topic_id(partition) == identity.topic_id:
+            self._remove_tree(self._rename_aside(partition, DELETE_DIRECTORY))
+
+    def _remove_tree(self, path: str) -> None:
+        self._disk.elsewhere(self._disk.remove_tree, path).addErrback(self._not_removed, path)
+
+    def _not_removed(self, failure: Failure, path: str) -> None:
+        self.log.warn("Cannot remove {path}: {why}", path=path, why=failure.getErrorMessage())
+
+    # Checkpoints
+
+    def checkpoint(self) -> Deferred[None]:
+        """Sync each log in turn, then note how far all have come; a log that fails does not stop the others."""
+        return self._noting.run(lambda: Deferred.fromCoroutine(self._checkpoint()))
+
+    async def _checkpoint(self) -> None:
+        durable: Offsets = {}
+        for partition, log in sorted(self._logs.items()):
+            if not log.is_closed:
+                try:
+                    durable[partition] = await log.checkpoint()
+                except StreamlineError as error:
+                    self.log.warn("{why}", why=str(error))
+        await self._note(durable)
+
+    async def _note(self, durable: Offsets) -> None:
+        try:
+            for _ in range(ATTEMPTS):
+                logs = [(partition, self._logs[partition]) for partition in sorted(durable) if partition in self._logs]
+                recovery_points = {key: min(durable[key], log.recovery_point) for key, log in logs}
+                high_watermarks = {key: log.high_watermark for key, log in logs}
+                if await self._checkpoints.rise(recovery_points, high_watermarks):
+                    return
+        except OSError as error:
+            self.log.warn("Recovery points are not noted: {why}", why=str(error))
+
+    def stop(self) -> Deferred[None]:
+        """Close every log, note how far they came, and leave the marker unless something failed."""
+        return self._noting.run(lambda: Deferred.fromCoroutine(self._stop()))
+
+    async def _stop(self) -> None:
+        durable: Offsets = {}
+        for partition, log in sorted(self._logs.items()):
+            try:
+                await log.close()
+                durable[partition] = log.recovery_point
+            except StreamlineError as error:
+                self.log.error("{why}", why=str(error))
+        self._commons.remove_now()
+        await self._note(durable)
+        if not self._commons.any_failed:
+            marker = encode_clean_shutdown(self.broker_epoch)
+            self._disk.replace_file(f"{self._directory}/{CLEAN_SHUTDOWN}", marker)
+
+
+def _prepare(plan: Plan, identity: LogIdentity, start_offset: int) -> Loaded:
+    """Make what is missing of a partition's directory, durably, and load it."""
+    disk, directory = plan.disk, plan.directory
+    disk.make_directories(directory)
+    metadata = f"{directory}/{PARTITION_METADATA}"
+    wanted = encode_metadata(identity.topic_id)
+    if not disk.exists(metadata) or disk.read_file(metadata) != wanted:
+        disk.replace_file(metadata, wanted)
+    loaded = load(plan)
+    if loaded.segments:
+        return loaded
+    segment = Segment(disk, directory, start_offset, 0, plan.config.index_interval_bytes, plan.now_ms)
+    segment.create(plan.config.segment_bytes if plan.config.preallocate else 0)
+    disk.sync_directory(directory)
+    return loaded._replace(segments=[segment], end_offset=start_offset)

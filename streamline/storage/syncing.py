@@ -1,0 +1,164 @@
+"""
+How far a log is durable.
+
+Each sync covers what was flushed before it.  A finished segment is synced once,
+with its indexes and the directory, elsewhere; until that has happened, no sync
+of the active one counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.python.failure import Failure
+
+from streamline.errors import StreamlineError
+from streamline.interfaces import IDisk, IFile
+from streamline.storage.chain import Chain
+from streamline.storage.segment import IndexWork, Segment, save_index
+
+SYNC_BYTES = 2**26
+"""Bytes after which a log is synced unasked: the kernel makes writers wait when too much is dirty."""
+
+
+class Syncs:
+    """
+    The recovery point of one log, and what moves it.
+
+    @ivar recovery_point: everything below survives the loss of power.
+    """
+
+    def __init__(self, chain: Chain, recovery_point: int, failed: Callable[[OSError], StreamlineError]) -> None:
+        self.recovery_point = recovery_point
+        self._chain = chain
+        self._failed = failed
+        self._settling = 0
+        self._waiting: list[Deferred[None]] = []
+        self._index_files = DeferredLock()
+        self._dirty_bytes = 0
+        self._unasked = False
+
+    def written(self, length: int) -> None:
+        """Hear that bytes were written; sync them once there are many."""
+        self._dirty_bytes += length
+        if self._dirty_bytes >= SYNC_BYTES and not self._unasked:
+            self._unasked = True
+            # A failure has closed the log and is told to whoever uses it next.
+            self.sync().addBoth(self._rested)
+
+    def _rested(self, result: int | Failure) -> Failure | None:
+        self._unasked = False
+        self._chain.commons.synced(SYNC_BYTES)
+        return result if isinstance(result, Failure) and not isinstance(result.value, StreamlineError) else None
+
+    def moved(self, *, at_least: int = 0, at_most: int | None = None) -> None:
+        """Hear that the log now begins here, or ends there."""
+        self.recovery_point = max(self.recovery_point, at_least)
+        if at_most is not None:
+            self.recovery_point = min(self.recovery_point, at_most)
+
+    def sync(self) -> Deferred[int]:
+        """Fire with the recovery point once it has come as far as is written now."""
+        target = self._chain.end_offset
+        if self.recovery_point >= target:
+            return succeed(self.recovery_point)
+        if self._settling:
+            return Deferred.fromCoroutine(self._sync_after(target))
+        return self._sync_active(target)
+
+    async def _sync_after(self, target: int) -> int:
+        while self._settling:
+            waiting: Deferred[None] = Deferred()
+            self._waiting.append(waiting)
+            await waiting
+        return await self._sync_active(target)
+
+    def _sync_active(self, target: int) -> Deferred[int]:
+        chain = self._chain
+        try:
+            segment = chain.use(chain.active)
+            syncing = segment.file.sync_later()
+        except OSError as error:
+            raise self._failed(error) from error
+        self._dirty_bytes = 0
+        mark = chain.generation, segment, segment.size, target
+        return syncing.addCallbacks(self._synced, self._not_synced, callbackArgs=mark)
+
+    def _synced(self, _: None, generation: int, segment: Segment, size: int, target: int) -> int:
+        if generation == self._chain.generation:
+            segment.synced_size = max(segment.synced_size, size)
+            self.recovery_point = max(self.recovery_point, target)
+        return self.recovery_point
+
+    def _not_synced(self, failure: Failure) -> Failure:
+        if not isinstance(failure.value, OSError):
+            return failure
+        raise self._failed(failure.value)
+
+    def settle(self, segment: Segment) -> None:
+        """Make a finished segment durable, with the name of the one that follows."""
+        self._settling += 1
+        self._index_files.run(self._settle, segment).addErrback(self._not_settled).addBoth(self._settled)
+
+    def _settle(self, segment: Segment) -> Deferred[None]:
+        chain = self._chain
+        work, generation = segment.unsaved(), chain.generation
+        if segment not in chain.segments:
+            return succeed(None)
+
+        def settled(saved: bool) -> None:
+            if generation == chain.generation:
+                segment.synced_size = segment.size
+                segment.saved(work, saved)
+
+        def failed(failure: Failure) -> None:
+            if generation == chain.generation:
+                failure.raiseException()
+
+        settling: Deferred[bool] = chain.commons.disk.elsewhere(
+            _settle_files, chain.commons.disk, chain.use(segment).file, work, chain.directory
+        )
+        return settling.addCallbacks(settled, failed)
+
+    def _not_settled(self, failure: Failure) -> Failure | None:
+        if not isinstance(failure.value, OSError):
+            return failure
+        self._failed(failure.value)
+        return None
+
+    def _settled(self, _: object) -> None:
+        self._settling -= 1
+        if not self._settling:
+            waiting, self._waiting = self._waiting, []
+            for one in waiting:
+                one.callback(None)
+
+    async def checkpoint(self) -> int:
+        """
+        Sync, save all indexes, and return the recovery point that may be noted then.
+
+        @raise StreamlineError: it failed, or the disk is full.
+        """
+        recovery_point = await self.sync()
+        for segment in [segment for segment in self._chain.segments if segment.has_unsaved]:
+            await self._index_files.run(self._save, segment)
+        return min(recovery_point, self.recovery_point)
+
+    def _save(self, segment: Segment) -> Deferred[None]:
+        work, generation = segment.unsaved(), self._chain.generation
+
+        def saved(complete: bool) -> None:
+            if generation == self._chain.generation:
+                segment.saved(work, complete)
+
+        disk = self._chain.commons.disk
+        saving: Deferred[bool] = disk.elsewhere(save_index, disk, work)
+        return saving.addCallback(saved)
+
+
+def _settle_files(disk: IDisk, file: IFile, work: IndexWork, directory: str) -> bool:
+    file.sync()
+    saved = save_index(disk, work)
+    disk.sync_directory(directory)
+    return saved

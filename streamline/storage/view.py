@@ -1,0 +1,194 @@
+"""
+Finding batches in one segment: the index says where to begin, headers say the rest.
+
+A L{View} is what a reader needs and nothing that moves, so that it can be used
+in a thread while the log goes on.  It believes an index entry only where the
+batch at its position has the offset that the entry says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from streamline.interfaces import IFile
+from streamline.model import LogSlice
+from streamline.storage.index import IndexDoubted, OffsetIndex, TimeIndex
+from streamline.wire.batch import HEADER_BYTES, MAGIC, BatchHeader, read_header
+
+WALK_BYTES = 4096
+"""What is read at once to look for one batch: a page."""
+
+Found = tuple[int, BatchHeader]
+"""A batch's position and header."""
+
+
+def walk(file: IFile, position: int, end: int, block_bytes: int = WALK_BYTES) -> Iterator[Found]:
+    """
+    Yield each batch from C{position}, where one must begin, to C{end}, where one must end.
+
+    @raise IndexDoubted: there is no batch where one should be.
+    """
+    while position < end:
+        block = file.read(position, min(block_bytes, end - position))
+        at = 0
+        while len(block) - at >= HEADER_BYTES:
+            header = header_at(block, at, position + at, end)
+            yield position + at, header
+            at += header.size
+        if not at:
+            raise IndexDoubted(f"{len(block)} bytes at {position} are no batch")
+        position += at
+
+
+def header_at(block: bytes, at: int, position: int, end: int) -> BatchHeader:
+    """
+    Read a header that lies at C{position} of its segment.
+
+    @raise IndexDoubted: it is none, or its batch would not end by C{end}.
+    """
+    if len(block) - at < HEADER_BYTES:
+        raise IndexDoubted(f"no batch at {position}")
+    header = read_header(block, at)
+    if (
+        header.magic != MAGIC
+        or header.size < HEADER_BYTES
+        or header.last_offset_delta < 0
+        or position + header.size > end
+    ):
+        raise IndexDoubted(f"no batch at {position}")
+    return header
+
+
+class Wanted(NamedTuple):
+    """The arguments of L{IPartitionLog.read}."""
+
+    offset: int
+    max_bytes: int
+    end_offset: int
+    at_least_one: bool
+
+
+class Piece(NamedTuple):
+    """
+    Batches read from a segment.
+
+    @ivar start: where they begin in the segment's file.
+    @ivar end: where they end.
+    """
+
+    slice: LogSlice
+    start: int
+    end: int
+
+
+class View(NamedTuple):
+    """
+    A segment as it is at one moment.
+
+    @ivar offsets: the segment's offset index.
+    @ivar size: the bytes that count; what follows them in the file is not looked at.
+    """
+
+    file: IFile
+    base_offset: int
+    offsets: OffsetIndex
+    size: int
+
+    def find(self, offset: int) -> Found | None:
+        """
+        Return the first batch that ends at or after C{offset}.
+
+        @raise IndexDoubted: the index, or the log, is not what it should be.
+        """
+        slot = self.offsets.before_offset(offset - self.base_offset)
+        position, known = (self.offsets.positions[slot], self._offset(slot)) if slot >= 0 else (0, None)
+        for found in walk(self.file, position, self.size):
+            last_offset = found[1].last_offset
+            if known is not None and known != last_offset:
+                raise IndexDoubted(f"no batch that ends with offset {known} at {position}")
+            if last_offset >= offset:
+                return found
+            known = None
+        return None
+
+    def likely_position(self, offset: int) -> int:
+        """Return where looking for an offset begins."""
+        slot = self.offsets.before_offset(offset - self.base_offset)
+        return self.offsets.positions[slot] if slot >= 0 else 0
+
+    def read(self, wanted: Wanted, start: int | None) -> Piece | None:
+        """
+        Return whole batches; None where the segment has none at or after the offset.
+
+        @param start: where the first one begins, if that is known.
+        @raise IndexDoubted: as L{find}.
+        """
+        offset, max_bytes, end_offset, at_least_one = wanted
+        if start is None:
+            found = self.find(offset)
+            if found is None:
+                return None
+            start = found[0]
+        data = self.file.read(start, max(0, min(max_bytes, self._bound(end_offset) - start)))
+        length, next_offset = self._whole(data, start, offset, end_offset)
+        if not length and at_least_one:
+            data, length, next_offset = self._one(start, offset, end_offset)
+        if not length:
+            return Piece(LogSlice((), 0, offset), start, start)
+        part = data if length == len(data) else memoryview(data)[:length]
+        return Piece(LogSlice((part,), length, next_offset), start, start + length)
+
+    def _bound(self, end_offset: int) -> int:
+        """Return a position at or after which no batch ends before C{end_offset}, as near as the index knows."""
+        slot = self.offsets.reaching(end_offset - self.base_offset)
+        return self.offsets.positions[slot] if slot < len(self.offsets) else self.size
+
+    def _whole(self, data: bytes, start: int, offset: int, end_offset: int) -> tuple[int, int]:
+        """Return how many bytes of C{data} are whole batches that count, and the offset after them."""
+        slot = self.offsets.before_position(start + len(data) - HEADER_BYTES)
+        at = max(0, self.offsets.positions[slot] - start) if slot >= 0 else 0
+        known = self._offset(slot) if at else None
+        next_offset = offset
+        while len(data) - at >= HEADER_BYTES:
+            header = header_at(data, at, start + at, self.size)
+            if known is not None:
+                if header.last_offset != known:
+                    raise IndexDoubted(f"no batch that ends with offset {known} at {start + at}")
+                next_offset, known = header.base_offset, None
+            if at + header.size > len(data) or header.next_offset > end_offset:
+                break
+            at += header.size
+            next_offset = header.next_offset
+        return at, next_offset
+
+    def _offset(self, slot: int) -> int:
+        return self.base_offset + self.offsets.offsets[slot]
+
+    def _one(self, start: int, offset: int, end_offset: int) -> tuple[bytes, int, int]:
+        """Return the batch at C{start} however long it is, if it ends before C{end_offset}."""
+        header = header_at(self.file.read(start, HEADER_BYTES), 0, start, self.size)
+        if header.next_offset > end_offset:
+            return b"", 0, offset
+        return self.file.read(start, header.size), header.size, header.next_offset
+
+    def at_timestamp(self, times: TimeIndex, timestamp_ms: int, start_offset: int) -> Found | None:
+        """
+        Return the first batch from C{start_offset} on with a max timestamp of at least C{timestamp_ms}.
+
+        @raise IndexDoubted: as L{find}.
+        """
+        slot = times.before(timestamp_ms)
+        offset = self.base_offset + times.entry(slot)[1] if slot >= 0 else self.base_offset
+        found = self.find(max(offset, start_offset))
+        if found is None:
+            return None
+        for position, header in walk(self.file, found[0], self.size):
+            if header.max_timestamp >= timestamp_ms:
+                return position, header
+        return None
+
+    def whole(self, found: Found) -> LogSlice:
+        """Read one batch."""
+        position, header = found
+        return LogSlice((self.file.read(position, header.size),), header.size, header.next_offset)
