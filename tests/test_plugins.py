@@ -20,7 +20,11 @@ from streamline.interfaces import IAcksPolicy, IConsensus, IReplicator, IStorage
 from streamline.plugins import discover, find, make, parse_choice, split_escaped
 
 BUILT_IN = {
-    (IStorage, "segments"), (IStorage, "memory"), (IConsensus, "single"), (IReplicator, "isr"), (IAcksPolicy, "kafka"),
+    (IStorage, "segments"),
+    (IStorage, "memory"),
+    (IConsensus, "single"),
+    (IReplicator, "isr"),
+    (IAcksPolicy, "kafka"),
 }
 
 ACME = """

@@ -58,18 +58,18 @@ def free_port() -> int:
         return port
 
 
-def answers_api_versions(port: int, timeout_s: float = 1.0) -> bool:
-    """Ask 127.0.0.1:C{port} for its API versions once; True when a whole answer came back in time."""
+def answers(port: int, request: bytes = _API_VERSIONS_V0, timeout_s: float = 1.0) -> bool:
+    """
+    Ask 127.0.0.1:C{port} once; True when a whole answer came back in time.
+
+    @param request: a frame with its length and correlation id 1; ApiVersions 0 unless told otherwise.
+    """
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
-            connection.sendall(_API_VERSIONS_V0)
-            answers = connection.makefile("rb")
-            head = answers.read(4)
-            if len(head) < 4:
-                return False
-            (size,) = struct.unpack(">i", head)
-            body = answers.read(size)
-            return len(body) == size and body[4:6] == b"\0\0"
+            connection.sendall(request)
+            answer = connection.makefile("rb")
+            head = answer.read(4)
+            return len(head) == 4 and len(answer.read(int.from_bytes(head, "big"))) >= 4
     except OSError:
         return False
 
@@ -87,6 +87,7 @@ class BrokerProcess:
         self.data_dir = directory / "data"
         self.log_path = directory / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._started = 0.0
 
     @property
     def bootstrap(self) -> str:
@@ -125,7 +126,7 @@ class BrokerProcess:
         """
         if not self.log_path.exists():
             self.prepare()
-        started = time.monotonic()
+        self._started = time.monotonic()
         with open(self.log_path, "ab") as log:
             self._process = subprocess.Popen(
                 self.command(),
@@ -135,11 +136,15 @@ class BrokerProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        while not answers_api_versions(self.port):
-            if self._ended(within_s=0.005) or time.monotonic() - started > deadline_s:
+        while not answers(self.port):
+            if self._ended(within_s=0.005) or self.seconds_since_start() > deadline_s:
                 self.kill()
                 raise BrokerFailed(f"{self.name} did not start:\n{self.log_tail()}")
-        return time.monotonic() - started
+        return self.seconds_since_start()
+
+    def seconds_since_start(self) -> float:
+        """Seconds since the process was started."""
+        return time.monotonic() - self._started
 
     def _ended(self, within_s: float) -> bool:
         """Wait that long for the process to end."""
@@ -190,9 +195,7 @@ class StreamlineBroker(BrokerProcess):
 
     name = "streamline"
 
-    def __init__(
-        self, directory: Path, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()
-    ) -> None:
+    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(directory, settings)
         self.options = tuple(options)
         self.cluster_port = free_port()

@@ -71,9 +71,7 @@ class RecordingProxy:
         asked: dict[int, tuple[int, int]] = {}
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.upstream_port)
-            await asyncio.gather(
-                self._requests(reader, up_writer, asked), self._responses(up_reader, writer, asked)
-            )
+            await asyncio.gather(self._requests(reader, up_writer, asked), self._responses(up_reader, writer, asked))
         except (OSError, asyncio.IncompleteReadError):
             writer.close()
 

@@ -26,9 +26,7 @@ def produce(
     reports: list[tuple[KafkaError | None, Message]] = []
     producer = Producer({**client.common, **{key.replace("_", "."): it for key, it in settings.items()}})
     for value in values:
-        producer.produce(
-            topic, value, partition=0, on_delivery=lambda error, sent: reports.append((error, sent))
-        )
+        producer.produce(topic, value, partition=0, on_delivery=lambda error, sent: reports.append((error, sent)))
         producer.poll(0)
     assert producer.flush(DEADLINE_S) == 0
     return reports

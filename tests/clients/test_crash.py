@@ -162,9 +162,7 @@ def test_java(broker: BrokerProcess, topic: str, moments: list[int], tmp_path: P
             killer.check(moment)
         producer.until('"name":"shutdown_complete"')
     printed = [json.loads(line) for line in producer.lines if line.startswith("{")]
-    acknowledged = {
-        int(each["value"]): each["offset"] for each in printed if each["name"] == "producer_send_success"
-    }
+    acknowledged = {int(each["value"]): each["offset"] for each in printed if each["name"] == "producer_send_success"}
     check_log(broker, topic, acknowledged)
 
 

@@ -69,9 +69,7 @@ def check_records(logs: list[Path]) -> None:
         re.MULTILINE,
     )
     assert batches == [(str(number), str(number)) for number in range(BATCHES)]
-    records = re.findall(
-        r"offset: (\d+) CreateTime: (\d+) .*key: (\S+) payload: v{50000}$", printed, re.MULTILINE
-    )
+    records = re.findall(r"offset: (\d+) CreateTime: (\d+) .*key: (\S+) payload: v{50000}$", printed, re.MULTILINE)
     assert records == [(str(number), str(START_MS + number), f"key-{number}") for number in range(BATCHES)]
     starts = re.findall(r"Log starting offset: (\d+)", printed)
     assert [int(start) for start in starts] == [int(log.stem) for log in logs]

@@ -36,9 +36,7 @@ def each_client(attribute: str | None = None) -> Iterator[object]:
 
 
 @pytest.mark.parametrize(("make", "codec"), each_client("codecs"))
-def test_produce_and_consume(
-    make: type[Client], codec: str, broker: BrokerProcess, topic: str, group: str
-) -> None:
+def test_produce_and_consume(make: type[Client], codec: str, broker: BrokerProcess, topic: str, group: str) -> None:
     """What a group reads is what was produced: key, value, time, place and order; and its commit is kept."""
     client = make(broker.bootstrap)
     records = sample_records(codec, 50, START_MS)

@@ -17,9 +17,7 @@ from tests.clients.test_every_client import START_MS
 
 pytestmark = pytest.mark.tools
 
-PRINT_ALL = [
-    f"--formatter-property=print.{what}=true" for what in ("key", "offset", "partition", "timestamp")
-]
+PRINT_ALL = [f"--formatter-property=print.{what}=true" for what in ("key", "offset", "partition", "timestamp")]
 
 
 @pytest.fixture
@@ -68,9 +66,7 @@ def test_configs(tools: Tools, topic: str) -> None:
     everything = tools.run("kafka-configs", "--describe", "--all", "--topic", topic)
     assert re.search(r"segment.bytes=1048576 .*DYNAMIC_TOPIC_CONFIG:segment.bytes=1048576", everything)
     assert "retention.ms=604800000" in everything
-    assert "group.initial.rebalance.delay.ms=0" in tools.run(
-        "kafka-configs", "--describe", "--all", "--broker", "1"
-    )
+    assert "group.initial.rebalance.delay.ms=0" in tools.run("kafka-configs", "--describe", "--all", "--broker", "1")
 
 
 def test_cluster(tools: Tools, broker: BrokerProcess) -> None:
@@ -83,9 +79,7 @@ def test_cluster(tools: Tools, broker: BrokerProcess) -> None:
 
 
 @pytest.mark.parametrize("codec", ["none", "gzip", "snappy", "lz4", "zstd"])
-def test_produce_and_consume(
-    tools: Tools, client: ConfluentClient, codec: str, topic: str, group: str
-) -> None:
+def test_produce_and_consume(tools: Tools, client: ConfluentClient, codec: str, topic: str, group: str) -> None:
     """What the console producer wrote, a group of the console consumer reads; then the group has no lag."""
     client.create(topic)
     lines = "".join(f"key-{number}\t{codec}-{number}\n" for number in range(40))

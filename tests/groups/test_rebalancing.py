@@ -266,9 +266,7 @@ class NobodyJoinsTests(SynchronousTestCase):
 
     def test_the_wait_is_repeated_at_a_bounded_rate(self) -> None:
         it = Harness(group_initial_rebalance_delay_ms=0)
-        tokens = [
-            it.join(instance_id=name, rebalance_timeout_ms=10, session_timeout_ms=30_000) for name in "ab"
-        ]
+        tokens = [it.join(instance_id=name, rebalance_timeout_ms=10, session_timeout_ms=30_000) for name in "ab"]
         it.advance(0)
         members = [it.joined(token).member_id for token in tokens]
         it.sync_all(members)

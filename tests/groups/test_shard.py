@@ -59,9 +59,7 @@ class ReplayTests(SynchronousTestCase):
 
     def test_offsets_alone_are_a_group(self) -> None:
         self.it.commit({T0: 1})
-        self.assertEqual(
-            self.replayed(*self.it.log).listed(), [ListedGroup(GROUP, "", GroupState.EMPTY)]
-        )
+        self.assertEqual(self.replayed(*self.it.log).listed(), [ListedGroup(GROUP, "", GroupState.EMPTY)])
 
     def test_members_come_back_in_their_order_with_their_leader(self) -> None:
         members = self.it.stable_group(3)

@@ -27,8 +27,20 @@ class AddressTests(SynchronousTestCase):
 
     def test_refused(self) -> None:
         for wrong in (
-            "", "localhost", ":9092", "localhost:", "localhost:0", "localhost:65536", "localhost:x", "::1:9092",
-            "PLAINTEXT://localhost:9092", "a b:1", "[localhost]:1", "[::1:1", "localhost:-1", "localhost:\u0661",
+            "",
+            "localhost",
+            ":9092",
+            "localhost:",
+            "localhost:0",
+            "localhost:65536",
+            "localhost:x",
+            "::1:9092",
+            "PLAINTEXT://localhost:9092",
+            "a b:1",
+            "[localhost]:1",
+            "[::1:1",
+            "localhost:-1",
+            "localhost:\u0661",
         ):
             message = str(self.assertRaises(ValueError, parse_address, wrong))
             self.assertIn("127.0.0.1:9092", message, "an example says more than a rule")
@@ -52,13 +64,27 @@ class ListenTests(SynchronousTestCase):
     """Server endpoint strings."""
 
     def test_good_ones_stay_as_they_are(self) -> None:
-        for text in ("tcp:9092", "tcp:0:interface=127.0.0.1", "tcp:port=1:backlog=9", r"tcp6:9092:interface=\:\:1",
-                     "unix:/run/x"):
+        for text in (
+            "tcp:9092",
+            "tcp:0:interface=127.0.0.1",
+            "tcp:port=1:backlog=9",
+            r"tcp6:9092:interface=\:\:1",
+            "unix:/run/x",
+        ):
             self.assertEqual(parse_listen(text), text)
 
     def test_refused(self) -> None:
-        for wrong in ("", "tcp", "tcp:x", "tcp:-1", "tcp:65536", "foo:1", "tcp:1:bogus=1", "tcp:1:2:3:4",
-                      "ssl:1:privateKey=/nowhere"):
+        for wrong in (
+            "",
+            "tcp",
+            "tcp:x",
+            "tcp:-1",
+            "tcp:65536",
+            "foo:1",
+            "tcp:1:bogus=1",
+            "tcp:1:2:3:4",
+            "ssl:1:privateKey=/nowhere",
+        ):
             message = str(self.assertRaises(ValueError, parse_listen, wrong))
             self.assertTrue(message.startswith("must "), message)
             self.assertNotIn("\n", message)

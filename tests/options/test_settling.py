@@ -104,10 +104,15 @@ class ReadingTests(OptionsCase):
         self.assertEqual(self.settled(file).broker.min_insync_replicas, 2)
 
     def test_what_kubernetes_adds_is_passed_over(self) -> None:
-        self.settled(None, {
-            "STREAMLINE_PORT": "tcp://10.0.0.1:9092", "STREAMLINE_SERVICE_HOST": "10.0.0.1",
-            "STREAMLINE_SERVICE_PORT_KAFKA": "9092", "STREAMLINE_PORT_9092_TCP_ADDR": "10.0.0.1",
-        })
+        self.settled(
+            None,
+            {
+                "STREAMLINE_PORT": "tcp://10.0.0.1:9092",
+                "STREAMLINE_SERVICE_HOST": "10.0.0.1",
+                "STREAMLINE_SERVICE_PORT_KAFKA": "9092",
+                "STREAMLINE_PORT_9092_TCP_ADDR": "10.0.0.1",
+            },
+        )
 
     @settings(max_examples=50)
     @given(*[st.none() | st.integers(0, 2**31)] * 3)

@@ -79,8 +79,16 @@ class JsonTests(SynchronousTestCase):
         self.assertEqual(
             self.line(what="good", count=3, ratio=0.5, on=True, none=None),
             {
-                "time": "2026-01-01T00:00:00.250Z", "level": "warn", "logger": "streamline.test", "node": 7,
-                "message": "It was good", "what": "good", "count": 3, "ratio": 0.5, "on": True, "none": None,
+                "time": "2026-01-01T00:00:00.250Z",
+                "level": "warn",
+                "logger": "streamline.test",
+                "node": 7,
+                "message": "It was good",
+                "what": "good",
+                "count": 3,
+                "ratio": 0.5,
+                "on": True,
+                "none": None,
             },
         )
 
@@ -137,6 +145,7 @@ class ObserverTests(SynchronousTestCase):
     def test_text_on_a_terminal_and_json_otherwise(self) -> None:
         is_text = [
             renderer(log_format, stream, 1) is as_text
-            for log_format in ("auto", "text", "json") for stream in (Terminal(), io.StringIO())
+            for log_format in ("auto", "text", "json")
+            for stream in (Terminal(), io.StringIO())
         ]
         self.assertEqual(is_text, [True, False, True, True, False, False])

@@ -198,9 +198,7 @@ class ConnectionTests(NetworkCase):
     def test_unknown_address(self) -> None:
         """An address that no machine has is unreachable."""
         assert self.client.process is not None
-        self.failureResultOf(
-            self.client.process.network.connect("10.9.9.9", 1, Recorders(), 1.0), error.NoRouteError
-        )
+        self.failureResultOf(self.client.process.network.connect("10.9.9.9", 1, Recorders(), 1.0), error.NoRouteError)
 
     def test_port_taken(self) -> None:
         """A port is listened on once; the kernel picks a free one for 0."""

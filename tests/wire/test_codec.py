@@ -30,9 +30,7 @@ class RecordsTests(SynchronousTestCase):
         records = memoryview(b"12345678")
         more = b"9"
         message = ProduceRequest(
-            topic_data=[
-                TopicProduceData(name="t", partition_data=[PartitionProduceData(records=[records, more])])
-            ]
+            topic_data=[TopicProduceData(name="t", partition_data=[PartitionProduceData(records=[records, more])])]
         )
         parts = writer(ProduceRequest, 9)(message)
         self.assertTrue(any(part is records for part in parts))

@@ -181,9 +181,7 @@ async def read(consumer: AIOKafkaConsumer, count: int) -> list[Record]:
     records: list[Record] = []
     while len(records) < count:
         each = await asyncio.wait_for(consumer.getone(), deadline.left_s())
-        records.append(
-            Record(each.partition, each.offset, each.timestamp, each.key.decode(), each.value.decode())
-        )
+        records.append(Record(each.partition, each.offset, each.timestamp, each.key.decode(), each.value.decode()))
     return records
 
 

@@ -25,9 +25,7 @@ class ConfluentClient:
     def __init__(self, bootstrap: str) -> None:
         self.common: dict[str, Any] = {"bootstrap.servers": bootstrap, "client.id": "streamline-tests"}
 
-    def create(
-        self, topic: str, partitions: int = PARTITIONS, config: Mapping[str, str] | None = None
-    ) -> None:
+    def create(self, topic: str, partitions: int = PARTITIONS, config: Mapping[str, str] | None = None) -> None:
         """Create it through the admin client, and wait for the answer."""
         admin = AdminClient(self.common)
         results_of(admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))]))

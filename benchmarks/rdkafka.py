@@ -1,0 +1,176 @@
+"""librdkafka as the client, through confluent-kafka: throughput and latency."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+DEADLINE_S = 120.0
+NANOSECONDS = 1e9
+
+
+@frozen
+class Latency:
+    """Percentiles of the time from sending to being acknowledged, in milliseconds."""
+
+    p50_ms: float
+    p99_ms: float
+
+    @classmethod
+    def of(cls, samples_ns: list[int]) -> Latency:
+        """From single times; the first tenth warms up and is not counted."""
+        counted = sorted(samples_ns[len(samples_ns) // 10 :])
+        return cls(counted[len(counted) // 2] / 1e6, counted[len(counted) * 99 // 100] / 1e6)
+
+
+def create_topic(bootstrap: str, topic: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
+    """Create a topic and wait until it has been."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))]).values():
+        future.result(DEADLINE_S)
+
+
+def delete_topic(bootstrap: str, topic: str) -> None:
+    """Delete a topic and wait until the broker says so."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.delete_topics([topic]).values():
+        future.result(DEADLINE_S)
+
+
+def end_offsets(bootstrap: str, topic: str, partitions: int) -> int:
+    """How many offsets the topic's partitions hold together."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "unused"})
+    try:
+        marks = [
+            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=DEADLINE_S)
+            for partition in range(partitions)
+        ]
+        return sum(high for _, high in marks)
+    finally:
+        consumer.close()
+
+
+def produce(bootstrap: str, topic: str, record_bytes: int, records: int, batch_bytes: int) -> float:
+    """
+    Produce as fast as the client can, with acks=1.
+
+    @return: records acknowledged per second, of those after the first tenth.
+    """
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap,
+            "acks": 1,
+            "linger.ms": 5,
+            "batch.size": batch_bytes,
+            "batch.num.messages": 100_000,
+            "message.max.bytes": 2_000_000,
+            "queue.buffering.max.messages": 200_000,
+            "queue.buffering.max.kbytes": 262_144,
+        }
+    )
+    value = b"v" * record_bytes
+    _produce_all(producer, topic, value, records // 10)
+    started = time.perf_counter()
+    _produce_all(producer, topic, value, records)
+    return records / (time.perf_counter() - started)
+
+
+def _produce_all(producer: Producer, topic: str, value: bytes, records: int) -> None:
+    failures: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error)
+
+    left = records
+    while left:
+        try:
+            for _ in range(min(left, 1000)):
+                producer.produce(topic, value, on_delivery=delivered)
+                left -= 1
+            producer.poll(0)
+        except BufferError:
+            producer.poll(0.01)
+    if producer.flush(DEADLINE_S) or failures:
+        raise RuntimeError(f"records were not delivered: {failures[:1]}")
+
+
+def consume(bootstrap: str, topic: str, partitions: int, records: int) -> float:
+    """
+    Read so many records from the start of the partitions.
+
+    @return: records read per second, from the first on.
+    """
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "unused",
+            "enable.auto.commit": False,
+            "check.crcs": False,
+            "queued.max.messages.kbytes": 262_144,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+    deadline = time.monotonic() + DEADLINE_S
+    first, seen, started = 0, 0, 0.0
+    try:
+        while seen < records:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{seen} of {records} records")
+            messages = consumer.consume(5000, 0.5)
+            if messages and not seen:
+                first, started = len(messages), time.perf_counter()
+            seen += len(messages)
+        return (seen - first) / (time.perf_counter() - started)
+    finally:
+        consumer.close()
+
+
+def one_in_flight(bootstrap: str, topic: str, seconds: float, record_bytes: int = 100) -> Latency:
+    """Send a record when the one before it has been acknowledged."""
+    producer, samples = _latency_producer(bootstrap)
+    value = b"v" * record_bytes
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        sent_ns = time.perf_counter_ns()
+        producer.produce(topic, value, partition=0, on_delivery=_timer(samples, sent_ns))
+        while producer.poll(1.0) == 0:
+            continue
+    return Latency.of(samples)
+
+
+def fixed_rate(bootstrap: str, topic: str, seconds: float, per_s: int = 5000, record_bytes: int = 100) -> Latency:
+    """Send records at fixed moments, each timed from when it was due."""
+    producer, samples = _latency_producer(bootstrap)
+    value = b"v" * record_bytes
+    step_ns = int(NANOSECONDS / per_s)
+    due_ns = time.perf_counter_ns()
+    for _ in range(int(seconds * per_s)):
+        while (left_ns := due_ns - time.perf_counter_ns()) > 0:
+            producer.poll(left_ns / NANOSECONDS)
+        producer.produce(topic, value, partition=0, on_delivery=_timer(samples, due_ns))
+        producer.poll(0)
+        due_ns += step_ns
+    if producer.flush(DEADLINE_S):
+        raise RuntimeError("records were not delivered")
+    return Latency.of(samples)
+
+
+def _latency_producer(bootstrap: str) -> tuple[Producer, list[int]]:
+    settings = {"bootstrap.servers": bootstrap, "acks": 1, "linger.ms": 0, "socket.nagle.disable": True}
+    return Producer(settings), []
+
+
+def _timer(samples: list[int], since_ns: int) -> Any:
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            raise RuntimeError(str(error))
+        samples.append(time.perf_counter_ns() - since_ns)
+
+    return delivered
