@@ -88,6 +88,7 @@ class BrokerProcess:
         self.log_path = directory / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
+        self._prepared = False
 
     @property
     def bootstrap(self) -> str:
@@ -106,7 +107,8 @@ class BrokerProcess:
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Write configuration and format storage; called before the first start only."""
+        """Write configuration and format storage; the first start does it, if nobody has before."""
+        self._prepared = True
 
     def environment(self) -> dict[str, str]:
         """The child's environment."""
@@ -124,7 +126,7 @@ class BrokerProcess:
         @return: seconds from starting the process to its first answer.
         @raise BrokerFailed: it ended, or C{deadline_s} passed.
         """
-        if not self.log_path.exists():
+        if not self._prepared:
             self.prepare()
         self._started = time.monotonic()
         with open(self.log_path, "ab") as log:
@@ -203,6 +205,7 @@ class StreamlineBroker(BrokerProcess):
 
     def prepare(self) -> None:
         """Write the broker settings to a TOML file; the data directory is made by the node."""
+        super().prepare()
         rows = [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in self.settings.items()]
         (self.directory / "node.toml").write_text("\n".join(["[broker]", *rows, ""]))
 
@@ -246,6 +249,7 @@ class KafkaBroker(BrokerProcess):
 
     def prepare(self) -> None:
         """Write server.properties and format the log directory."""
+        super().prepare()
         listener, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.controller_port}"
         properties = {
             "process.roles": "broker,controller",
