@@ -139,10 +139,11 @@ def _http(config: NodeConfig, host: Host, node: Node) -> list[Service]:
     return [HttpListener(host, config.http_listen, root)]
 
 
-def build(config: NodeConfig, host: Host) -> Node:
+def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
     """
     Put a node together; nothing is touched before it starts.
 
+    @param directory: the data directory, where it has been opened already.
     @raise streamline.errors.StartRefused: a plugin cannot be made.
     """
     storage: IStorage = make(IStorage, config.storage, host, config)
@@ -150,7 +151,8 @@ def build(config: NodeConfig, host: Host) -> Node:
     replicator: IReplicator = make(IReplicator, config.replicator, host, config)
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
 
-    directory = DataDirectory(host, config)
+    if directory is None:
+        directory = DataDirectory(host, config)
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, RackSpread())

@@ -22,6 +22,9 @@ PARTS_MAX = 512
 SEND_BYTES = 1 << 20
 """What the reactor tries to send at once from a backlog; Twisted's own 128 KiB makes a large answer slow."""
 
+RECEIVE_BYTES = 130_816
+"""What is received at once: just below the size from which the C library maps memory anew by default."""
+
 
 class Sender:
     """Sends over one transport."""
@@ -36,6 +39,7 @@ class Sender:
         if isinstance(transport, tcp.Connection) and not getattr(transport, "TLS", False):
             self._socket = transport.socket
             transport.SEND_LIMIT = SEND_BYTES
+            transport.bufferSize = RECEIVE_BYTES
 
     @property
     def unsent_bytes(self) -> int:

@@ -24,12 +24,12 @@ from streamline.services.binding import cannot_listen
 class _Vestibule:
     """Stands in for a factory that is still to come."""
 
+    def __init__(self) -> None:
+        self.factory: IProtocolFactory | None = None
+
     def logPrefix(self) -> str:
         """Return what Twisted logs the port's comings and goings under."""
         return "Listener"
-
-    def __init__(self) -> None:
-        self.factory: IProtocolFactory | None = None
 
     def doStart(self) -> None:
         """Pass it on; the one to come is started when it comes."""
@@ -54,35 +54,37 @@ class Doorstep:
 
     def __init__(self, network: INetwork) -> None:
         self._network = network
-        self._held: dict[str, tuple[_Vestibule, Any]] = {}
+        self._held: dict[str, list[tuple[_Vestibule, Any]]] = {}
         self.sockets_max = network.sockets_max
 
-    def hold(self, endpoint: str) -> None:
+    def hold(self, endpoint: str, option: str) -> None:
         """
         Listen on an endpoint, accepting nobody yet.
 
         An endpoint that cannot say at once whether it listens is left for later.
 
-        @raise StartRefused: it is taken, or not ours to take.
+        @param option: how the endpoint is chosen on the command line, for the message.
+        @raise streamline.errors.StartRefused: it is taken, or not ours to take.
         """
         vestibule = _Vestibule()
         failures: list[Failure] = []
 
         def held(port: Any) -> None:
-            self._held[endpoint] = vestibule, port
+            self._held.setdefault(endpoint, []).append((vestibule, port))
             if hasattr(port, "stopReading"):
                 port.stopReading()
 
         self._network.listen(endpoint, vestibule).addCallbacks(held, failures.append)
         if failures:
             failures[0].trap(CannotListenError, OSError)
-            raise cannot_listen(endpoint, failures[0].value, "--listen")
+            raise cannot_listen(endpoint, failures[0].value, option)
 
     def listen(self, endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen; where the endpoint is held, those who wait there are let in."""
-        if endpoint not in self._held:
+        held = self._held.get(endpoint)
+        if not held:
             return self._network.listen(endpoint, factory)
-        vestibule, port = self._held.pop(endpoint)
+        vestibule, port = held.pop(0)
         factory.doStart()
         vestibule.factory = factory
         if hasattr(port, "startReading"):

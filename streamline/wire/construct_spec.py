@@ -31,6 +31,27 @@ def specification(cls: type[Message], version: int) -> construct.Struct:
     return _Specification(version, is_flexible(cls, version)).struct(cls)
 
 
+def batch_specification() -> construct.Struct:
+    """Give the specification of the header of a record batch."""
+    import construct as c
+
+    return c.Struct(
+        "base_offset" / c.Int64sb,
+        "batch_length" / c.Int32sb,
+        "partition_leader_epoch" / c.Int32sb,
+        "magic" / c.Int8sb,
+        "crc" / c.Int32ub,
+        "attributes" / c.Int16sb,
+        "last_offset_delta" / c.Int32sb,
+        "base_timestamp" / c.Int64sb,
+        "max_timestamp" / c.Int64sb,
+        "producer_id" / c.Int64sb,
+        "producer_epoch" / c.Int16sb,
+        "base_sequence" / c.Int32sb,
+        "record_count" / c.Int32sb,
+    )
+
+
 def container(message: Any, version: int, flexible: bool) -> Any:
     """Turn a message or a struct into what its specification builds from."""
     plain, tagged, _ = fields(type(message), version)

@@ -1,0 +1,138 @@
+"""Runs the command under each launcher, as users do, and ends it by process id."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from threading import Timer
+from typing import Any
+
+from tests.clients.brokers import answers_api_versions
+
+ROOT = Path(__file__).resolve().parents[2]
+DEADLINE_S = 30.0
+
+_TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
+
+TWIST = "twist"
+TWISTD_FOREGROUND = "twistd -n"
+TWISTD_DAEMON = "twistd"
+LAUNCHERS: Mapping[str, Sequence[str]] = {
+    TWIST: [sys.executable, "-m", "twisted"],
+    TWISTD_FOREGROUND: [*_TWISTD, "-n"],
+    TWISTD_DAEMON: _TWISTD,
+}
+
+
+class Launched:
+    """
+    A command that was started in a directory, in a clean environment.
+
+    @ivar process: what was started; of a daemon, the parent that waits for it.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        self.directory = directory
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("STREAMLINE_")}
+        settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        self.process = subprocess.Popen(
+            arguments,
+            cwd=directory,
+            env={**inherited, "PYTHONPATH": str(ROOT), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            text=True,
+            **settings,
+        )
+
+    def ended(self) -> tuple[int, str, str]:
+        """Wait for the end; return exit status, stdout and stderr."""
+        try:
+            out, err = self.process.communicate(timeout=DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            out, err = self.process.communicate()
+            raise AssertionError(f"still running after {DEADLINE_S} s:\n{out}\n{err}") from None
+        return self.process.returncode, out, err
+
+    def until_ready(self) -> list[str]:
+        """Read the log on stdout until the node says that it is ready; return its lines so far."""
+        assert self.process.stdout is not None
+        watchdog = Timer(DEADLINE_S, self.process.kill)
+        watchdog.start()
+        try:
+            return read_until(self.process.stdout, "is ready for clients")
+        finally:
+            watchdog.cancel()
+
+    def until_answering(self, port: int) -> None:
+        """Wait for a node whose log goes elsewhere."""
+        started = time.monotonic()
+        while not answers_api_versions(port):
+            assert time.monotonic() - started < DEADLINE_S, "it does not answer"
+            try:
+                self.process.wait(0.005)
+            except subprocess.TimeoutExpired:
+                continue
+            raise AssertionError(f"it ended: {self.ended()}")
+
+    def signalled(self, number: signal.Signals) -> tuple[int, str, str]:
+        """Send a signal and wait for the end, as L{ended}."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def kill(self) -> None:
+        """Make sure that nothing stays behind, a daemon included."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        pid_file = self.directory / "twistd.pid"
+        if pid_file.exists():
+            Daemon(int(pid_file.read_text())).end(signal.SIGKILL)
+
+
+class Daemon:
+    """A process that is not our child."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+
+    def end(self, number: signal.Signals) -> None:
+        """Send a signal and wait until the process has gone; fine where it has gone already."""
+        try:
+            descriptor = os.pidfd_open(self.pid)
+        except ProcessLookupError:
+            return
+        try:
+            signal.pidfd_send_signal(descriptor, number)
+            ready, _, _ = select.select([descriptor], [], [], DEADLINE_S)
+            assert ready, f"process {self.pid} has not ended after {DEADLINE_S} s"
+        finally:
+            os.close(descriptor)
+
+
+def read_until(stream: Iterable[str], words: str) -> list[str]:
+    """Read lines until one holds these words; it is a failure if none does."""
+    lines: list[str] = []
+    for line in stream:
+        lines.append(line.rstrip("\n"))
+        if words in line:
+            return lines
+    raise AssertionError(f"no line says {words!r}:\n" + "\n".join(lines))
+
+
+def events(text: str) -> list[dict[str, Any]]:
+    """Read JSON lines; anything else is a failure."""
+    return [json.loads(line) for line in text.splitlines()]
