@@ -200,7 +200,6 @@ class StreamlineBroker(BrokerProcess):
     def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(directory, settings)
         self.options = tuple(options)
-        self.cluster_port = free_port()
         self.http_port = free_port()
 
     def prepare(self) -> None:
@@ -222,7 +221,6 @@ class StreamlineBroker(BrokerProcess):
             "streamline",
             "--node-id=1",
             f"--listen=tcp:{self.port}:interface=127.0.0.1",
-            f"--cluster-listen=tcp:{self.cluster_port}:interface=127.0.0.1",
             f"--http-listen=tcp:{self.http_port}:interface=127.0.0.1",
             f"--data-dir={self.data_dir}",
             f"--config={self.directory / 'node.toml'}",
