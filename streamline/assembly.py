@@ -180,7 +180,7 @@ class HttpRoom(Service):
         Service.stopService(self)
         if self._opening is not None:
             self._opening.cancel()
-        return None if self._listener is None else maybeDeferred(self._listener.stopService)
+        return None if self._listener is None else self._listener.stopService()
 
 
 def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
