@@ -117,9 +117,7 @@ class RefusalTests(SynchronousTestCase):
         check_records(*raw(record(), 1, ZSTD))
         self.assertRaises(Refused, check_records, *raw(record(length=1), 1, ZSTD))
         data, header = raw(bytes(64 << 20), 1, ZSTD)
-        self.assertEqual(
-            self.assertRaises(Refused, check_records, data, header).code, ErrorCode.MESSAGE_TOO_LARGE
-        )
+        self.assertEqual(self.assertRaises(Refused, check_records, data, header).code, ErrorCode.MESSAGE_TOO_LARGE)
         data, header = raw(record(value=zigzag(5000) + bytes(5000)), 1, ZSTD)
         self.assertRaises(Refused, check_records, data, header, 0, 5000)
 
@@ -127,9 +125,7 @@ class RefusalTests(SynchronousTestCase):
         data, header = raw(record(), 1)
         for codec in (1, 2, 3, 4):
             header.attributes = codec
-            self.assertEqual(
-                self.assertRaises(Refused, check_records, data, header).code, ErrorCode.INVALID_RECORD
-            )
+            self.assertEqual(self.assertRaises(Refused, check_records, data, header).code, ErrorCode.INVALID_RECORD)
 
     @settings(max_examples=600, deadline=None)
     @given(st.data())
