@@ -27,6 +27,11 @@ class Inner:
     number: int = wire(INT32, default=-1)
 
 
+@struct
+class Other:
+    number: int = wire(INT32, default=-1)
+
+
 @message(key=7, versions="1-3", flexible="2+")
 class ToyRequest(Message):
     """A bit of everything."""
@@ -59,6 +64,15 @@ class DeclarationTests(SynchronousTestCase):
 
     def test_has_slots(self) -> None:
         self.assertRaises(AttributeError, setattr, ToyRequest(), "nmae", "x")
+
+    def test_equals_what_says_the_same(self) -> None:
+        self.assertEqual(ToyRequest(inner=Inner(number=3)), ToyRequest(inner=Inner(number=3)))
+        self.assertNotEqual(ToyRequest(inner=Inner(number=3)), ToyRequest(inner=Inner(number=4)))
+        self.assertNotEqual(Inner(), Other())
+        self.assertRaises(TypeError, hash, Inner())
+
+    def test_shows_what_it_says(self) -> None:
+        self.assertEqual(repr(Inner(number=3)), "Inner(number=3)")
 
     def test_ranges(self) -> None:
         self.assertEqual([Range.parse(text) for text in ("3", "3-7")], [Range(3, 3), Range(3, 7)])
