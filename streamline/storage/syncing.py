@@ -111,10 +111,12 @@ class Syncs:
             if generation == chain.generation:
                 segment.synced_size = segment.size
                 segment.saved(work, saved)
+            elif segment in chain.segments and segment is not chain.active:
+                self.settle(segment)
 
-        def failed(failure: Failure) -> None:
-            if generation == chain.generation:
-                failure.raiseException()
+        def failed(failure: Failure) -> Failure | None:
+            # A segment that was dropped meanwhile had its file closed.
+            return failure if segment in chain.segments else None
 
         settling: Deferred[bool] = chain.commons.disk.elsewhere(
             _settle_files, chain.commons.disk, chain.use(segment).file, work, chain.directory

@@ -47,7 +47,7 @@ class Checked:
     What the records of a sound batch say together.
 
     @ivar max_timestamp: milliseconds; -1 when no record has one.  Kafka corrects a header that says otherwise.
-    @ivar min_timestamp: the earliest, likewise.
+    @ivar min_timestamp: no record is earlier: the batch's base timestamp, unless a record is before it.
     @ivar has_null_key: whether a record has no key, which a compacted topic does not take.
     """
 
@@ -87,10 +87,12 @@ def checking(
         raise _invalid(str(error)) from None
     except IndexError:
         raise _invalid("a record is cut short") from None
+    if header.record_count == 0:
+        return Checked(NO_TIMESTAMP, NO_TIMESTAMP, False)
     first, last = header.base_timestamp + walk.least_delta, header.base_timestamp + walk.greatest_delta
-    if not -_INT64 <= first <= last < _INT64:
+    if first < -_INT64 or last >= _INT64:
         raise _invalid("a timestamp has more than 64 bits")
-    return Checked(max(last, NO_TIMESTAMP), max(first, NO_TIMESTAMP), walk.has_null_key)
+    return Checked(last, first, walk.has_null_key)
 
 
 def _invalid(why: str) -> Refused:
@@ -111,7 +113,7 @@ class _Walk:
         self._window = _LEAST_WINDOW
         self._patience = self._impatience = 0
         self.greatest_delta = -_INT64
-        self.least_delta = _INT64
+        self.least_delta = 0
         self.has_null_key = False
 
     def run(self) -> Generator[None, None, None]:
