@@ -32,6 +32,7 @@ from streamline.net.watchman import Watchman
 from streamline.plugins import make
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
+from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
@@ -201,12 +202,14 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, RackSpread())
     replicas = Replicas(host, config, metadata, storage, replicator, acks)
+    groups = GroupCoordinator(host, config, metadata, controller, replicas, deadlines)
     broker = BrokerServices(
         host=host,
         config=config,
         metadata=metadata,
         controller=controller,
         replicas=replicas,
+        groups=groups,
         deadlines=deadlines,
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
     )
@@ -221,6 +224,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None),
         Step(replicator.start, replicator.stop),
         replicas,
+        groups,
         Housekeeping(host, config, replicas),
         Watchman(factory, host.clock),
         Serving(listener, factory, deadlines),

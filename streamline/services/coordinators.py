@@ -28,6 +28,7 @@ from streamline.services.housekeeping import Chore
 from streamline.services.metadata import Metadata
 from streamline.services.replicas import Replicas
 from streamline.services.shards import LedShard
+from streamline.services.sharing import Shared
 
 log = Logger()
 
@@ -52,6 +53,7 @@ class GroupCoordinator(Service):
         self._deadlines = deadlines
         self._shards: dict[int, LedShard] = {}
         self._topic_id = b""
+        self._made: Shared[Topic] = Shared()
         interval_ms = config.broker.offsets_retention_check_interval_ms
         self._expiry = Chore(host, interval_ms, self._expire, "expiry of offsets")
 
@@ -162,8 +164,16 @@ class GroupCoordinator(Service):
 
     def _ensure_topic(self) -> Deferred[Topic]:
         known = self._metadata.image.topics.get(OFFSETS_TOPIC)
-        if known is not None:
+        if known is not None and not self._made.is_awaited:
             return succeed(known)
+        is_first = not self._made.is_awaited
+        waiting = self._made.wait()
+        if is_first:
+            self._made.follow(self._make_topic())
+        return waiting
+
+    def _make_topic(self) -> Deferred[Topic]:
+        """Make the topic, and wait until its partitions can be used: who is sent here then is not sent away."""
         broker = self._config.broker
         nodes = sum(not node.fenced for node in self._metadata.image.brokers.values())
         made = self._controller.ensure_topic(
@@ -176,11 +186,7 @@ class GroupCoordinator(Service):
                 "segment.bytes": str(broker.offsets_topic_segment_bytes),
             },
         )
-        return made.addCallback(self._opened)
-
-    def _opened(self, topic: Topic) -> Deferred[Topic]:
-        """Wait until the new partitions can be used: a client that is sent here at once is then not sent away."""
-        return self._replicas.when_open(topic).addCallback(lambda _: topic)
+        return made.addCallback(lambda topic: self._replicas.when_open(topic).addCallback(lambda _: topic))
 
     def _leader_for(self, topic: Topic, group_id: str) -> int:
         state = topic.partitions[partition_for(group_id, len(topic.partitions))]

@@ -20,6 +20,8 @@ from streamline.wire.records import Record, records
 log = Logger()
 
 SLICE_BYTES = 256 * 1024
+ENTRIES_PER_TURN = 250
+"""How many entries are read before others have the reactor; they take some milliseconds."""
 
 
 async def load_entries(partition: Partition, clock: IClock) -> AsyncIterator[Entry]:
@@ -33,6 +35,7 @@ async def load_entries(partition: Partition, clock: IClock) -> AsyncIterator[Ent
     @raise Refused: the partition cannot be read, or is led no more.
     """
     offset, end_offset = partition.log.start_offset, partition.log.end_offset
+    count = 0
     while offset < end_offset:
         found = partition.read(offset, SLICE_BYTES, at_least_one=True)
         part = await found if isinstance(found, Deferred) else found
@@ -43,8 +46,10 @@ async def load_entries(partition: Partition, clock: IClock) -> AsyncIterator[Ent
             continue
         for entry in _entries(partition, part):
             yield entry
+            count += 1
+            if count % ENTRIES_PER_TURN == 0:
+                await next_turn(clock)
         offset = part.next_offset
-        await next_turn(clock)
 
 
 def _more(partition: Partition) -> Deferred[None]:

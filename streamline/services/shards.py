@@ -9,7 +9,8 @@ that is fenced by the leader's epoch (KR29).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -83,6 +84,21 @@ class Reply(Generic[B]):
         return self._waiting.addCallback(translate)
 
 
+class Once:
+    """Tells an outcome; of several, the first counts."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, told: Callable[[ErrorCode], None]) -> None:
+        self._told: Callable[[ErrorCode], None] | None = told
+
+    def tell(self, error: ErrorCode) -> None:
+        """This is the outcome, unless another one was."""
+        told, self._told = self._told, None
+        if told is not None:
+            told(error)
+
+
 class LedShard:
     """
     A partition of groups that this node coordinates for one leader epoch.
@@ -101,6 +117,8 @@ class LedShard:
         self._replicas = replicas
         self._deadlines = deadlines
         self._timers: dict[Timer, Deadline] = {}
+        self._todo: deque[Decision] = deque()
+        self._is_busy = False
         self._partition: Partition | None = None
         self._refusal: Refused | None = _LOADING
 
@@ -205,17 +223,33 @@ class LedShard:
 
     # Carrying out
 
-    def _carry_out(self, decisions: Sequence[Decision]) -> None:
-        for decision in decisions:
-            if isinstance(decision, Answer):
-                assert isinstance(decision.token, Reply)
-                decision.token.tell(decision.body)
-            elif isinstance(decision, SetTimer):
-                self._set(decision.timer, decision.delay_ms)
-            elif isinstance(decision, CancelTimer):
-                self._timers.pop(decision.timer).cancel()
-            else:
-                self._write((decision.entry,), partial(self._told, decision))
+    def _carry_out(self, decisions: Iterable[Decision]) -> None:
+        """
+        Do what was decided, in the order in which it was.
+
+        An answer may bring the next request, and a write may settle at once;
+        what is decided then comes after what was decided before.
+        """
+        self._todo.extend(decisions)
+        if self._is_busy:
+            return
+        self._is_busy = True
+        try:
+            while self._todo:
+                self._do(self._todo.popleft())
+        finally:
+            self._is_busy = False
+
+    def _do(self, decision: Decision) -> None:
+        if isinstance(decision, Answer):
+            assert isinstance(decision.token, Reply)
+            decision.token.tell(decision.body)
+        elif isinstance(decision, SetTimer):
+            self._set(decision.timer, decision.delay_ms)
+        elif isinstance(decision, CancelTimer):
+            self._timers.pop(decision.timer).cancel()
+        else:
+            self._write((decision.entry,), partial(self._told, decision))
 
     def _set(self, timer: Timer, delay_ms: int) -> None:
         before = self._timers.get(timer)
@@ -263,18 +297,14 @@ class LedShard:
         if self._partition.is_settled(receipt, ACKS_ALL):
             told(self._settle(entries, receipt))
             return
-        waiting: list[Callable[[ErrorCode], None]] = [told]
-
-        def late() -> None:
-            waiting.pop()(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        once = Once(told)
+        late = partial(once.tell, ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        deadline = self._deadlines.after(self._config.offsets_commit_timeout_ms / 1000, late)
 
         def settled() -> None:
-            error = self._settle(entries, receipt)
-            if waiting:
-                deadline.cancel()
-                waiting.pop()(error)
+            deadline.cancel()
+            once.tell(self._settle(entries, receipt))
 
-        deadline = self._deadlines.after(self._config.offsets_commit_timeout_ms / 1000, late)
         self._partition.when_settled(receipt, ACKS_ALL, settled)
 
     def _append(self, entries: Sequence[Entry]) -> tuple[Receipt, Refused | None]:
