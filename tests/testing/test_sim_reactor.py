@@ -114,7 +114,7 @@ class TimerTests(SynchronousTestCase):
         self.clock.addSystemEventTrigger("before", "shutdown", self.note, "bye")
         self.clock.callLater(1, self.clock.stop)
         self.simulation.run(2)
-        self.assertEqual(self.called, [("bye", 1.0)])
+        self.assertEqual([what for what, _ in self.called], ["bye"])
         self.assertFalse(self.clock.running)
 
     def test_dead_processes_have_no_timers(self) -> None:
@@ -131,7 +131,7 @@ class TimerTests(SynchronousTestCase):
         def spin() -> None:
             self.clock.callLater(0, spin)
 
-        self.simulation.events_per_instant_max = 1000
+        self.simulation.events_per_second_max = 1000
         spin()
         self.assertRaises(Livelock, self.simulation.run, 1)
 
