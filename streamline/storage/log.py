@@ -26,7 +26,7 @@ from streamline.storage.chain import Chain
 from streamline.storage.layout import is_checkpoint_name
 from streamline.storage.reading import Read, Reader
 from streamline.storage.retention import expendable
-from streamline.storage.segment import Mark
+from streamline.storage.segment import Mark, Segment
 from streamline.storage.syncing import Syncs
 from streamline.storage.view import Wanted
 from streamline.wire.batch import BatchHeader
@@ -100,14 +100,13 @@ class SegmentLog:
 
         After a failure of its own, nothing is taken until L{flush} has told whoever collected batches before.
         """
-        self._check()
-        if self._lost is not None:
-            raise self._lost
+        if self._failure is not None or self._lost is not None:
+            raise self._lost or StorageFailed(str(self._failure))
         if header.base_offset < self.end_offset:
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
         segment = self._chain.active
         position = segment.size + self._pending_bytes
-        if self._rolls_before(header, position):
+        if self._rolls_before(segment, header, position):
             self._roll(header.base_offset)
             segment, position = self._chain.active, 0
         if self._mark is None:
@@ -117,12 +116,12 @@ class SegmentLog:
         self._pending_bytes += header.size
         self.end_offset = header.next_offset
 
-    def _rolls_before(self, header: BatchHeader, position: int) -> bool:
-        segment, config = self._chain.active, self._config
-        if segment.is_full(header, position, config.segment_bytes, config.segment_index_bytes):
+    def _rolls_before(self, segment: Segment, header: BatchHeader, position: int) -> bool:
+        config = self._config
+        if segment.is_full(header, position, config):
             return True
-        limit_ms = config.segment_ms - segment.jitter_ms
-        return position > 0 and segment.age_ms(header.max_timestamp, self._commons.host.clock.wall_ms) > limit_ms
+        now_ms = self._commons.host.clock.wall_ms
+        return position > 0 and segment.is_old(header.max_timestamp, config.segment_ms, now_ms)
 
     def _roll(self, base_offset: int) -> None:
         try:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from twisted.logger import Logger
 
+from streamline.config import TopicConfig
 from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP, Buffer
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
@@ -177,20 +178,21 @@ class Segment:
 
     # Writing
 
-    def is_full(self, header: BatchHeader, position: int, segment_bytes: int, index_bytes: int) -> bool:
+    def is_full(self, header: BatchHeader, position: int, config: TopicConfig) -> bool:
         """Say whether a batch no longer belongs into this segment, which would be C{position} bytes long before it."""
+        index_bytes = config.segment_index_bytes
         return (
-            (position > 0 and position + header.size > segment_bytes)
+            (position > 0 and position + header.size > config.segment_bytes)
             or header.last_offset - self.base_offset > RELATIVE_OFFSET_MAX
-            or len(self.index) >= index_bytes // OffsetIndex.ENTRY_BYTES
-            or len(self.times) >= index_bytes // TimeIndex.ENTRY_BYTES - 1
+            or len(self.index.positions) >= index_bytes // OffsetIndex.ENTRY_BYTES
+            or len(self.times.data) >= index_bytes - 2 * TimeIndex.ENTRY_BYTES
         )
 
-    def age_ms(self, timestamp_ms: int, now_ms: Callable[[], int]) -> int:
-        """Return how old the segment is when a batch of this timestamp comes: by records' time where they have it."""
-        if self.first_timestamp > NO_TIMESTAMP:
-            return timestamp_ms - self.first_timestamp
-        return now_ms() - self.created_ms
+    def is_old(self, timestamp_ms: int, limit_ms: int, now_ms: Callable[[], int]) -> bool:
+        """Say whether the segment is too old for a batch of this timestamp: by records' time where they have it."""
+        first_ms = self.first_timestamp
+        age_ms = timestamp_ms - first_ms if first_ms > NO_TIMESTAMP else now_ms() - self.created_ms
+        return age_ms > limit_ms - self.jitter_ms
 
     def note(self, header: BatchHeader, position: int) -> None:
         """Take a batch into the indexes: after each C{interval} bytes, its offset and the greatest timestamp so far."""
