@@ -32,6 +32,7 @@ class Model:
     @ivar batches: what was appended, each with its base offset.
     @ivar flushed: how many of them a kill must leave.
     @ivar synced: the offset below which a power cut must leave everything.
+    @ivar flushed_before: C{flushed} before the last cut, as C{synced_before}.
     @ivar start: below this everything is hidden.
     """
 
@@ -44,6 +45,7 @@ class Model:
         self.flushed = 0
         self.synced = 0
         self.start = 0
+        self.flushed_before = self.synced_before = 0
         self.epoch = 0
         self.now_ms = EPOCH_MS
 
@@ -93,8 +95,9 @@ class Model:
         target = self.rng.randrange(self.start, self.end + 1)
         kept = [(base, batch) for base, batch in self.batches if read_header(batch).next_offset <= target]
         self.flush()
-        self.synced = min(self.synced, kept[-1][0] if kept else 0)
+        self.flushed_before, self.synced_before = self.flushed, self.synced
         self.batches, self.flushed = kept, len(kept)
+        self.synced = min(self.synced, self.end)
         self.station.log.truncate(target)
         self.epoch += 1
         if not kept:
@@ -150,11 +153,16 @@ class Model:
         faults = self.station.faults
         faults.dies_in, faults.dies_of_power = self.rng.randrange(1, 12), self.rng.random() < 0.6
         power = faults.dies_of_power
-        operation = self.rng.choice((Model.flush, Model.sync, Model.checkpoint, Model.retain, Model.flush_often))
+        operation = self.rng.choice(
+            (Model.flush, Model.sync, Model.checkpoint, Model.retain, Model.flush_often, Model.truncate)
+        )
+        before = self.batches
         try:
             operation(self)
         except MachineDown:
             self.station.restart()
+            if self.batches is not before and self.station.log.end_offset != self.end:
+                self.batches, self.flushed, self.synced = before, self.flushed_before, self.synced_before
             self.survived(power)
         faults.dies_in = None
 
