@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.application.service import Service
@@ -24,13 +24,16 @@ from twisted.internet.error import ReactorNotRunning
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from streamline.assembly import Node, build
 from streamline.errors import StartRefused
 from streamline.launcher import Launcher
 from streamline.options.command import Options
+from streamline.services.data_directory import DataDirectory
 from streamline.services.doorstep import Doorstep
 from streamline.services.host import real_host
 from streamline.storage.disk import RealDisk
+
+if TYPE_CHECKING:
+    from streamline.assembly import Node
 
 __all__ = ["Options", "makeService"]
 
@@ -54,13 +57,17 @@ def makeService(options: Options) -> Service:
     config = attrs.evolve(options.config, data_dir=launcher.path(options.config.data_dir))
     host = real_host(reactor, RealDisk(reactor))
     doorstep = Doorstep(host.network)
+    directory = DataDirectory(host, config)
     try:
         doorstep.hold(config.listen, "--listen")
         if config.http_listen is not None:
             doorstep.hold(config.http_listen, "--http-listen")
-        node = build(config, attrs.evolve(host, network=doorstep))
         if not launcher.moves:
-            node.directory.open()
+            directory.open()
+        # Here, because it takes as long as all the rest: neither --help nor a refusal should wait for it.
+        from streamline.assembly import build
+
+        node = build(config, attrs.evolve(host, network=doorstep), directory)
     except StartRefused as refusal:
         _tell(str(refusal))
         sys.exit(EXIT_REFUSED)
@@ -113,7 +120,8 @@ class Program(Service):
             _tell(str(reason))
         else:
             log.failure("The node could not start", failure)
-            _tell(f"the node could not start, which is our fault: {type(reason).__name__}: {reason}")
+            kind = "" if isinstance(reason, OSError) else f"{type(reason).__name__}, which is our fault: "
+            _tell(f"the node could not start: {kind}{reason}")
         self._exit_status = EXIT_REFUSED
         self._reactor.callWhenRunning(self._stop_reactor)
 

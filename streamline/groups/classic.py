@@ -61,8 +61,8 @@ class ClassicGroup:
     """
     A group as its coordinator sees it.
 
-    C{now_ms} is milliseconds since 1970 and may stand still; if it steps back,
-    time-outs come later, nothing worse.
+    C{now_ms} is milliseconds since 1970 and ends up in records; time-outs are
+    spans that the service counts, so a clock that steps disturbs nobody.
     """
 
     def __init__(self, group_id: str, config: BrokerConfig, now_ms: int) -> None:
@@ -234,7 +234,7 @@ class ClassicGroup:
     # What can happen: time, the log, the coordinator.
 
     def timer_expired(self, timer: Timer, now_ms: int) -> list[Decision]:
-        """A timer went off; one that was cancelled or moved meanwhile means nothing."""
+        """A timer has run its length; one that was cancelled meanwhile means nothing."""
         group = self._group
         group.now_ms = now_ms
         if group.has_expired(timer):
@@ -341,9 +341,7 @@ def _revived(kept: MemberMetadata, protocol: str | None) -> Member:
         instance_id=kept.instance_id,
         client_id=kept.client_id,
         client_host=kept.client_host,
-        rebalance_timeout_ms=(
-            kept.session_timeout_ms if kept.rebalance_timeout_ms < 0 else kept.rebalance_timeout_ms
-        ),
+        rebalance_timeout_ms=(kept.session_timeout_ms if kept.rebalance_timeout_ms < 0 else kept.rebalance_timeout_ms),
         session_timeout_ms=kept.session_timeout_ms,
         protocols=(Protocol(protocol or "", kept.subscription),),
         assignment=kept.assignment,

@@ -66,13 +66,13 @@ class Group:
     """
     One group's state, and what has been decided since the last L{take_decisions}.
 
-    @ivar now_ms: the time of the input being worked on.
+    @ivar now_ms: the date of the input being worked on, for what is recorded; nothing is timed by it.
     @ivar generation_id: grows by one each time that the members of a generation are settled.
     @ivar state_timestamp_ms: when the state last changed.
-    @ivar first_join_until_ms: while an empty group waits for its first members, how far that wait may be
-        extended; else C{None} (KIP-134).
+    @ivar first_wait_left_ms: while an empty group waits for its first members, by how much that wait may still
+        be extended; else C{None} (KIP-134).
     @ivar newcomers: whether somebody joined since that wait was last extended.
-    @ivar deadlines: the timers that are set.
+    @ivar timers: those that are set, and for how long.
     @ivar stores: entries not yet known to be in the log, and what waits for each.
     """
 
@@ -86,9 +86,9 @@ class Group:
         self.protocol_type = ""
         self.protocol: str | None = None
         self.roster = Roster()
-        self.first_join_until_ms: int | None = None
+        self.first_wait_left_ms: int | None = None
         self.newcomers = False
-        self.deadlines: dict[Timer, int] = {}
+        self.timers: dict[Timer, int] = {}
         self.stores: dict[Store, PendingStore] = {}
         self._decisions: list[Decision] = []
 
@@ -105,36 +105,23 @@ class Group:
     # Timers.
 
     def arm(self, timer: Timer, delay_ms: int) -> None:
-        """Set a timer, or move it."""
-        deadline_ms = self.now_ms + delay_ms
-        self.deadlines[timer] = deadline_ms
-        self._decisions.append(SetTimer(timer, deadline_ms))
+        """Set a timer, or start it anew."""
+        self.timers[timer] = delay_ms
+        self._decisions.append(SetTimer(timer, delay_ms))
 
     def disarm(self, timer: Timer) -> None:
         """Cancel a timer if it is set."""
-        if self.deadlines.pop(timer, None) is not None:
+        if self.timers.pop(timer, None) is not None:
             self._decisions.append(CancelTimer(timer))
 
     def disarm_all(self) -> None:
         """Cancel every timer."""
-        for timer in list(self.deadlines):
+        for timer in list(self.timers):
             self.disarm(timer)
 
     def has_expired(self, timer: Timer) -> bool:
-        """
-        Take note that a timer went off; say whether that means anything.
-
-        One that was cancelled or moved meanwhile does not; one that went off
-        early, as timers counted in fractions of a second can, is set again.
-        """
-        deadline_ms = self.deadlines.get(timer)
-        if deadline_ms is None:
-            return False
-        if self.now_ms < deadline_ms:
-            self._decisions.append(SetTimer(timer, deadline_ms))
-            return False
-        del self.deadlines[timer]
-        return True
+        """Take note that a timer went off; say whether it was set, as one that was cancelled is not."""
+        return self.timers.pop(timer, None) is not None
 
     @property
     def join_timer(self) -> Timer:
@@ -209,9 +196,7 @@ class Group:
 
     def synced(self, member: Member) -> SyncAnswer:
         """Return a member's assignment in the words of a SyncGroup answer."""
-        return SyncAnswer(
-            protocol_type=self.protocol_type, protocol=self.protocol, assignment=member.assignment
-        )
+        return SyncAnswer(protocol_type=self.protocol_type, protocol=self.protocol, assignment=member.assignment)
 
     # Members.
 

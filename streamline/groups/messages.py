@@ -188,7 +188,7 @@ class TimerKind(StrEnum):
 
 
 class Timer(NamedTuple):
-    """The name of a timer; setting it again moves its deadline."""
+    """The name of a timer; setting it again starts it anew."""
 
     kind: TimerKind
     group_id: str
@@ -205,10 +205,14 @@ class Answer:
 
 @frozen
 class SetTimer:
-    """Call C{timer_expired} at the deadline; an earlier deadline of the same timer is void."""
+    """
+    Call C{timer_expired} once so much time has passed; an earlier setting of the same timer is void.
+
+    A span, not a date: it is counted on a clock that does not step.
+    """
 
     timer: Timer
-    deadline_ms: int
+    delay_ms: int
 
 
 @frozen

@@ -42,7 +42,7 @@ def prepare(group: Group) -> None:
     if was_empty:
         delay_ms = group.config.group_initial_rebalance_delay_ms
         group.newcomers = False
-        group.first_join_until_ms = group.now_ms + max(group.roster.rebalance_timeout_ms, delay_ms)
+        group.first_wait_left_ms = max(group.roster.rebalance_timeout_ms - delay_ms, 0)
         group.arm(group.join_timer, delay_ms)
     elif group.roster.all_joined:
         complete(group)
@@ -52,20 +52,17 @@ def prepare(group: Group) -> None:
 
 def maybe_complete(group: Group) -> None:
     """End the wait for joins once everybody is there; the first wait of a group runs its full length."""
-    if (
-        group.state is GroupState.PREPARING_REBALANCE
-        and group.first_join_until_ms is None
-        and group.roster.all_joined
-    ):
+    if group.state is GroupState.PREPARING_REBALANCE and group.first_wait_left_ms is None and group.roster.all_joined:
         complete(group)
 
 
 def join_wait_expired(group: Group) -> None:
     """End the wait for joins, or extend the first one if somebody new came during it."""
-    until_ms = group.first_join_until_ms
-    if until_ms is not None and group.newcomers and group.now_ms < until_ms:
+    left_ms = group.first_wait_left_ms
+    if left_ms and group.newcomers:
         group.newcomers = False
-        delay_ms = min(group.config.group_initial_rebalance_delay_ms, until_ms - group.now_ms)
+        delay_ms = min(group.config.group_initial_rebalance_delay_ms, left_ms)
+        group.first_wait_left_ms = left_ms - delay_ms
         group.arm(group.join_timer, delay_ms)
     else:
         complete(group)
@@ -80,7 +77,7 @@ def complete(group: Group) -> None:
     the wait is repeated until somebody joins or their sessions have ended.
     """
     group.disarm(group.join_timer)
-    group.first_join_until_ms = None
+    group.first_wait_left_ms = None
     for member in group.roster.laggards:
         group.dismiss(member)
     if not group.roster.members:

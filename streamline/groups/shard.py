@@ -73,9 +73,7 @@ class GroupShard:
         if isinstance(entry, OffsetEntry):
             self._apply_offset(entry)
         elif entry.metadata is not None:
-            self._groups[entry.group_id] = ClassicGroup.restored(
-                entry.group_id, self._config, entry.metadata
-            )
+            self._groups[entry.group_id] = ClassicGroup.restored(entry.group_id, self._config, entry.metadata)
         else:
             self._groups.pop(entry.group_id, None)
             if self._offsets.has_any(entry.group_id):

@@ -20,7 +20,7 @@ from streamline.services.metadata import Metadata
 from streamline.services.replicas import Replicas
 
 
-@frozen
+@frozen(eq=False)
 class Snapshot:
     """All numbers at one moment."""
 

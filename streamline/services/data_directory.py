@@ -24,7 +24,9 @@ from streamline.interfaces import Host
 META_NAME = "meta.properties"
 LOCK_NAME = ".lock"
 PROBE_NAME = ".probe"
-PROBE_BYTES = 4096
+PROBE_BYTES = 64 * 1024
+"""What a node writes at least before it serves."""
+
 METADATA_NAME = "metadata"
 """The subdirectory of the consensus; it comes after C{meta.properties}, never before."""
 
@@ -138,13 +140,16 @@ class DataDirectory(Service):
         """
         Remember, durably, which cluster this node is of.
 
-        @raise StartRefused: it is of another one.
+        @raise StartRefused: it is of another one, or cannot remember it.
         """
         meta = self.meta
         assert meta is not None, "only an open directory can remember"
         if meta.cluster_id is None:
             joined = Meta(node_id=meta.node_id, directory_id=meta.directory_id, cluster_id=cluster_id)
-            self._disk.replace_file(f"{self._path}/{META_NAME}", joined.encode())
+            try:
+                self._disk.replace_file(f"{self._path}/{META_NAME}", joined.encode())
+            except OSError as error:
+                raise self._refusal(error) from error
             self.meta = joined
         elif meta.cluster_id != cluster_id:
             raise StartRefused(

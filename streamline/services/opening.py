@@ -53,8 +53,11 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, int]:
     except ValueError:
         return LeaderEpochs(), log.start_offset
     epochs.truncate_end(log.end_offset)
-    # Epochs are written down before the recovery point passes them, so none below it can be missing.
-    return epochs, max(log.start_offset, min(log.recovery_point, log.end_offset))
+    newest = next(log.headers(log.end_offset - 1), None) if log.end_offset > log.start_offset else None
+    if newest is None or newest.partition_leader_epoch == epochs.latest:
+        return epochs, log.end_offset
+    known = epochs.entries()
+    return epochs, max(log.start_offset, known[-1][1] if known else 0)
 
 
 def _load_producers(log: IPartitionLog) -> tuple[ProducerStates, int]:

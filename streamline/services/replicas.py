@@ -25,6 +25,7 @@ from streamline.services.opening import open_partition
 from streamline.services.partition import Partition, Receipt, refused
 from streamline.services.sharing import Shared
 from streamline.wire.batch import BatchHeader, check, produced_header
+from streamline.wire.recompress import CODECS, recompress
 from streamline.wire.recordcheck import Checked, checking
 
 log = Logger()
@@ -204,6 +205,9 @@ class Replicas(Service):
             header = produced_header(records)
             assert records is not None
             checked = yield from self._check(partition, records, header, produce_version)
+            codec = CODECS.get(partition.config.compression_type, header.compression)
+            if codec != header.compression:
+                records, header = recompress(records, codec)
             receipt = partition.append(records, header, checked.max_timestamp, acks)
         except Refused as refusal:
             return refused(refusal)

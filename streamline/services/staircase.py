@@ -68,4 +68,4 @@ class Staircase(MultiService):
             try:
                 await maybeDeferred(child.stopService)
             except Exception:
-                log.failure("{child} did not stop cleanly", child=child)
+                log.failure("{child} did not stop cleanly", child=child.name or type(child).__name__)

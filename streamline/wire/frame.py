@@ -100,7 +100,7 @@ class Frames:
         if end - at >= 4:
             (length,) = _LENGTH.unpack_from(data, at)
             if length < self._min_bytes:
-                raise ProtocolError(_complaint(data[at : at + 4], length, 0))
+                raise ProtocolError(_complaint(data[at : at + 4], length, length))
         return None
 
 

@@ -24,16 +24,14 @@ def read_unsigned(buf: Buffer, at: int) -> tuple[int, int]:
     while True:
         byte = buf[at]
         at += 1
-        if byte < 128:
-            value |= byte << shift
-            break
         value |= (byte & 127) << shift
+        if byte < 128:
+            break
         shift += 7
         if shift > 28:
-            byte = buf[at]
-            if byte > 15:
-                raise ProtocolError("a varint has more than 32 bits")
-            return value | byte << 28, at + 1
+            raise ProtocolError("a varint has more than 32 bits")
+    if value >> 32:
+        raise ProtocolError("a varint has more than 32 bits")
     return value, at
 
 

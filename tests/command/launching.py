@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-from tests.clients.brokers import answers_api_versions
+from tests.clients.brokers import answers
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
@@ -80,7 +80,7 @@ class Launched:
     def until_answering(self, port: int) -> None:
         """Wait for a node whose log goes elsewhere."""
         started = time.monotonic()
-        while not answers_api_versions(port):
+        while not answers(port):
             assert time.monotonic() - started < DEADLINE_S, "it does not answer"
             try:
                 self.process.wait(0.005)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.brokers import answers_api_versions, free_port
+from tests.clients.brokers import answers, free_port
 from tests.command.conftest import Launch
 from tests.command.launching import TWIST, TWISTD_DAEMON, TWISTD_FOREGROUND, Daemon, events, read_until
 
@@ -35,7 +35,7 @@ def test_it_serves_and_stops(launch: Launch, launcher: str, number: signal.Signa
     port = free_port()
     node = launch(launcher, *listen(port))
     node.until_ready()
-    assert answers_api_versions(port, 10.0)
+    assert answers(port, timeout_s=10.0)
     assert not is_clean(tmp_path), "a node that runs has not stopped"
     code, _, err = node.signalled(number)
     assert (code, err) == (-number, "")
@@ -46,7 +46,7 @@ def test_it_serves_and_stops_as_a_daemon(launch: Launch, tmp_path: Path) -> None
     """The terminal has it back once the node listens; the log is beside the data."""
     port = free_port()
     assert launch(TWISTD_DAEMON, *listen(port)).ended() == (0, "", "")
-    assert answers_api_versions(port, 10.0)
+    assert answers(port, timeout_s=10.0)
     pid = int((tmp_path / "twistd.pid").read_text())
     assert pid != os.getpid()
     Daemon(pid).end(signal.SIGTERM)
@@ -62,7 +62,7 @@ def test_any_reactor(launch: Launch, reactor: str) -> None:
     port = free_port()
     node = launch(TWIST, *listen(port), before=[f"--reactor={reactor}"])
     node.until_ready()
-    assert answers_api_versions(port, 10.0)
+    assert answers(port, timeout_s=10.0)
     code, _, err = node.signalled(signal.SIGTERM)
     assert (code, err) == (-signal.SIGTERM, "")
 
@@ -72,7 +72,7 @@ def test_any_reactor_of_a_daemon(launch: Launch, reactor: str, tmp_path: Path) -
     """The socket is bound before the fork and served after it."""
     port = free_port()
     assert launch(TWISTD_DAEMON, *listen(port), before=[f"--reactor={reactor}"]).ended() == (0, "", "")
-    assert answers_api_versions(port, 10.0)
+    assert answers(port, timeout_s=10.0)
     Daemon(int((tmp_path / "twistd.pid").read_text())).end(signal.SIGTERM)
     assert is_clean(tmp_path)
 
@@ -84,7 +84,7 @@ def test_a_daemon_that_moves(launch: Launch, tmp_path: Path) -> None:
     port = free_port()
     daemon = launch(TWISTD_DAEMON, *listen(port), before=["--rundir=home", "--logfile=node.log"])
     assert daemon.ended() == (0, "", "")
-    assert answers_api_versions(port, 10.0)
+    assert answers(port, timeout_s=10.0)
     Daemon(int((tmp_path / "twistd.pid").read_text())).end(signal.SIGTERM)
     assert is_clean(home)
     assert not (tmp_path / "streamline-data").exists()
@@ -95,8 +95,8 @@ def test_two_nodes_in_one_place(launch: Launch, tmp_path: Path) -> None:
     first, second = free_port(), free_port()
     for port in (first, second):
         launch(TWIST, *listen(port), f"--data-dir=data-{port}").until_ready()
-    assert answers_api_versions(first, 10.0)
-    assert answers_api_versions(second, 10.0)
+    assert answers(first, timeout_s=10.0)
+    assert answers(second, timeout_s=10.0)
 
 
 @pytest.mark.parametrize("launcher", FOREGROUND)
@@ -147,7 +147,7 @@ def test_hang_up_begins_the_log_anew(launch: Launch, launcher: str, tmp_path: Pa
     moved = log.rename(tmp_path / "node.log.1")
     node.process.send_signal(signal.SIGHUP)
     # The signal interrupts the reactor's wait, so it is served before this is answered.
-    assert answers_api_versions(port, 10.0)
+    assert answers(port, timeout_s=10.0)
     code, _, err = node.signalled(signal.SIGTERM)
     assert (code, err) == (-signal.SIGTERM, "")
     assert [event for event in events(moved.read_text()) if "listening for clients" in event["message"]]

@@ -48,6 +48,8 @@ class Harness:
     One shard with its timers, its answers and its log.
 
     @ivar log: the entries that were stored, in order.
+    @ivar now_ms: what a clock shows that does not step; it times the timers.
+    @ivar step_ms: by how much the date is off.
     @ivar pending: what was to be stored and waits for the test to say how that went.
     """
 
@@ -55,11 +57,17 @@ class Harness:
         self.config = BrokerConfig(**config)
         self.shard = GroupShard(self.config)
         self.now_ms = 1_000_000
+        self.step_ms = 0
         self.timers: dict[Timer, int] = {}
         self.answers: dict[object, Any] = {}
         self.pending: list[Store] = []
         self.log: list[Entry] = []
         self._suffixes = 0
+
+    @property
+    def date_ms(self) -> int:
+        """The date as the shard is told it."""
+        return self.now_ms + self.step_ms
 
     # What a service does.
 
@@ -69,7 +77,7 @@ class Harness:
                 assert decision.token not in self.answers, f"answered twice: {decision}"
                 self.answers[decision.token] = decision.body
             elif isinstance(decision, SetTimer):
-                self.timers[decision.timer] = decision.deadline_ms
+                self.timers[decision.timer] = self.now_ms + decision.delay_ms
             elif isinstance(decision, CancelTimer):
                 del self.timers[decision.timer]
             else:
@@ -81,14 +89,14 @@ class Harness:
         for store in pending:
             self.log.append(store.entry)
             self.shard.applied(store.entry)
-            self.carry_out(self.shard.stored(store, self.now_ms))
+            self.carry_out(self.shard.stored(store, self.date_ms))
 
     def fail_store(self, error: ErrorCode) -> None:
         """The log takes nothing of what waits for it."""
         pending, self.pending = self.pending, []
         for store in pending:
             self.shard.not_applied(store.entry)
-            self.carry_out(self.shard.store_failed(store, error, self.now_ms))
+            self.carry_out(self.shard.store_failed(store, error, self.date_ms))
 
     def advance(self, elapsed_ms: int) -> None:
         """Let time pass; timers go off at their deadlines, in order."""
@@ -97,18 +105,18 @@ class Harness:
             timer, deadline_ms = min(due, key=lambda item: item[1])
             del self.timers[timer]
             self.now_ms = max(self.now_ms, deadline_ms)
-            self.carry_out(self.shard.timer_expired(timer, self.now_ms))
+            self.carry_out(self.shard.timer_expired(timer, self.date_ms))
         self.now_ms = end_ms
 
     def reload(self) -> None:
         """Another node takes over: all that is left is the log."""
         self.pending.clear()
-        self.carry_out(self.shard.unloaded(self.now_ms))
+        self.carry_out(self.shard.unloaded(self.date_ms))
         assert not self.timers, f"left behind: {self.timers}"
         self.shard = GroupShard(self.config)
         for entry in self.log:
             self.shard.replay(entry)
-        self.carry_out(self.shard.loaded(self.now_ms))
+        self.carry_out(self.shard.loaded(self.date_ms))
 
     # What clients do.  Each returns the token of the request, to look up its answer.
 
@@ -127,7 +135,7 @@ class Harness:
             "protocols": (RANGE,),
         } | fields
         request = Join(**fields)
-        self.carry_out(self.shard.join_received(request, self.now_ms))
+        self.carry_out(self.shard.join_received(request, self.date_ms))
         return str(request.token)
 
     def sync(self, member_id: str, generation_id: int, assignments: Any = (), **fields: Any) -> str:
@@ -143,7 +151,7 @@ class Harness:
             }
             | fields
         )
-        self.carry_out(self.shard.sync_received(request, self.now_ms))
+        self.carry_out(self.shard.sync_received(request, self.date_ms))
         return token
 
     def heartbeat(self, member_id: str, generation_id: int, **fields: Any) -> ErrorCode:
@@ -151,7 +159,7 @@ class Harness:
         request = Heartbeat(
             **{"token": token, "group_id": GROUP, "member_id": member_id, "generation_id": generation_id} | fields
         )
-        self.carry_out(self.shard.heartbeat_received(request, self.now_ms))
+        self.carry_out(self.shard.heartbeat_received(request, self.date_ms))
         answer = self.answers.pop(token)
         assert isinstance(answer, HeartbeatAnswer)
         return answer.error
@@ -160,7 +168,7 @@ class Harness:
         token = object()
         leaving = tuple(Leaving(member) if isinstance(member, str) else member for member in members)
         request = Leave(token=token, group_id=group_id, members=leaving)
-        self.carry_out(self.shard.leave_received(request, self.now_ms))
+        self.carry_out(self.shard.leave_received(request, self.date_ms))
         answer = self.answers.pop(token)
         assert isinstance(answer, LeaveAnswer)
         return answer
@@ -170,7 +178,7 @@ class Harness:
         new = tuple(
             NewOffset(partition=TopicPartition(*partition), offset=offset) for partition, offset in offsets.items()
         )
-        decided = self.shard.commit_received(Commit(**{"group_id": GROUP, "offsets": new} | fields), self.now_ms)
+        decided = self.shard.commit_received(Commit(**{"group_id": GROUP, "offsets": new} | fields), self.date_ms)
         self.carry_out(decided.decisions)
         for entry in decided.entries:
             self.log.append(entry)

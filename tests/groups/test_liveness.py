@@ -14,7 +14,6 @@ from streamline.groups.messages import (
     LeaveAnswer,
     Leaving,
     Left,
-    SetTimer,
     Sync,
     SyncAnswer,
     Timer,
@@ -129,18 +128,12 @@ class LeaveTests(SynchronousTestCase):
 
 
 class TimerTests(SynchronousTestCase):
-    """A timer counts at its deadline, not before, and not once it was cancelled or moved."""
+    """A timer counts when it is set, and not once it was cancelled."""
 
     def setUp(self) -> None:
         self.it = Harness()
         self.member = self.it.stable_group(1)[0]
         self.timer = Timer(TimerKind.SESSION, GROUP, self.member)
-
-    def test_one_that_goes_off_early_is_set_again(self) -> None:
-        deadline_ms = self.it.timers[self.timer]
-        decisions = self.it.shard.timer_expired(self.timer, deadline_ms - 1)
-        self.assertEqual(decisions, [SetTimer(self.timer, deadline_ms)])
-        self.assertEqual(self.it.member_ids, [self.member])
 
     def test_one_that_was_cancelled_means_nothing(self) -> None:
         self.it.leave(self.member)
@@ -150,13 +143,15 @@ class TimerTests(SynchronousTestCase):
     def test_one_of_a_group_that_is_gone_means_nothing(self) -> None:
         self.assertEqual(self.it.shard.timer_expired(Timer(TimerKind.JOIN, "other"), 0), [])
 
-    def test_a_clock_that_steps_back_only_delays(self) -> None:
-        self.it.now_ms -= 500_000
-        self.assertEqual(self.it.heartbeat(self.member, 1), ErrorCode.NONE)
-        self.it.advance(9_999)
-        self.assertEqual(self.it.member_ids, [self.member])
-        self.it.advance(1)
-        self.assertEqual(self.it.member_ids, [])
+    def test_a_date_that_steps_changes_no_session(self) -> None:
+        for step_ms in (-3_600_000, 3_600_000):
+            it = Harness()
+            members = it.stable_group(1)
+            it.step_ms = step_ms
+            it.advance(9_999)
+            self.assertEqual(it.member_ids, members)
+            it.advance(1)
+            self.assertEqual(it.member_ids, [])
 
 
 class DeadGroupTests(SynchronousTestCase):

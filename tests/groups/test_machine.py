@@ -153,7 +153,7 @@ class GroupMachine(RuleBasedStateMachine):
         for key, member in list(self.group.roster.members.items()):
             if self.group.state is GroupState.PREPARING_REBALANCE and member.joining is None:
                 self.join(key, protocols=member.protocols)
-        if self.group.first_join_until_ms is not None:
+        if self.group.first_wait_left_ms is not None:
             self.it.advance(20_000)
         for key in list(self.group.roster.unsynced):
             self.sync(key, self.group.generation_id)
@@ -206,7 +206,7 @@ class GroupMachine(RuleBasedStateMachine):
 
     @invariant()
     def timers_are_those_of_the_group(self) -> None:
-        assert self.it.timers == (self.group.deadlines if self.group else {})
+        assert self.it.timers.keys() == (self.group.timers if self.group else {}).keys()
 
     @invariant()
     def roster_counts_right(self) -> None:
@@ -220,7 +220,7 @@ class GroupMachine(RuleBasedStateMachine):
         if group.state in (GroupState.EMPTY, GroupState.PREPARING_REBALANCE):
             assert not roster.unsynced and group.sync_timer not in self.it.timers
         if group.state is not GroupState.PREPARING_REBALANCE:
-            assert group.join_timer not in self.it.timers and group.first_join_until_ms is None
+            assert group.join_timer not in self.it.timers and group.first_wait_left_ms is None
         assert all(key in roster.members for key in roster.unsynced)
         assert all(roster.members[key].member_id == key for key in roster.members)
         instances = {m.instance_id: m.member_id for m in members if m.instance_id is not None}

@@ -98,14 +98,18 @@ class Dice:
         return int.from_bytes(self.bytes(16), "big") % end
 
 
-def full(cls: type, version: int, dice: Dice) -> Any:
-    """Make a message in which nothing is empty: what there is most to break in."""
+def full(cls: type, version: int, dice: Dice, brief: bool = False) -> Any:
+    """
+    Make a message in which nothing is empty: what there is most to break in.
+
+    @param brief: whether strings and bytes are as short as can be.
+    """
     plain, tagged, _ = fields(cls, version)
-    parts = {field.name: _full(field.type_in(version), version, dice) for field in plain + tagged}
+    parts = {field.name: _full(field.type_in(version), version, dice, brief) for field in plain + tagged}
     return cls(**parts)
 
 
-def _full(type: Type, version: int, dice: Dice) -> Any:
+def _full(type: Type, version: int, dice: Dice, brief: bool) -> Any:
     match type:
         case Fixed(code="?"):
             return True
@@ -116,10 +120,10 @@ def _full(type: Type, version: int, dice: Dice) -> Any:
         case Fixed():
             return dice.below(1 << (type.size * 8 - 1))
         case Text():
-            return ("topic-a", "grüppe", "m" * 130)[dice.below(3)]
+            return "é" if brief else ("topic-a", "grüppe", "m" * 130)[dice.below(3)]
         case Blob():
-            return dice.bytes((5, 130)[dice.below(2)])
+            return dice.bytes(2 if brief else (5, 130)[dice.below(2)])
         case Array():
-            return [_full(type.item, version, dice) for _ in range(2)]
+            return [_full(type.item, version, dice, brief) for _ in range(2)]
         case Nested():
-            return full(type.struct, version, dice)
+            return full(type.struct, version, dice, brief)

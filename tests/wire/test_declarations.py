@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from samples import Dice, every_version, full
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.wire.codec import encode
 from streamline.wire.messages import REQUESTS, RESPONSES
+from tests.wire.samples import Dice, every_version, full
 
 # api key: (lowest version, highest, first flexible one), as Kafka 4.3 has them.
 KAFKA_4_3: dict[int, tuple[int, int, int | None]] = {

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import Dice, every_version, full, structs
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ProtocolError
@@ -18,6 +17,7 @@ from streamline.wire.messages.api_versions import ApiVersionsRequest
 from streamline.wire.messages.configs import DescribeConfigsRequest
 from streamline.wire.messages.metadata import MetadataRequest
 from streamline.wire.schema import Message, is_flexible
+from tests.wire.samples import Dice, every_version, full, structs
 
 EVERY = list(every_version())
 
@@ -38,16 +38,21 @@ HOSTILE = (
 )
 
 
-def sample(cls: type[Message], version: int) -> Message:
+def sample(cls: type[Message], version: int, brief: bool = False) -> Message:
     """Give the fixed full sample of a message."""
-    found: Message = full(cls, version, Dice(f"{cls.__name__} {version}"))
+    found: Message = full(cls, version, Dice(f"{cls.__name__} {version}"), brief)
     return found
+
+
+def brief_frame(cls: type[Message], version: int) -> bytes:
+    """Give a message of which nearly every byte matters."""
+    return encode(sample(cls, version, brief=True), version)
 
 
 class FastPathTests(SynchronousTestCase):
     """The fast path says what the specification says, and reads what it wrote."""
 
-    @settings(max_examples=1500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=800, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def test_equals_the_specification(self, data: st.DataObject) -> None:
         cls, version = data.draw(st.sampled_from(EVERY))
@@ -81,7 +86,7 @@ class FastPathTests(SynchronousTestCase):
 def plain(value: object) -> object:
     """Turn what construct parsed into dicts and lists."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key not in ("_io", "tags")}
+        return {key: plain(item) for key, item in value.items() if key != "_io"}
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 
@@ -97,27 +102,28 @@ class HostileBytesTests(SynchronousTestCase):
                 continue
             except Exception as error:
                 self.fail(f"{cls.__name__} v{version}: {error!r} for {frame.hex()}")
-            self.assertEqual(encode(decode(cls, version, encode(message, version)), version), encode(message, version))
+            written = encode(message, version)
+            if written != frame:
+                self.assertEqual(encode(decode(cls, version, written), version), written)
 
     def test_every_truncation(self) -> None:
         for cls, version in EVERY:
-            frame = encode(sample(cls, version), version)
+            frame = brief_frame(cls, version)
             for end in range(len(frame)):
                 self.assertRaises(ProtocolError, decode, cls, version, frame[:end])
 
     def test_trailing_garbage(self) -> None:
         for cls, version in EVERY:
-            frame = encode(sample(cls, version), version)
-            self.assertRaises(ProtocolError, decode, cls, version, frame + b"\0")
+            self.assertRaises(ProtocolError, decode, cls, version, brief_frame(cls, version) + b"\0")
 
     def test_one_byte_mutations(self) -> None:
         def mutations(frame: bytes) -> Iterator[bytes]:
             for at in range(len(frame)):
-                for value in (0, 1, 0x7F, 0x80, 0xFF, frame[at] ^ 1):
+                for value in (0, 0x7F, 0x80, 0xFF, frame[at] ^ 1):
                     yield frame[:at] + bytes([value]) + frame[at + 1 :]
 
-        for cls, version in EVERY[::3]:
-            self.try_all(cls, version, mutations(encode(sample(cls, version), version)))
+        for cls, version in EVERY:
+            self.try_all(cls, version, mutations(brief_frame(cls, version)))
 
     def test_hostile_counts_and_lengths_everywhere(self) -> None:
         """SE3 and SE4: put wherever a count may be, that is, everywhere."""
@@ -127,10 +133,10 @@ class HostileBytesTests(SynchronousTestCase):
                 for hostile in HOSTILE:
                     yield frame[:at] + hostile + frame[at + 1 :]
 
-        for cls, version in EVERY[1::4]:
-            self.try_all(cls, version, mutations(encode(sample(cls, version), version)[:250]))
+        for cls, version in EVERY[::2]:
+            self.try_all(cls, version, mutations(brief_frame(cls, version)))
 
-    @settings(max_examples=1500, deadline=None, database=None)
+    @settings(max_examples=1000, deadline=None, database=None)
     @given(st.sampled_from(EVERY), st.binary(max_size=100))
     def test_noise(self, which: tuple[type[Message], int], noise: bytes) -> None:
         self.try_all(*which, iter([noise]))
@@ -142,7 +148,7 @@ class LimitTests(SynchronousTestCase):
     def test_a_count_that_the_bytes_cannot_hold_allocates_nothing(self) -> None:
         for cls, version in EVERY:
             reader(cls, version)
-        frames = [(cls, version, encode(sample(cls, version), version)) for cls, version in EVERY]
+        frames = [(cls, version, brief_frame(cls, version)) for cls, version in EVERY[::2]]
         tracemalloc.start()
         try:
             for cls, version, frame in frames:
@@ -167,7 +173,7 @@ class LimitTests(SynchronousTestCase):
         self.assertEqual((len(message.topics or ()), at), (count, len(body)))
 
     def test_elements_of_all_arrays_count_together(self) -> None:
-        one = b"\0\0\1t" + b"\0\0\0\3" + b"\0\1k" * 3
+        one = b"\0\1t" + b"\0\0\0\3" + b"\0\1k" * 3
         body = b"\0\0\0\5" + (b"\2" + one) * 5 + b"\0"
         read = reader(DescribeConfigsRequest, 1, max_elements=20)
         self.assertEqual(len(read(body)[0].resources), 5)

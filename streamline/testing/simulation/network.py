@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from streamline.testing.simulation.machine import Machine, Process
 
 
+SOCKETS_MAX = 20_000
+
+
 @implementer(IListeningPort)
 class SimPort:
     """A listening socket of one process."""
@@ -120,6 +123,7 @@ class SimNetwork:
     """
     Sockets of one process.
 
+    @ivar sockets_max: how many it may have open.
     @ivar attempts: connection attempts without an outcome.
     """
 
@@ -127,6 +131,7 @@ class SimNetwork:
 
     def __init__(self, process: Process) -> None:
         self.process = process
+        self.sockets_max = SOCKETS_MAX
         self.attempts: dict[SimSocket, _Attempt] = {}
 
     def listen(self, endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from typing import Protocol
@@ -12,7 +13,7 @@ from attrs import field, frozen
 PARTITIONS = 2
 
 #: No step of any client may take longer.
-DEADLINE_S = 60.0
+DEADLINE_S = float(os.environ.get("STREAMLINE_TEST_DEADLINE_S", "60"))
 
 
 @frozen(order=True)

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from samples import Dice, every_version, full  # noqa: E402
-
-from streamline.wire.codec import encode  # noqa: E402
+from streamline.wire.codec import encode
+from tests.wire.samples import Dice, every_version, full
 
 
 def main(digests: bool) -> None:

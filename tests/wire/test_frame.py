@@ -1,0 +1,85 @@
+"""A stream of bytes becomes frames, however it is cut."""
+
+from __future__ import annotations
+
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from streamline.errors import ProtocolError
+from streamline.wire.frame import OTHER_BYTES, PRODUCE_BYTES, RESPONSE_BYTES, Frames
+
+
+def framed(*bodies: bytes) -> bytes:
+    """Put lengths before C{bodies}."""
+    return b"".join(struct.pack(">i", len(body)) + body for body in bodies)
+
+
+class FramesTests(SynchronousTestCase):
+    """Frames come out whole, in order and once."""
+
+    @given(
+        st.lists(st.binary(min_size=8, max_size=40), max_size=6),
+        st.lists(st.integers(1, 30), max_size=40),
+    )
+    def test_any_cuts(self, bodies: list[bytes], cuts: list[int]) -> None:
+        stream, at, found = framed(*bodies), 0, []
+        frames = Frames(1000)
+        for size in [*cuts, len(stream)]:
+            found += frames.feed(stream[at : at + size])
+            at += size
+        self.assertEqual(found, bodies)
+        self.assertEqual(frames.buffered_bytes, 0)
+
+    def test_byte_by_byte(self) -> None:
+        body = b"12345678"
+        frames = Frames(1000)
+        found = [frame for byte in framed(body, body) for frame in frames.feed(bytes([byte]))]
+        self.assertEqual(found, [body, body])
+
+    def test_frames_before_a_bad_one_are_given(self) -> None:
+        frames = Frames(1000).feed(framed(b"12345678") + b"\xff\xff\xff\xff")
+        self.assertEqual(next(frames), b"12345678")
+        self.assertRaises(ProtocolError, next, frames)
+
+
+class LimitTests(SynchronousTestCase):
+    """A length is judged before anything is kept for it."""
+
+    def refuse(self, data: bytes, why: str, frames: Frames | None = None) -> None:
+        """Feed C{data} and expect a refusal that says C{why}."""
+        self.assertRaisesRegex(ProtocolError, why, list, (frames or Frames()).feed(data))
+
+    def test_lengths_that_no_frame_has(self) -> None:
+        """SE1."""
+        for length in (-1, -(1 << 31), 0, 1, 7):
+            self.refuse(struct.pack(">i", length), f"cannot have {length} bytes")
+            self.refuse(struct.pack(">ih", length, 0), f"cannot have {length} bytes")
+
+    def test_produce_may_be_longer_than_others(self) -> None:
+        for key, most in ((0, PRODUCE_BYTES), (1, OTHER_BYTES), (-1, OTHER_BYTES)):
+            self.assertEqual(list(Frames().feed(struct.pack(">ih", most, key))), [])
+            self.refuse(struct.pack(">ih", most + 1, key), f"longer than {most}")
+            self.refuse(struct.pack(">ih", (1 << 31) - 1, key), f"longer than {most}")
+
+    def test_the_key_is_waited_for(self) -> None:
+        frames = Frames()
+        self.assertEqual(list(frames.feed(struct.pack(">i", OTHER_BYTES + 1) + b"\0")), [])
+        self.refuse(b"\3", "longer than", frames)
+
+    def test_the_limit_may_change(self) -> None:
+        frames = Frames(64)
+        self.refuse(struct.pack(">ih", 65, 0), "longer than 64", frames)
+        frames.max_bytes = 65
+        self.assertEqual(list(frames.feed(struct.pack(">ih", 65, 0))), [])
+
+    def test_responses_may_be_shorter(self) -> None:
+        self.assertEqual(list(Frames(100, RESPONSE_BYTES).feed(framed(b"1234"))), [b"1234"])
+
+    def test_other_protocols_are_recognised(self) -> None:
+        self.refuse(b"GET / HTTP/1.1\r\n", "HTTP")
+        self.refuse(b"POST /x HTTP/1.1\r\n", "HTTP")
+        self.refuse(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "TLS")
+        self.refuse(b"\x15\x03\x01\x00\x02\x02\x46", "TLS alert")
