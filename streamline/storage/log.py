@@ -256,7 +256,7 @@ class SegmentLog:
         """Return the first flushed batch that holds the greatest timestamp."""
         return self._looked_up(lambda: self._reader.of_max_timestamp(self.start_offset))
 
-    def _looked_up(self, look: Callable[[], LogSlice]) -> LogSlice:
+    def _looked_up(self, look: Callable[[], T]) -> T:
         self._check()
         try:
             return look()
@@ -276,7 +276,10 @@ class SegmentLog:
         if end_offset <= max(self.start_offset, self._chain.first_offset):
             self.restart_at(end_offset)
         else:
-            self._cut(end_offset, lambda: self._chain.truncate(end_offset))
+            cut = self._looked_up(lambda: self._chain.cut_at(end_offset))
+            self._cut(cut.end_offset, lambda: self._chain.truncate(cut))
+            if self.end_offset < self.start_offset:  # the start was in the middle of a batch that went
+                self.restart_at(self.start_offset)
 
     def restart_at(self, offset: int) -> None:
         """Drop everything and begin anew at C{offset}; blocks for a few syncs."""
@@ -337,12 +340,17 @@ class SegmentLog:
             )  # fmt: skip
             if count == len(chain.segments):
                 self._roll(self.end_offset)
-            freed = chain.drop_first(count, config.file_delete_delay_ms) if count else 0
+            return self._drop_first(count) if count else 0
         except OSError as error:
             raise self._failed(error) from error
-        if chain.first_offset > self.start_offset:
-            self._start_at(chain.first_offset)
-        return freed
+
+    def _drop_first(self, count: int) -> int:
+        """Drop segments; the start is noted first, as a power cut may undo any of the renames and keep others."""
+        chain = self._chain
+        start_offset = max(self.start_offset, chain.segments[count].base_offset)
+        self._commons.checkpoints.start_at(self.identity.topic_partition, start_offset)
+        self._start_at(start_offset)
+        return chain.drop_first(count, self._config.file_delete_delay_ms)
 
     def configure(self, config: TopicConfig) -> None:
         """Follow new settings, from the next batch on."""

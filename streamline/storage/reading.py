@@ -6,12 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk
 from streamline.model import NO_TIMESTAMP, LogSlice
 from streamline.storage.chain import Chain
@@ -25,7 +23,6 @@ KNOWN_MAX = 64
 """Positions of batches that somebody is likely to ask for next."""
 
 Read = LogSlice | Deferred[LogSlice]
-T = TypeVar("T")
 
 
 class Reader:
@@ -66,7 +63,7 @@ class Reader:
             chain.use(segment)
             found: Read | None = self._read_tail(segment, wanted) if segment is chain.active else None
             if found is None:
-                found = _confirmed(segment, partial(self._read_file, segment, wanted))
+                found = segment.confirmed(partial(self._read_file, segment, wanted))
             if found is not None:
                 return found
             segment = chain.after(segment)
@@ -118,7 +115,7 @@ class Reader:
             if not isinstance(failure.value, IndexDoubted):
                 return failure
             segment.rebuild(failure.value)
-            return arrived(_confirmed(segment, lambda: segment.view().read(wanted, None)))
+            return arrived(segment.confirmed(lambda: segment.view().read(wanted, None)))
 
         disk = chain.commons.disk
         reading: Deferred[Piece | None] = disk.elsewhere(_read_cold, disk, segment.path(), view, wanted, start)
@@ -139,7 +136,7 @@ class Reader:
     def _headers_of(self, segment: Segment, offset: int) -> Iterator[BatchHeader]:
         if segment not in self._chain.segments:
             return
-        found = _confirmed(segment, lambda: segment.view().find(offset))
+        found = segment.confirmed(lambda: segment.view().find(offset))
         if found is None:
             return
         # A file of our own, as the segment may be put to rest between two steps.
@@ -148,7 +145,7 @@ class Reader:
             for _, header in walk(file, found[0], segment.size, REBUILD_BYTES):
                 yield header
         except IndexDoubted as why:
-            raise _corrupt(segment, why) from None
+            raise segment.corrupt(why) from None
         finally:
             file.close()
 
@@ -159,7 +156,7 @@ class Reader:
         while segment is not None:
             chain.use(segment)
             if segment.newest[0] >= timestamp_ms:
-                found = _confirmed(segment, partial(_find_timestamp, segment, timestamp_ms, start_offset))
+                found = segment.confirmed(partial(_find_timestamp, segment, timestamp_ms, start_offset))
                 if found is not None:
                     return segment.view().whole(found)
             segment = chain.after(segment)
@@ -192,23 +189,3 @@ def _read_cold(disk: IDisk, path: str, view: View, wanted: Wanted, start: int | 
         return view._replace(file=file).read(wanted, start)
     finally:
         file.close()
-
-
-def _confirmed(segment: Segment, look: Callable[[], T]) -> T:
-    """
-    Do what uses an index; where the log does not confirm the index, rebuild it and do it once more.
-
-    @raise Refused: CORRUPT_MESSAGE, it was not the index.
-    """
-    try:
-        return look()
-    except IndexDoubted as why:
-        segment.rebuild(why)
-    try:
-        return look()
-    except IndexDoubted as why:
-        raise _corrupt(segment, why) from None
-
-
-def _corrupt(segment: Segment, why: IndexDoubted) -> Refused:
-    return Refused(ErrorCode.CORRUPT_MESSAGE, f"{segment.path()}: {why}")

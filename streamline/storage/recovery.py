@@ -19,8 +19,8 @@ from streamline.model import NO_EPOCH, NO_OFFSET
 from streamline.storage import truncation
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
 from streamline.storage.layout import DELETED, LOG, OFFSET_INDEX, TIME_INDEX, segment_file, segment_path
-from streamline.storage.segment import Segment, save_index
-from streamline.storage.view import header_at, walk
+from streamline.storage.segment import Segment
+from streamline.storage.view import header_at
 from streamline.wire.batch import HEADER_BYTES, BatchHeader, is_intact
 from streamline.wire.crc import crc32c
 
@@ -36,6 +36,7 @@ class Plan(NamedTuple):
 
     @ivar clean: whether the last stop was clean.
     @ivar recovery_point: everything below is known to be durable.
+    @ivar start_offset: where the log starts; segments below may be missing.
     """
 
     disk: IDisk
@@ -44,6 +45,7 @@ class Plan(NamedTuple):
     now_ms: int
     clean: bool
     recovery_point: int
+    start_offset: int
 
 
 class Loaded(NamedTuple):
@@ -110,18 +112,10 @@ def _segment(plan: Plan, base_offset: int) -> Segment:
 
 def _believed_end(segment: Segment) -> int | None:
     """Return the end of the last segment, found from its last index entry on; None where that leads nowhere."""
-    index = segment.index
-    position = index.positions[-1] if index else 0
-    known = segment.base_offset + index.offsets[-1] if index else None
-    end_offset = segment.base_offset
     try:
-        for _, header in walk(segment.file, position, segment.size):
-            if known is not None and header.last_offset != known:
-                return None
-            end_offset, known = header.next_offset, None
+        return segment.end_offset()
     except IndexDoubted:
         return None
-    return end_offset
 
 
 class Recovery:
@@ -143,7 +137,8 @@ class Recovery:
     def run(self) -> None:
         """Scan what may not be whole, cut it, and make what is left durable."""
         bases = [segment.base_offset for segment in self.segments[1:]]
-        durable = sum(base_offset <= self._plan.recovery_point for base_offset in bases)
+        known = max(self._plan.recovery_point, self._plan.start_offset)
+        durable = sum(base_offset <= known for base_offset in bases)
         for slot in range(durable, len(self.segments)):
             segment = self.segments[slot]
             if slot > durable and not self._follows(segment.base_offset):
@@ -182,8 +177,7 @@ class Recovery:
         segment.synced_size = segment.size
         if segment is not self.segments[-1]:
             segment.finish()
-        work = segment.unsaved()
-        segment.saved(work, save_index(self._plan.disk, work))
+        segment.save()
         if segment is not self.segments[-1]:
             segment.rest()
 

@@ -7,16 +7,18 @@ and indexes loaded when somebody needs them; L{Segment.rest} gives both back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from twisted.logger import Logger
 
 from streamline.config import TopicConfig
+from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP, Buffer
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
-from streamline.storage.view import View, header_at, walk
+from streamline.storage.view import Found, View, header_at, walk
 from streamline.wire.batch import HEADER_BYTES, BatchHeader
 
 ALLOCATE_FROM_BYTES = 2**20
@@ -27,6 +29,8 @@ NOTHING_SAVED = -1
 """Whatever is in an index file, it shall be replaced."""
 REBUILD_BYTES = 2**16
 """What is read at once to look at all headers."""
+
+T = TypeVar("T")
 
 IndexWork = list[tuple[str, int, bytes]]
 """For each index file that lacks entries: its path, the length to keep, the bytes to add."""
@@ -110,8 +114,10 @@ class Segment:
         """The offset index, rebuilt if its file is not to be believed."""
         if self._index is None:
             try:
-                self._index = OffsetIndex.decode(self.disk.read_file(self.path(OFFSET_INDEX)), self.size)
-                self._saved_entries = len(self._index)
+                index = OffsetIndex.decode(self.disk.read_file(self.path(OFFSET_INDEX)), self.size)
+                self._check_index(index)
+                self._index = index
+                self._saved_entries = len(index)
             except (FileNotFoundError, IndexDoubted) as why:
                 self.rebuild(why)
         assert self._index is not None
@@ -131,22 +137,59 @@ class Segment:
         assert self._times is not None
         return self._times
 
+    def _after(self, index: OffsetIndex) -> Iterator[Found]:
+        """Yield the batches from the last one that an index has, after confirming that one."""
+        position = index.positions[-1] if index else 0
+        known = self.base_offset + index.offsets[-1] if index else None
+        for found in walk(self.file, position, self.size):
+            if known is not None and found[1].last_offset != known:
+                raise IndexDoubted(f"no batch that ends with offset {known} at {position}")
+            known = None
+            yield found
+
+    def _check_index(self, index: OffsetIndex) -> None:
+        """Doubt an index that ends too early."""
+        reach = (index.positions[-1] if index else 0) + self.interval
+        for position, _ in self._after(index):
+            if position > reach:
+                raise IndexDoubted(f"an offset index without an entry for the batch at {position}")
+
     def _check_times(self, times: TimeIndex) -> None:
-        """Doubt an empty index of a log that has timestamps."""
-        if not times and self.size:
-            header = header_at(self.file.read(0, HEADER_BYTES), 0, 0, self.size)
-            if header.max_timestamp > NO_TIMESTAMP:
-                raise IndexDoubted("a time index without entries")
+        """Doubt an index whose last entry is not of this log, or not its last; what is still known here needs none."""
+        if self._newest is not None:
+            return
+        timestamp, relative_offset = times.last() or (NO_TIMESTAMP, 0)
+        if times:
+            found = self.view().find(self.base_offset + relative_offset)
+            if found is None or found[1].max_timestamp != timestamp:
+                raise IndexDoubted(f"no batch of time {timestamp} at offset {self.base_offset + relative_offset}")
+        if any(header.max_timestamp > timestamp for _, header in self._after(self.index)):
+            raise IndexDoubted(f"a time index that ends at {timestamp}")
+
+    def end_offset(self) -> int:
+        """
+        Return the offset after the last batch.
+
+        @raise IndexDoubted: the log does not end with a whole batch.
+        """
+        end_offset = self.base_offset
+        for _, header in self._after(self.index):
+            end_offset = header.next_offset
+        return end_offset
 
     def rebuild(self, why: Exception) -> None:
         """Make both indexes from the log itself, as far as it can be read."""
         self.log.warn("Rebuilding the indexes of {path}: {why}", path=self.path(), why=str(why))
+        before = self._newest or (NO_TIMESTAMP, 0)
         self.forget_index()
         try:
             for position, header in walk(self.file, 0, self.size, REBUILD_BYTES):
                 self.note(header, position)
         except IndexDoubted as end:
             self.log.error("{path} cannot be read to its end: {why}", path=self.path(), why=str(end))
+        self.times.extend(*self.newest)
+        if before[0] > self.newest[0]:
+            self._newest = before  # it was noted, and is not written yet
 
     def forget_index(self) -> None:
         """Begin with empty indexes."""
@@ -221,8 +264,8 @@ class Segment:
         self.index.keep(mark.entries)
         self.times.keep(mark.times)
         self._newest, self._first_timestamp = mark.newest, mark.first_timestamp
-        self._saved_entries = min(self._saved_entries, mark.entries)
-        self._saved_times = min(self._saved_times, mark.times)
+        if self._saved_entries > mark.entries or self._saved_times > mark.times:
+            self._saved_entries = self._saved_times = NOTHING_SAVED
         self.file.truncate(self.size)
         self._allocated = 0
 
@@ -237,6 +280,7 @@ class Segment:
         self._allocated = 0
         self._newest = self._first_timestamp = None
         self._find_newest()
+        self.save()
 
     def _find_newest(self) -> None:
         """Look for a greater timestamp after the last that the time index knows."""
@@ -252,6 +296,25 @@ class Segment:
     def view(self) -> View:
         """Return what a reader needs."""
         return View(self.file, self.base_offset, self.index, self.size)
+
+    def confirmed(self, look: Callable[[], T]) -> T:
+        """
+        Do what uses an index; where the log does not confirm the index, rebuild it and do it once more.
+
+        @raise Refused: CORRUPT_MESSAGE, it was not the index.
+        """
+        try:
+            return look()
+        except IndexDoubted as why:
+            self.rebuild(why)
+        try:
+            return look()
+        except IndexDoubted as why:
+            raise self.corrupt(why) from None
+
+    def corrupt(self, why: IndexDoubted) -> Refused:
+        """Return what to raise where the log itself is damaged."""
+        return Refused(ErrorCode.CORRUPT_MESSAGE, f"{self.path()}: {why}")
 
     # Ending
 
@@ -290,6 +353,11 @@ class Segment:
             else:
                 self._saved_entries = size // OffsetIndex.ENTRY_BYTES if complete else NOTHING_SAVED
 
+    def save(self) -> None:
+        """Write what index files lack, durably; blocks."""
+        work = self.unsaved()
+        self.saved(work, save_index(self.disk, work))
+
     @property
     def can_rest(self) -> bool:
         """Whether nothing would be lost with what is in memory."""
@@ -308,9 +376,10 @@ def save_index(disk: IDisk, work: IndexWork) -> bool:
     """
     Write what L{Segment.unsaved} found, durably.
 
-    A file that is torn by a crash belongs to a segment that recovery scans, as
-    recovery points are noted only after this.  What cannot be written is
-    removed: no index is better than half of one.
+    Entries below the recovery point stay as they are at every moment, as
+    recovery begins with them; those above are made anew, and the recovery point
+    is noted only after this.  What cannot be written is removed: no index is
+    better than half of one.
 
     @return: whether all is written.
     """
@@ -318,8 +387,8 @@ def save_index(disk: IDisk, work: IndexWork) -> bool:
         for path, length, data in work:
             file = disk.open(path, create=not disk.exists(path))
             try:
-                file.truncate(length)
                 file.write([data], length)
+                file.truncate(length + len(data))
                 file.sync()
             finally:
                 file.close()

@@ -145,13 +145,12 @@ class SegmentStorage:
             self._disk, self._path(partition), config, self._commons.host.clock.wall_ms(),
             clean=self.clean_epoch is not None and before is None,
             recovery_point=self._checkpoints.recovery_points.get(partition, 0),
+            start_offset=self._checkpoints.log_starts.get(partition, 0),
         )  # fmt: skip
-        new = not self._disk.is_directory(plan.directory)
-        start_offset = self._checkpoints.log_starts.get(partition, 0)
-        if plan.clean and not new:
-            loaded = _prepare(plan, identity, start_offset)
+        if plan.clean and self._disk.is_directory(plan.directory):
+            loaded = _prepare(plan, identity)
         else:
-            loaded = await self._disk.elsewhere(_prepare, plan, identity, start_offset)
+            loaded = await self._disk.elsewhere(_prepare, plan, identity)
         log = self._log(identity, config, plan, loaded)
         self._identities[partition] = identity
         self._logs[partition] = log
@@ -257,7 +256,7 @@ class SegmentStorage:
             self._disk.replace_file(f"{self._directory}/{CLEAN_SHUTDOWN}", marker)
 
 
-def _prepare(plan: Plan, identity: LogIdentity, start_offset: int) -> Loaded:
+def _prepare(plan: Plan, identity: LogIdentity) -> Loaded:
     """Make what is missing of a partition's directory, durably, and load it."""
     disk, directory = plan.disk, plan.directory
     disk.make_directories(directory)
@@ -268,7 +267,7 @@ def _prepare(plan: Plan, identity: LogIdentity, start_offset: int) -> Loaded:
     loaded = load(plan)
     if loaded.segments:
         return loaded
-    segment = Segment(disk, directory, start_offset, 0, plan.config.index_interval_bytes, plan.now_ms)
+    segment = Segment(disk, directory, plan.start_offset, 0, plan.config.index_interval_bytes, plan.now_ms)
     segment.create(plan.config.segment_bytes if plan.config.preallocate else 0)
     disk.sync_directory(directory)
-    return loaded._replace(segments=[segment], end_offset=start_offset)
+    return loaded._replace(segments=[segment], end_offset=plan.start_offset)
