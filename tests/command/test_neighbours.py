@@ -86,8 +86,8 @@ def test_a_daemon_that_fails_later_says_so_in_its_log(launch: Launch, neighbour:
 
 
 @pytest.mark.parametrize("launcher", [TWIST, TWISTD_FOREGROUND])
-def test_a_broken_neighbour(launch: Launch, neighbour: Path, launcher: str) -> None:
-    """Twisted shows a traceback each time that it comes by, as it does for any command; for us it is one warning."""
+def test_a_broken_drop_in(launch: Launch, neighbour: Path, launcher: str) -> None:
+    """Twisted shows it as it does for any command; we add nothing to that, and start."""
     (neighbour / "twisted" / "plugins" / "broken.py").write_text("import nothing_of_that_name\n")
     node = launch(launcher, EPHEMERAL, environment=beside(neighbour))
     lines = node.until_ready()
@@ -95,8 +95,20 @@ def test_a_broken_neighbour(launch: Launch, neighbour: Path, launcher: str) -> N
     assert code == -signal.SIGTERM
     _, _, of_twisted = launch(launcher, "--help", environment=beside(neighbour)).ended()
     assert err.count("Traceback") == of_twisted.count("Traceback") > 0
-    ours = [event for event in events("\n".join(lines)) if "nothing_of_that_name" in event.get("error", "")]
-    assert [event["level"] for event in ours].count("warn") == 1
+    told = [event for event in events("\n".join(lines)) if "nothing_of_that_name" in event.get("error", "")]
+    assert [event["message"] for event in told] == ["Unhandled error"] * len(told)
+
+
+@pytest.mark.parametrize("launcher", [TWIST, TWISTD_FOREGROUND])
+def test_a_broken_entry_point(launch: Launch, neighbour: Path, launcher: str) -> None:
+    """One line in the log."""
+    info = neighbour / "broken-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[streamline.plugins]\nbroken = nothing_of_that_name:broken\n")
+    lines = launch(launcher, EPHEMERAL, environment=beside(neighbour)).until_ready()
+    told = [event for event in events("\n".join(lines)) if "nothing_of_that_name" in event["message"]]
+    assert [event["level"] for event in told] == ["warn"]
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
