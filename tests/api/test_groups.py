@@ -2,106 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.trial.unittest import SynchronousTestCase
-
-from streamline.api.operations import GROUP, NOT_ASKED
 from streamline.errors import ErrorCode
-from streamline.wire.messages.coordinator import FindCoordinatorRequest
 from streamline.wire.messages.groups import (
-    DescribeGroupsRequest,
     HeartbeatRequest,
     JoinGroupRequest,
-    JoinGroupRequestProtocol,
     LeaveGroupRequest,
     ListGroupsRequest,
     MemberIdentity,
     SyncGroupRequest,
-    SyncGroupRequestAssignment,
 )
-from streamline.wire.schema import Message
-from tests.node import Client, SimNode
-
-NAME = "readers"
-
-
-def versions(request: type[Message]) -> range:
-    """Return all versions of a request."""
-    return range(request.VERSIONS[0], request.VERSIONS[1] + 1)
-
-
-def join(member_id: str = "", **fields: Any) -> JoinGroupRequest:
-    """Return a JoinGroup request."""
-    return JoinGroupRequest(
-        **{
-            "group_id": NAME,
-            "member_id": member_id,
-            "session_timeout_ms": 10_000,
-            "rebalance_timeout_ms": 60_000,
-            "protocol_type": "consumer",
-            "protocols": [JoinGroupRequestProtocol(name="range", metadata=b"what I read")],
-        }
-        | fields
-    )
-
-
-def sync(member_id: str, generation_id: int, assignments: dict[str, bytes] | None = None, **fields: Any) -> Any:
-    """Return a SyncGroup request."""
-    return SyncGroupRequest(
-        group_id=NAME,
-        member_id=member_id,
-        generation_id=generation_id,
-        assignments=[
-            SyncGroupRequestAssignment(member_id=key, assignment=value) for key, value in (assignments or {}).items()
-        ],
-        **fields,
-    )
-
-
-def beat(member_id: str, generation_id: int) -> HeartbeatRequest:
-    """Return a Heartbeat request."""
-    return HeartbeatRequest(group_id=NAME, member_id=member_id, generation_id=generation_id)
-
-
-class GroupCase(SynchronousTestCase):
-    """A node whose groups do not wait for more members, and a client."""
-
-    settings: dict[str, Any] = {"offsets_topic_num_partitions": 4, "group_initial_rebalance_delay_ms": 0}
-
-    def setUp(self) -> None:
-        """Start both, and let the client find its coordinator."""
-        self.world = SimNode(**self.settings)
-        self.client = self.world.client()
-        self.client.ask(FindCoordinatorRequest(coordinator_keys=[NAME]))
-
-    def lone_member(self, client: Client | None = None) -> str:
-        """Make a stable group of one; return the member."""
-        client = client or self.client
-        joined = client.ask(join(), 3)
-        self.assertEqual(joined.error_code, ErrorCode.NONE)
-        synced = client.ask(sync(joined.member_id, joined.generation_id, {joined.member_id: b"all"}))
-        self.assertEqual((synced.error_code, synced.assignment), (ErrorCode.NONE, b"all"))
-        return str(joined.member_id)
-
-    def describe(self, *names: str, version: int = 6, **fields: Any) -> Any:
-        """Describe groups."""
-        return self.client.ask(DescribeGroupsRequest(groups=names, **fields), version).groups
-
-
-class NoCoordinatorTests(SynchronousTestCase):
-    """Without C{__consumer_offsets} nobody coordinates anything."""
-
-    def test_every_group_request_is_refused(self) -> None:
-        """The error is the one that makes a client look for its coordinator."""
-        client = SimNode().client()
-        leave = LeaveGroupRequest(group_id=NAME, members=[MemberIdentity(member_id="m")])
-        for request in (join(), sync("m", 1), beat("m", 1), leave):
-            self.assertEqual(client.ask(request).error_code, ErrorCode.NOT_COORDINATOR)
-        (described,) = client.ask(DescribeGroupsRequest(groups=[NAME])).groups
-        self.assertEqual(described.error_code, ErrorCode.NOT_COORDINATOR)
-        listed = client.ask(ListGroupsRequest())
-        self.assertEqual((listed.error_code, listed.groups), (ErrorCode.NONE, []))
+from tests.api.group_case import NAME, GroupCase, beat, join, sync, versions
 
 
 class JoinTests(GroupCase):
@@ -262,62 +172,6 @@ class LeaveTests(GroupCase):
         for version in versions(LeaveGroupRequest):
             left = self.client.ask(LeaveGroupRequest(group_id=""), version)
             self.assertEqual(left.error_code, ErrorCode.INVALID_GROUP_ID)
-
-
-class ViewTests(GroupCase):
-    """DescribeGroups and ListGroups in all versions."""
-
-    def test_stable_group(self) -> None:
-        """Members with metadata and assignment."""
-        member = self.lone_member()
-        for version in versions(DescribeGroupsRequest):
-            (group,) = self.describe(NAME, version=version)
-            self.assertEqual((group.error_code, group.group_state), (0, "Stable"))
-            self.assertEqual((group.protocol_type, group.protocol_data), ("consumer", "range"))
-            (shown,) = group.members
-            self.assertEqual((shown.member_id, shown.client_id, shown.client_host), (member, "tester", "/10.0.0.2"))
-            self.assertEqual((shown.member_metadata, shown.member_assignment), (b"what I read", b"all"))
-
-    def test_unknown_group(self) -> None:
-        """It is dead, and from version 6 an error."""
-        for version in versions(DescribeGroupsRequest):
-            (group,) = self.describe("ghost", version=version)
-            error = ErrorCode.GROUP_ID_NOT_FOUND if version >= 6 else ErrorCode.NONE
-            self.assertEqual((group.group_id, group.group_state, group.error_code), ("ghost", "Dead", error))
-        self.assertEqual(group.error_message, "Group ghost not found.")
-
-    def test_group_named_twice_is_described_once(self) -> None:
-        """Else a short request could ask for a huge answer."""
-        self.assertEqual([group.group_id for group in self.describe("a", "b", "a")], ["a", "b"])
-
-    def test_authorized_operations_if_asked(self) -> None:
-        """KIP-430."""
-        self.lone_member()
-        (group,) = self.describe(NAME, include_authorized_operations=True)
-        self.assertEqual(group.authorized_operations, GROUP)
-        (group,) = self.describe(NAME)
-        self.assertEqual(group.authorized_operations, NOT_ASKED)
-
-    def test_list(self) -> None:
-        """States from version 4, types from version 5."""
-        self.lone_member()
-        for version in versions(ListGroupsRequest):
-            (group,) = self.client.ask(ListGroupsRequest(), version).groups
-            self.assertEqual((group.group_id, group.protocol_type), (NAME, "consumer"))
-            self.assertEqual(group.group_state, "Stable" if version >= 4 else "")
-            self.assertEqual(group.group_type, "classic" if version >= 5 else "")
-
-    def test_list_filtered(self) -> None:
-        """By state and by type, in any letter case."""
-        self.lone_member()
-
-        def listed(**filters: list[str]) -> int:
-            return len(self.client.ask(ListGroupsRequest(**filters)).groups)
-
-        self.assertEqual(listed(states_filter=["stable", "Empty"]), 1)
-        self.assertEqual(listed(states_filter=["Empty"]), 0)
-        self.assertEqual(listed(types_filter=["CLASSIC"]), 1)
-        self.assertEqual(listed(types_filter=["consumer"]), 0)
 
 
 class RestartTests(GroupCase):
