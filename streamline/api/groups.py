@@ -1,5 +1,6 @@
 """
-JoinGroup (11), Heartbeat (12), LeaveGroup (13), SyncGroup (14), DescribeGroups (15), ListGroups (16).
+JoinGroup (11), Heartbeat (12), LeaveGroup (13), SyncGroup (14), DescribeGroups (15), ListGroups (16) and
+DeleteGroups (42).
 
 Behaviour: the rules are the group's own, in C{streamline.groups}; here they are
 put into Kafka's words.  JoinGroup and SyncGroup wait for the other members.
@@ -23,6 +24,9 @@ from streamline.groups.shard import GROUP_TYPE
 from streamline.groups.states import GroupState
 from streamline.services.shards import Reply
 from streamline.wire.messages.groups import (
+    DeletableGroupResult,
+    DeleteGroupsRequest,
+    DeleteGroupsResponse,
     DescribedGroup,
     DescribedGroupMember,
     DescribeGroupsRequest,
@@ -226,5 +230,29 @@ def list_groups(call: Call, request: ListGroupsRequest) -> ListGroupsResponse:
             )
             for shard in shards
             for group in shard.groups.listed(request.states_filter, request.types_filter)
+        ]
+    )
+
+
+def delete_groups(call: Call, request: DeleteGroupsRequest) -> Deferred[DeleteGroupsResponse]:
+    """Delete each group that nobody is in, with its offsets; answer when the log has it."""
+    deleting = [(group_id, _delete(call, group_id)) for group_id in dict.fromkeys(request.groups_names)]
+    return Deferred.fromCoroutine(_deleted(deleting))
+
+
+def _delete(call: Call, group_id: str) -> ErrorCode | Deferred[ErrorCode]:
+    try:
+        return call.broker.groups.shard(group_id).delete(group_id).then(lambda error: error)
+    except Refused as refusal:
+        return refusal.code
+
+
+async def _deleted(deleting: list[tuple[str, ErrorCode | Deferred[ErrorCode]]]) -> DeleteGroupsResponse:
+    return DeleteGroupsResponse(
+        results=[
+            DeletableGroupResult(
+                group_id=group_id, error_code=await outcome if isinstance(outcome, Deferred) else outcome
+            )
+            for group_id, outcome in deleting
         ]
     )

@@ -87,6 +87,7 @@ TABLE: Mapping[int, Api] = {
         _api(22, producers.init_producer_id, last=5),  # version 6 is not stable in Kafka 4.3
         _api(23, epochs.offset_for_leader_epoch),
         _api(32, configs.describe_configs),
+        _api(42, groups.delete_groups),
         _api(60, cluster.describe_cluster),
         _api(75, metadata.describe_topic_partitions),
     )

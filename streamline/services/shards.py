@@ -211,15 +211,26 @@ class LedShard:
             reply.tell(decided.errors)
         return reply
 
+    def delete(self, group_id: str) -> Reply[ErrorCode]:
+        """Take a DeleteGroups for one group."""
+        ended = self.groups.delete_received(group_id, self._clock.wall_ms())
+        self._carry_out(ended.decisions)
+        reply: Reply[ErrorCode] = Reply()
+        if ended.error is ErrorCode.NONE:
+            self._write_all(ended.entries, reply.tell)
+        else:
+            reply.tell(ended.error)
+        return reply
+
     # The node's own doing
 
     def expire(self) -> None:
         """Forget what nobody has needed for too long."""
-        self._write_all(self.groups.expire(self._clock.wall_ms()))
+        self._write_all(self.groups.expire(self._clock.wall_ms()), self._forgotten)
 
     def topics_deleted(self, topics: Sequence[str]) -> None:
         """Forget what was committed in topics that are gone."""
-        self._write_all(self.groups.topics_deleted(topics))
+        self._write_all(self.groups.topics_deleted(topics), self._forgotten)
 
     # Carrying out
 
@@ -272,9 +283,18 @@ class LedShard:
 
     # Writing
 
-    def _write_all(self, entries: Sequence[Entry]) -> None:
-        for first in range(0, len(entries), ENTRIES_PER_BATCH):
-            self._write(entries[first : first + ENTRIES_PER_BATCH], self._forgotten)
+    def _write_all(self, entries: Sequence[Entry], told: Callable[[ErrorCode], None]) -> None:
+        """Append entries of our own making in batches of a bounded size; say the first error, or none, of them all."""
+        firsts = range(0, len(entries), ENTRIES_PER_BATCH)
+        outcomes: list[ErrorCode] = []
+
+        def one(error: ErrorCode) -> None:
+            outcomes.append(error)
+            if len(outcomes) == len(firsts):
+                told(next(filter(None, outcomes), ErrorCode.NONE))
+
+        for first in firsts:
+            self._write(entries[first : first + ENTRIES_PER_BATCH], one)
 
     def _forgotten(self, error: ErrorCode) -> None:
         if error is not ErrorCode.NONE:

@@ -1,0 +1,189 @@
+"""The group coordinator: what it waits for, what it is fenced by, what it leaves behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+
+from streamline.errors import ErrorCode, Refused
+from streamline.groups.entries import OffsetEntry
+from streamline.groups.offsets import Commit, NewOffset
+from streamline.groups.records import to_record
+from streamline.model import OFFSETS_TOPIC
+from streamline.wire.records import Record, build_batch
+from tests.services.coordinator_case import GROUP, T0, CoordinatorCase
+
+
+class FencingTests(CoordinatorCase):
+    """A coordinator writes under the epoch in which it was elected, or not at all (KR29)."""
+
+    def test_another_node_is_elected(self) -> None:
+        """Whoever waits is sent there."""
+        (joined,) = self.join()
+        self.sync(joined.member_id)
+        waiting = self.join(protocol_type="consumer")
+        shard = self.shard
+        self.it.elect(2)
+        self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
+        self.assertEqual([answer.error for answer in waiting], [ErrorCode.NOT_COORDINATOR])
+        self.assertTrue(shard.is_closed)
+
+    def test_elected_again_it_loads_again(self) -> None:
+        """Its groups are those of the log."""
+        (joined,) = self.join()
+        self.sync(joined.member_id)
+        self.commit_as_member(joined.member_id)
+        before = self.shard
+        self.it.elect(2)
+        self.it.elect(1)
+        self.it.turns()
+        self.assertIsNot(self.shard, before)
+        self.assertEqual(self.found(), 5)
+        self.assertEqual(self.sync(joined.member_id)[0].assignment, b"all")
+
+    def commit_as_member(self, member_id: str) -> None:
+        """Commit offset 5 in the first generation."""
+        new = NewOffset(partition=T0, offset=5)
+        commit = Commit(group_id=GROUP, member_id=member_id, generation_id=1, offsets=(new,))
+        told: list[Any] = []
+        self.shard.commit(commit).then(told.append)
+        self.assertEqual(told, [(ErrorCode.NONE,)])
+
+    def test_commit_under_an_epoch_that_is_over(self) -> None:
+        """The partition has been told before the coordinator was: nothing is written."""
+        partition = self.it.partition
+        partition.state = evolve(partition.state, leader_epoch=partition.state.leader_epoch + 1)
+        end_offset = partition.log.end_offset
+        self.assertEqual(self.commit(7), [(ErrorCode.NOT_COORDINATOR,)])
+        self.assertEqual(partition.log.end_offset, end_offset)
+
+    def test_commit_in_flight_when_another_is_elected(self) -> None:
+        """Its outcome is unknown here; the client is sent to whoever knows."""
+        self.it.leadership.is_held = True
+        told = self.commit(7)
+        self.it.elect(2)
+        self.it.partition.abandon(Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER))
+        self.assertEqual(told, [(ErrorCode.NOT_COORDINATOR,)])
+
+    def test_change_that_is_no_election_disturbs_nobody(self) -> None:
+        """Other topics come and go."""
+        before = self.shard
+        self.successResultOf(self.it.controller.ensure_topic("t", 1, 1, {}))
+        self.assertIs(self.shard, before)
+
+    def test_no_timer_is_left(self) -> None:
+        """Sessions end with the leadership."""
+        self.join(requires_known_member_id=True)
+        self.it.elect(2)
+        self.assertEqual(self.it.deadlines._buckets and list(self.it.deadlines._buckets.values()), [{}])
+
+
+class LoadingTests(CoordinatorCase):
+    """Nothing is answered before the log has been read to its end."""
+
+    def reload(self) -> None:
+        """Lose the leadership and get it back."""
+        self.it.elect(2)
+        self.it.elect(1)
+
+    def test_requests_are_put_off_meanwhile(self) -> None:
+        """COORDINATOR_LOAD_IN_PROGRESS, until it is done."""
+        self.it.fill(300)
+        self.commit(7)
+        self.reload()
+        self.assertEqual(self.refusal(), ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        with self.assertRaises(Refused):
+            self.it.groups.shards()
+        self.it.turns()
+        self.assertEqual(self.found(), 7)
+
+    def test_it_waits_for_what_is_not_committed_yet(self) -> None:
+        """Another coordinator may have acknowledged it before the high watermark got here."""
+        self.it.leadership.is_held = True
+        self.commit(7)
+        self.reload()
+        self.it.turns(10)
+        self.assertEqual(self.refusal(), ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        self.it.leadership.release()
+        self.it.partition._poke(0)
+        self.it.turns()
+        self.assertEqual(self.found(), 7)
+
+    def test_leadership_that_ends_meanwhile(self) -> None:
+        """The load goes nowhere, and a later one is not disturbed."""
+        self.it.fill(300)
+        self.commit(7)
+        self.reload()
+        self.reload()
+        self.it.turns()
+        self.assertEqual(self.found(), 7)
+        self.it.elect(2)
+        self.it.turns()
+        self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
+
+    def test_records_that_are_not_understood_are_passed_over(self) -> None:
+        """One bad record takes the groups away from nobody."""
+        self.commit(7)
+        bad = [Record(b"?", b"?"), Record(b"\0\x09", to_record(OffsetEntry(GROUP, T0, None))[0])]
+        newer = Record(b"", b"\0\x03" + b"\0\x01g")
+        self.it.replicas.append_now(OFFSETS_TOPIC, 0, build_batch([*bad, newer]), -1)
+        self.reload()
+        self.it.turns()
+        self.assertEqual(self.found(), 7)
+
+    def test_partition_that_cannot_be_read(self) -> None:
+        """Its groups are looked for elsewhere."""
+        self.commit(7)
+        self.it.partition.offline = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "gone bad")
+        self.reload()
+        self.it.turns()
+        self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
+
+    def test_started_over_an_existing_log(self) -> None:
+        """As after a restart of the node."""
+        self.commit(7)
+        self.it.restart_coordinator()
+        self.it.turns()
+        self.assertEqual(self.found(), 7)
+
+
+class HousekeepingTests(CoordinatorCase):
+    """What the coordinator does unasked."""
+
+    def test_expiry_is_looked_at_now_and_then(self) -> None:
+        """And written to the log."""
+        self.commit(7)
+        self.it.clock.advance(7 * 86_400)
+        self.assertIsNone(self.found())
+        self.it.restart_coordinator()
+        self.it.turns(5)
+        self.assertIsNone(self.found())
+
+    def test_large_expiry_is_written_in_several_batches(self) -> None:
+        """No batch grows past what the partition takes."""
+        self.it.fill(2500)
+        self.it.restart_coordinator()
+        self.it.turns()
+        before = self.it.partition.log.end_offset
+        self.it.clock.advance(7 * 86_400)
+        self.assertEqual(self.it.partition.log.end_offset, before + 2501)
+        self.assertEqual(len(list(self.it.partition.log.headers(before))), 3)
+
+    def test_failed_expiry_is_tried_again(self) -> None:
+        """Nothing is forgotten before it is written that it is."""
+        self.commit(7)
+        self.it.replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+        self.it.clock.advance(7 * 86_400)
+        self.assertEqual(self.found(), 7)
+        self.it.replicas.full = None
+        self.it.clock.advance(600)
+        self.assertIsNone(self.found())
+
+    def test_stopped_it_does_nothing(self) -> None:
+        """No chore and no session goes on."""
+        self.join(requires_known_member_id=True)
+        self.it.groups.stopService()
+        self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
+        self.it.clock.advance(86_400)
+        self.assertEqual(self.it.clock.getDelayedCalls(), [])
