@@ -79,7 +79,8 @@ class Sender:
 
     def _queue(self, parts: Sequence[Buffer], size_bytes: int) -> None:
         self._queued_bytes = self._queued_bytes + size_bytes if self._is_blocked else size_bytes
-        self._transport.writeSequence(parts)
+        # Twisted takes bytes and nothing like them; joined here, the parts are copied once.
+        self._transport.write(b"".join(parts))
 
 
 def _rest(parts: list[Buffer], sent: int) -> list[Buffer]:
