@@ -17,7 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from streamline.interfaces import IClock, IRandom
-from streamline.testing.simulation import Fabric, Livelock, Machine, Process, Simulation, Weather
+from streamline.testing.simulation import Fabric, Livelock, Machine, Process, Simulation, Weather, guards
 from streamline.testing.simulation.guards import Forbidden
 
 
@@ -249,3 +249,16 @@ class GuardTests(SynchronousTestCase):
         simulation.run(2)
         thread.join()
         self.assertEqual(len(seen), 1)
+
+    def test_lifted(self) -> None:
+        """Where the guards are lifted, and only there, the world outside can be reached."""
+        process = a_process()
+
+        def look() -> None:
+            with guards.lifted():
+                time.time()
+            time.time()
+
+        process.reactor.callLater(1, look)
+        process.simulation.run(2)
+        self.assertEqual(len(self.flushLoggedErrors(Forbidden)), 1)

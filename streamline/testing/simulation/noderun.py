@@ -22,6 +22,7 @@ from streamline.model import Endpoint
 from streamline.testing.checks import Anomaly, broken_changes, check_all
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
+from streamline.testing.simulation import guards
 from streamline.testing.simulation.faults import Plan, draw, swarm
 from streamline.testing.simulation.injector import Injector, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
@@ -137,7 +138,8 @@ class NodeRun:
                 offsets_topic_num_partitions=2,
             ),
         )
-        node = build(config, process.host)
+        with guards.lifted():
+            node = build(config, process.host)
         node.startService().addErrback(self._refused, process)
 
     def _refused(self, failure: Failure, process: Process) -> None:
