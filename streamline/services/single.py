@@ -49,6 +49,7 @@ class SingleConsensus:
         self._file: IFile | None = None
         self._end = 0
         self._last_index = 0
+        self._synced_index = 0
         self._snapshot_index = 0
         self._waiting: deque[_Proposal] = deque()
         self._failed: StreamlineError | None = None
@@ -82,7 +83,7 @@ class SingleConsensus:
             return _refuse(Refused(ErrorCode.NOT_CONTROLLER, "this node is not running"))
         if self._failed is not None:
             return _refuse(self._failed)
-        entry = Entry(self._last_index + 1, command)
+        entry = Entry(self._last_index + 1, self._synced_index, command)
         data = encode_entry(entry)
         try:
             self._file.write([data], self._end)
@@ -114,7 +115,7 @@ class SingleConsensus:
         if not self._disk.exists(path):
             self._disk.replace_file(path, b"")
         self._file = file = self._disk.open(path)
-        entries, self._end = read_entries(file.read(0, file.size()), path)
+        entries, self._end = read_entries(file.read(0, file.size()), self._snapshot_index, path)
         if self._end < file.size():
             file.truncate(self._end)
         file.sync()  # what is kept may only be in the page cache: applied means durable
@@ -124,14 +125,17 @@ class SingleConsensus:
             if entry.index > self._snapshot_index:
                 self._last_index = entry.index
                 self._apply(machine, entry)
+        self._synced_index = self._last_index
 
     def _synced(self, _: None, index: int) -> None:
         machine = self._machine
         assert machine is not None
+        self._synced_index = max(self._synced_index, index)
         while self._waiting and self._waiting[0].entry.index <= index:
             proposal = self._waiting.popleft()
             proposal.outcome.callback(self._apply(machine, proposal.entry))
-        if not self._waiting and self.applied_index - self._snapshot_index >= SNAPSHOT_EVERY_ENTRIES:
+        is_due = self.applied_index - self._snapshot_index >= SNAPSHOT_EVERY_ENTRIES
+        if is_due and not self._waiting and self._file is not None:
             self._take_snapshot(machine)
 
     def _apply(self, machine: IStateMachine, entry: Entry) -> Any:

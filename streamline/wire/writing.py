@@ -13,7 +13,7 @@ from typing import Any
 
 from streamline.model import Buffer
 from streamline.wire.schema import Field, Message, Unwritable
-from streamline.wire.source import Source
+from streamline.wire.source import Source, is_sliced
 from streamline.wire.types import Array, Blob, Fixed, Nested, Text, Type
 from streamline.wire.varints import TEXT_BYTES, unsigned
 
@@ -206,6 +206,8 @@ class WriterSource(Source):
         if not tagged:
             self._run.append(("B", "0"))
             return
+        if any(is_sliced(field.type, self.version) for field in tagged):
+            raise TypeError(f"{self.label}: records cannot be tagged, as a tagged field is joined to know its size")
         self._flush()
         differs = [self._differs(field, name) for field in tagged]
         self.line(f"if {' or '.join(differs)}:")
