@@ -122,7 +122,8 @@ def delete_topics(call: Call, request: DeleteTopicsRequest) -> Deferred[DeleteTo
     else:
         wanted = [DeleteTopicState(name=name) for name in request.topic_names]
     results = [Deferred.fromCoroutine(_delete(call, topic)).addErrback(_not_deleted, topic) for topic in wanted]
-    return gatherResults(results, consumeErrors=True).addCallback(lambda responses: DeleteTopicsResponse(responses=responses))
+    answer = gatherResults(results, consumeErrors=True)
+    return answer.addCallback(lambda responses: DeleteTopicsResponse(responses=responses))
 
 
 async def _delete(call: Call, wanted: DeleteTopicState) -> DeletableTopicResult:

@@ -50,7 +50,7 @@ KINDS = (
     Kind("full-disk", 40.0, (1.0, 15.0)),
     Kind("sync-error", 30.0, (0.5, 5.0)),
     Kind("write-error", 40.0, (0.1, 3.0), (0.05, 1.0)),
-    Kind("read-error", 60.0, (0.1, 2.0), (0.05, 1.0)),
+    Kind("read-error", 40.0, (0.1, 2.0), (0.05, 1.0)),
     Kind("stall", 20.0, (0.05, 5.0)),
     Kind("clock-jump", 20.0, (0.0, 0.0), (-3_600_000.0, 3_600_000.0)),
 )
@@ -65,8 +65,8 @@ C{cut}, C{one-way} (F4): no bytes to or from the machine, or in one direction
 (towards it below 0.5).  C{clog} (F5): they are held up.  C{slow-disk},
 C{stuck-disk} (F12): C{amount} is the mean time of a sync in seconds.
 C{full-disk}, C{sync-error}, C{write-error}, C{read-error} (F10): C{amount} is
-the chance that a call fails.  After C{sync-error} and C{write-error} somebody
-restarts the process, because what failed to be written stays closed until then.
+the chance that a call fails.  After these errors somebody restarts
+the process, because what could not be read or written may stay closed until then.
 C{stall} (F15): the event loop stands still.
 C{clock-jump} (F14): C{amount} is what the date moves by, in milliseconds.
 """

@@ -217,6 +217,7 @@ class Injector:
         return self._set(fault, "write_error_chance", fault.amount)
 
     def _read_error(self, fault: Fault) -> bool:
+        self._later(fault, self.supervisor.stop)
         return self._set(fault, "read_error_chance", fault.amount)
 
     # The process
