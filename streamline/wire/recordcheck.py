@@ -238,7 +238,11 @@ class _Walk:
             raise ProtocolError(f"record {self._index} says that it is {offset}")
         key, at = _skip(body, at, stop)
         _, at = _skip(body, at, stop)
-        self._headers, self._at = read_zigzag(body, at, 32)
+        headers = body[at]
+        if headers:
+            self._headers, self._at = read_zigzag(body, at, 32)
+        else:
+            self._at = at + 1
         if not 0 <= self._headers * 2 <= stop - self._at:
             raise ProtocolError(f"a record cannot have {self._headers} headers")
         self._note(delta, key < 0)
@@ -250,10 +254,19 @@ class _Walk:
         body, at, stop = self._body, self._at, self._stop
         some = min(self._headers, (SLICE_WORK - self._work) // HEADER_WORK + 1)
         for _ in range(some):
-            name, at = _skip(body, at, stop)
-            if name < 0:
-                raise ProtocolError("a header has no name")
-            _, at = _skip(body, at, stop)
+            # Steps past the end of the record need no check here: they never come back to where it ends.
+            size = body[at]
+            if size & 0x81:
+                size, at = _skip(body, at, stop)
+                if size < 0:
+                    raise ProtocolError("a header has no name")
+            else:
+                at += 1 + (size >> 1)
+            size = body[at]
+            if size & 0x81:
+                _, at = _skip(body, at, stop)
+            else:
+                at += 1 + (size >> 1)
         self._at = at
         self._headers -= some
         self._work += some * HEADER_WORK
@@ -268,6 +281,12 @@ class _Walk:
 
 def _skip(body: bytes, at: int, stop: int) -> tuple[int, int]:
     """Pass over bytes with a length, -1 for null."""
+    length = body[at]
+    if not length & 0x81:
+        length >>= 1
+        if length >= stop - at:
+            raise ProtocolError(f"{length} bytes do not fit a record")
+        return length, at + 1 + length
     length, at = read_zigzag(body, at, 32)
     if not -1 <= length <= stop - at:
         raise ProtocolError(f"{length} bytes do not fit a record")
