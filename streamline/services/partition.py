@@ -369,9 +369,12 @@ class Partition:
         for name, data in dump_producers(offset, self.producers.producers()):
             self._put(name, data)
         kept = snapshot_name(offset)
-        older = [name for name in self.log.checkpoint_names() if name.endswith(".snapshot") and name < kept]
-        for name in older[:-2]:
-            self.log.drop_checkpoint(name)
+        try:
+            older = [name for name in self.log.checkpoint_names() if name.endswith(".snapshot") and name < kept]
+            for name in older[:-2]:
+                self.log.drop_checkpoint(name)
+        except (OSError, StorageFailed) as error:
+            log.warn("{partition}: old snapshots stay: {reason}", partition=str(self.log.identity), reason=str(error))
 
     def _put(self, name: str, data: bytes) -> None:
         try:

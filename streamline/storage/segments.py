@@ -251,9 +251,16 @@ class SegmentStorage:
                 self.log.error("{why}", why=str(error))
         self._commons.remove_now()
         await self._note(durable)
-        if not self._commons.any_failed:
+        if not self._commons.any_failed and self._is_all_recovered():
             marker = encode_clean_shutdown(self.broker_epoch)
-            self._disk.replace_file(f"{self._directory}/{CLEAN_SHUTDOWN}", marker)
+            try:
+                self._disk.replace_file(f"{self._directory}/{CLEAN_SHUTDOWN}", marker)
+            except OSError as error:
+                self.log.warn("This stop is not marked as clean: {why}", why=str(error))
+
+    def _is_all_recovered(self) -> bool:
+        """Say whether every log that an unclean stop may have damaged was opened since (KAFKA-10471)."""
+        return self.clean_epoch is not None or all(partition in self._logs for partition in self._identities)
 
 
 def _prepare(plan: Plan, identity: LogIdentity) -> Loaded:

@@ -24,7 +24,7 @@ from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
 from streamline.testing.simulation.faults import Plan, draw, swarm
-from streamline.testing.simulation.injector import Injector, Supervisor
+from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.machine import Machine, Process
 from streamline.testing.simulation.workload import SYNCED, Workload
@@ -128,7 +128,7 @@ class NodeRun:
 
     # The node
 
-    def _run_node(self, process: Process) -> None:
+    def _run_node(self, process: Process) -> Stop:
         config = NodeConfig(
             listen=f"tcp:{PORT}:interface={HOST}",
             data_dir="/data",
@@ -141,6 +141,7 @@ class NodeRun:
         with guards.lifted():
             node = build(config, process.host)
         node.startService().addErrback(self._refused, process)
+        return node.stopService
 
     def _refused(self, failure: Failure, process: Process) -> None:
         if not process.dead:
