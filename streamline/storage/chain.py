@@ -109,8 +109,13 @@ class Chain:
         segment.create()
         return segment
 
-    def drop_first(self, count: int, delay_ms: int) -> int:
-        """Drop the oldest segments; return the bytes that they had."""
+    def drop_first(self, count: int, start_offset: int, delay_ms: int) -> int:
+        """
+        Drop the oldest segments, none of which has C{start_offset}; return the bytes that they had.
+
+        The start is noted first, as a power cut may undo any of the renames and keep others.
+        """
+        self.commons.checkpoints.start_at(self.partition, start_offset)
         dropped, self.segments = self.segments[:count], self.segments[count:]
         for segment in dropped:
             self._drop(segment, delay_ms)
@@ -144,7 +149,7 @@ class Chain:
         several = slot + 1 < len(self.segments)
         if several:
             truncation.note(self.commons.disk, self.directory, Truncation(NO_OFFSET, segment.base_offset, position))
-            for later in reversed(self.segments[slot + 1 :]):
+            for later in self.segments[slot + 1 :]:
                 self._drop(later, 0)
             del self.segments[slot + 1 :]
             self.commons.disk.sync_directory(self.directory)
@@ -161,7 +166,7 @@ class Chain:
         @raise OSError: what is left must be loaded anew.
         """
         truncation.note(self.commons.disk, self.directory, Truncation(offset, offset, 0))
-        for segment in reversed(self.segments):
+        for segment in self.segments:
             self._drop(segment, 0)
         self.segments = [self._new(offset, config)]
         self.use(self.active)

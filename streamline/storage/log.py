@@ -341,17 +341,14 @@ class SegmentLog:
             )  # fmt: skip
             if count == len(chain.segments):
                 self._roll(self.end_offset)
-            return self._drop_first(count) if count else 0
+            if not count:
+                return 0
+            start_offset = max(self.start_offset, chain.segments[count].base_offset)
+            freed = chain.drop_first(count, start_offset, config.file_delete_delay_ms)
         except OSError as error:
             raise self._failed(error) from error
-
-    def _drop_first(self, count: int) -> int:
-        """Drop segments; the start is noted first, as a power cut may undo any of the renames and keep others."""
-        chain = self._chain
-        start_offset = max(self.start_offset, chain.segments[count].base_offset)
-        self._commons.checkpoints.start_at(self.identity.topic_partition, start_offset)
         self._start_at(start_offset)
-        return chain.drop_first(count, self._config.file_delete_delay_ms)
+        return freed
 
     def configure(self, config: TopicConfig) -> None:
         """Follow new settings, from the next batch on."""

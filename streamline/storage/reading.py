@@ -14,9 +14,9 @@ from streamline.interfaces import IDisk
 from streamline.model import NO_TIMESTAMP, Buffer, LogSlice
 from streamline.storage.chain import Chain
 from streamline.storage.index import IndexDoubted
-from streamline.storage.segment import REBUILD_BYTES, Segment
+from streamline.storage.segment import Segment
 from streamline.storage.tail import Tail
-from streamline.storage.view import Found, Piece, View, Wanted, walk
+from streamline.storage.view import WALK_FAR_BYTES, Found, Piece, View, Wanted, walk
 from streamline.wire.batch import HEADER_BYTES, BatchHeader
 
 KNOWN_MAX = 64
@@ -150,7 +150,7 @@ class Reader:
         # A file of our own, as the segment may be put to rest between two steps.
         file = self._chain.commons.disk.open(segment.path(), write=False)
         try:
-            for _, header in walk(file, found[0], segment.size, REBUILD_BYTES):
+            for _, header in walk(file, found[0], segment.size, WALK_FAR_BYTES):
                 yield header
         except IndexDoubted as why:
             raise segment.corrupt(why) from None

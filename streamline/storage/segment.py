@@ -7,7 +7,7 @@ and indexes loaded when somebody needs them; L{Segment.rest} gives both back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 from twisted.logger import Logger
@@ -18,7 +18,7 @@ from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP, Buffer
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
-from streamline.storage.view import Found, View, header_at, walk
+from streamline.storage.view import WALK_FAR_BYTES, View, header_at, walk
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, BatchHeader
 
 ALLOCATE_FROM_BYTES = 2**20
@@ -27,8 +27,6 @@ ALLOCATE_BYTES_MAX = 2**26
 """... but never more than this: the logs of small topics shall not fill a disk with nothing."""
 NOTHING_SAVED = -1
 """Whatever is in an index file, it shall be replaced."""
-REBUILD_BYTES = 2**16
-"""What is read at once to look at all headers."""
 
 T = TypeVar("T")
 
@@ -107,7 +105,7 @@ class Segment:
         if self._index is None:
             try:
                 index = OffsetIndex.decode(self.disk.read_file(self.path(OFFSET_INDEX)), self.size)
-                self._check_index(index)
+                self._view(index).check_offsets(self.config.index_interval_bytes)
                 self._index = index
                 self._saved_entries = len(index)
             except (FileNotFoundError, IndexDoubted) as why:
@@ -138,42 +136,14 @@ class Segment:
         if self._times is None:
             try:
                 times = TimeIndex.decode(self.disk.read_file(self.path(TIME_INDEX)))
-                self._check_times(times)
+                if self._newest is None:  # else what is still known here is not in the file
+                    self.view().check_times(times)
                 self._times = times
                 self._saved_times = len(times)
             except (FileNotFoundError, IndexDoubted) as why:
                 self.rebuild(why)
         assert self._times is not None
         return self._times
-
-    def _after(self, index: OffsetIndex) -> Iterator[Found]:
-        """Yield the batches from the last one that an index has, after confirming that one."""
-        position = index.positions[-1] if index else 0
-        known = self.base_offset + index.offsets[-1] if index else None
-        for found in walk(self.file, position, self.size):
-            if known is not None and found[1].last_offset != known:
-                raise IndexDoubted(f"no batch that ends with offset {known} at {position}")
-            known = None
-            yield found
-
-    def _check_index(self, index: OffsetIndex) -> None:
-        """Doubt an index that ends too early."""
-        reach = (index.positions[-1] if index else 0) + self.config.index_interval_bytes
-        for position, _ in self._after(index):
-            if position > reach:
-                raise IndexDoubted(f"an offset index without an entry for the batch at {position}")
-
-    def _check_times(self, times: TimeIndex) -> None:
-        """Doubt an index whose last entry is not of this log, or not its last; what is still known here needs none."""
-        if self._newest is not None:
-            return
-        timestamp, relative_offset = times.last() or (NO_TIMESTAMP, 0)
-        if times:
-            found = self.view().find(self.base_offset + relative_offset)
-            if found is None or found[1].max_timestamp != timestamp:
-                raise IndexDoubted(f"no batch of time {timestamp} at offset {self.base_offset + relative_offset}")
-        if any(header.max_timestamp > timestamp for _, header in self._after(self.index)):
-            raise IndexDoubted(f"a time index that ends at {timestamp}")
 
     def end_offset(self) -> int:
         """
@@ -182,7 +152,7 @@ class Segment:
         @raise IndexDoubted: the log does not end with a whole batch.
         """
         end_offset = self.base_offset
-        for _, header in self._after(self.index):
+        for _, header in self.view().from_last_entry():
             end_offset = header.next_offset
         return end_offset
 
@@ -192,7 +162,7 @@ class Segment:
         before = self._newest or (NO_TIMESTAMP, 0)
         self.forget_index()
         try:
-            for position, header in walk(self.file, 0, self.size, REBUILD_BYTES):
+            for position, header in walk(self.file, 0, self.size, WALK_FAR_BYTES):
                 self.note(header.last_offset, header.max_timestamp, position)
         except IndexDoubted as end:
             self.log.error("{path} cannot be read to its end: {why}", path=self.path(), why=str(end))
@@ -296,7 +266,7 @@ class Segment:
         self._saved_entries = self._saved_times = NOTHING_SAVED
         self._newest = self._first_timestamp = None
         self._index_is_full = False
-        self._find_newest()
+        self._newest = self.view().newest(*self.newest)
 
     def truncate(self, size: int, end_offset: int) -> None:
         """Cut the log off at a batch's beginning, durably."""
@@ -307,20 +277,14 @@ class Segment:
         self._cut_index(size, end_offset)
         self.save()
 
-    def _find_newest(self) -> None:
-        """Look for a greater timestamp after the last that the time index knows."""
-        timestamp, relative_offset = self.newest
-        found = self.view().find(self.base_offset + relative_offset)
-        for _, header in walk(self.file, found[0], self.size, REBUILD_BYTES) if found else ():
-            if header.max_timestamp > timestamp:
-                timestamp, relative_offset = header.max_timestamp, header.last_offset - self.base_offset
-        self._newest = timestamp, relative_offset
-
     # Reading
 
     def view(self) -> View:
         """Return what a reader needs."""
-        return View(self.file, self.base_offset, self.index, self.size)
+        return self._view(self.index)
+
+    def _view(self, index: OffsetIndex) -> View:
+        return View(self.file, self.base_offset, index, self.size)
 
     def confirmed(self, look: Callable[[], T]) -> T:
         """
@@ -403,8 +367,7 @@ def save_index(disk: IDisk, work: IndexWork) -> bool:
 
     Entries below the recovery point stay as they are at every moment, as
     recovery begins with them; those above are made anew, and the recovery point
-    is noted only after this.  What cannot be written is removed: no index is
-    better than half of one.
+    is noted only after this.
 
     @return: whether all is written.
     """
@@ -418,8 +381,5 @@ def save_index(disk: IDisk, work: IndexWork) -> bool:
             finally:
                 file.close()
     except OSError:
-        for path, _, _ in work:
-            if disk.exists(path):
-                disk.remove(path)
         return False
     return True

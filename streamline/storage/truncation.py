@@ -32,10 +32,9 @@ class Truncation(NamedTuple):
     size: int
 
     def dropped(self, bases: Iterable[int]) -> list[int]:
-        """Return which segments go, the last first, so that never one is missing between others."""
+        """Return which segments go."""
         restarts = self.start_offset != NO_OFFSET
-        gone = [base for base in bases if base > self.base_offset or (restarts and base < self.base_offset)]
-        return sorted(gone, reverse=True)
+        return [base for base in bases if base > self.base_offset or (restarts and base < self.base_offset)]
 
 
 def note(disk: IDisk, directory: str, truncation: Truncation) -> None:

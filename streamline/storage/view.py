@@ -13,12 +13,15 @@ from struct import Struct
 from typing import NamedTuple
 
 from streamline.interfaces import IFile
-from streamline.model import LogSlice
+from streamline.model import NO_TIMESTAMP, LogSlice
 from streamline.storage.index import IndexDoubted, OffsetIndex, TimeIndex
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC, BatchHeader, read_header
 
 WALK_BYTES = 4096
 """What is read at once to look for one batch: a page."""
+
+WALK_FAR_BYTES = 2**16
+"""What is read at once to look at many headers."""
 
 Found = tuple[int, BatchHeader]
 """A batch's position and header."""
@@ -206,6 +209,55 @@ class View(NamedTuple):
             if header.max_timestamp >= timestamp_ms:
                 return position, header
         return None
+
+    # How far the indexes can be believed
+
+    def from_last_entry(self) -> Iterator[Found]:
+        """
+        Yield the batches from the last one that has an entry, after confirming that one.
+
+        @raise IndexDoubted: it is not there, or the segment does not end with a whole batch.
+        """
+        slot = len(self.offsets) - 1
+        position, known = (self.offsets.positions[slot], self._offset(slot)) if slot >= 0 else (0, None)
+        for found in walk(self.file, position, self.size):
+            if known is not None and found[1].last_offset != known:
+                raise IndexDoubted(f"no batch that ends with offset {known} at {position}")
+            known = None
+            yield found
+
+    def check_offsets(self, interval_bytes: int) -> None:
+        """
+        Look whether the offset index goes on to the end.
+
+        @raise IndexDoubted: a batch that should have an entry has none.
+        """
+        reach = (self.offsets.positions[-1] if self.offsets else 0) + interval_bytes
+        for position, _ in self.from_last_entry():
+            if position > reach:
+                raise IndexDoubted(f"an offset index without an entry for the batch at {position}")
+
+    def check_times(self, times: TimeIndex) -> None:
+        """
+        Look whether a time index ends with the greatest time.
+
+        @raise IndexDoubted: its last entry is of no batch, or a batch near the end is younger.
+        """
+        timestamp, relative_offset = times.last() or (NO_TIMESTAMP, 0)
+        if times:
+            found = self.find(self.base_offset + relative_offset)
+            if found is None or found[1].max_timestamp != timestamp:
+                raise IndexDoubted(f"no batch of time {timestamp} at offset {self.base_offset + relative_offset}")
+        if any(header.max_timestamp > timestamp for _, header in self.from_last_entry()):
+            raise IndexDoubted(f"a time index that ends at {timestamp}")
+
+    def newest(self, timestamp: int, relative_offset: int) -> tuple[int, int]:
+        """Return the greatest timestamp, and its relative offset, from a batch on that has a great one."""
+        found = self.find(self.base_offset + relative_offset)
+        for _, header in walk(self.file, found[0], self.size, WALK_FAR_BYTES) if found else ():
+            if header.max_timestamp > timestamp:
+                timestamp, relative_offset = header.max_timestamp, header.last_offset - self.base_offset
+        return timestamp, relative_offset
 
     def whole(self, found: Found) -> LogSlice:
         """Read one batch."""

@@ -125,11 +125,12 @@ class Station:
         """
         Append so many batches of one record and return them.
 
-        The time moves on by a second after each ten offsets, so that a short segment.ms makes small segments.
+        The time moves on by a second after each ten offsets, so that a short segment.ms makes small segments, and
+        goes up and down a little within them.
         """
         batches = []
         for offset in range(self.log.end_offset, self.log.end_offset + count):
-            timestamp = EPOCH_MS + offset // 10 * 1000
+            timestamp = EPOCH_MS + offset // 10 * 1000 + offset * 3 % 10
             batches.append(make_batch(offset, **{"timestamp": timestamp, "value_bytes": value_bytes} | settings))
         self.append(*batches)
         return batches

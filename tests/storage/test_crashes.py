@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.model import LogIdentity
+from streamline.storage.layout import decode_offsets
 from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, make_batch
 from streamline.testing.simulation import MachineDown
 from streamline.testing.worlds import EPOCH_MS
@@ -45,10 +46,10 @@ class CrashTests(SynchronousTestCase):
 
     @staticmethod
     def synced(station: Station) -> None:
-        """Fill four segments and sync them."""
+        """Fill four segments and note that they are durable."""
         station.fill(35)
         station.log.high_watermark = 35
-        station.wait(station.log.sync())
+        station.wait(station.storage.checkpoint())
 
     def assert_sound(self, station: Station, at_least: int = 0) -> None:
         """Assert that there is no gap, that enough is there, and that the log can be used on."""
@@ -58,6 +59,10 @@ class CrashTests(SynchronousTestCase):
         self.assertGreaterEqual(log.end_offset, at_least)
         self.assertLessEqual(log.recovery_point, log.end_offset)
         self.assertTrue(log.start_offset <= log.high_watermark <= log.end_offset)
+        headers = list(log.headers(log.start_offset)) if log.start_offset < log.end_offset else []
+        if headers:
+            newest = max(headers, key=lambda header: header.max_timestamp)
+            self.assertEqual(log.batch_of_max_timestamp().next_offset, newest.next_offset)
         station.fill(1)
         self.assertEqual(station.offsets()[-1], log.end_offset - 1)
 
@@ -73,11 +78,23 @@ class CrashTests(SynchronousTestCase):
 
     def test_truncate(self) -> None:
         """A cut through several segments happened or did not."""
-        for target in (12, 20, 1, 0):
+        for target in (12, 18, 20, 1, 0):
             for station in self.deaths(self.synced, lambda station, target=target: station.log.truncate(target)):
                 self.assertIn(station.log.end_offset, (35, target))
                 self.assertLessEqual(station.log.recovery_point, station.log.end_offset)
                 self.assert_sound(station)
+
+    def test_truncate_in_the_last_segment(self) -> None:
+        """A cut in the segment being written, below what was noted as durable."""
+
+        def prepare(station: Station) -> None:
+            station.fill(39)
+            station.log.high_watermark = 39
+            station.wait(station.storage.checkpoint())
+
+        for station in self.deaths(prepare, lambda station: station.log.truncate(38)):
+            self.assertIn(station.log.end_offset, (38, 39))
+            self.assert_sound(station)
 
     def test_truncated_and_filled_again(self) -> None:
         """After a cut below what was noted as durable, other batches in its place are scanned like any."""
@@ -173,6 +190,8 @@ class CrashTests(SynchronousTestCase):
             station.wait(station.storage.checkpoint())
 
         for station in self.deaths(self.synced, act):
+            for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
+                self.assertIsNotNone(decode_offsets(station.read_file(name, DATA)), "a whole file, old or new")
             self.assertLessEqual(station.log.high_watermark, station.log.end_offset)
             self.assert_sound(station, at_least=35)
 
@@ -192,6 +211,7 @@ class CrashTests(SynchronousTestCase):
         station.wait(station.storage.checkpoint())
         station.log.truncate(4)
         self.assertEqual(station.log.end_offset, 3)
+        self.assertEqual(station.read_file(segment_name(0, ".timeindex")), b"")
         for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
             self.assertEqual(station.read_file(name, DATA), b"0\n1\norders 3 3\n")
 

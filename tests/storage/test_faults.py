@@ -16,7 +16,7 @@ from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_I
 from streamline.testing.simulation.files import SimFile
 from streamline.testing.worlds import EPOCH_MS
 from streamline.wire.batch import read_header
-from tests.storage.machines import DATA, Station
+from tests.storage.machines import DATA, Station, segment_name
 
 OTHER = LogIdentity("books", 0, OTHER_TOPIC_ID)
 
@@ -53,7 +53,7 @@ class FullDiskTests(SynchronousTestCase):
                              [15, 15, sum(map(len, self.batches))])
             self.assertEqual(station.content(), b"".join(self.batches))
             self.assertEqual(station.wait(log.sync()), 15)
-            self.assertEqual(log.batch_of_max_timestamp().next_offset, 11)
+            self.assertEqual(log.batch_of_max_timestamp().next_offset, 14)
         self.assert_goes_on()
 
     def test_append_that_fits_in_part(self) -> None:
@@ -62,6 +62,7 @@ class FullDiskTests(SynchronousTestCase):
         station.machine.platter.capacity_bytes = station.machine.platter.used_bytes + 150
         with self.assertRaises(StorageFailed):
             station.fill(3)
+        self.assertEqual(station.read_file(segment_name(10)), b"".join(self.batches[10:]))
         station.restart()
         self.assertEqual(station.content(), b"".join(self.batches))
         station.machine.platter.capacity_bytes = 2**30

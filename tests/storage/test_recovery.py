@@ -203,7 +203,9 @@ class HelperFilesTests(SynchronousTestCase):
 
     def damaged(self, name: str, directory: str, *, clean: bool) -> None:
         """Damage one file in several ways; each time, start, use the log, stop, and compare the file."""
-        for damage in (_gone, _emptied, _zeroed, _cut, _extended, _flipped):
+        for damage in (_gone, _emptied, _zeroed, _cut, _halved, _extended, _flipped, _nudged):
+            if damage is _nudged and not name.endswith("index"):
+                continue  # the file would say something else, in good order
             station = Station(segment_bytes=2**20)
             station.start()
             for number in range(60):
@@ -287,6 +289,14 @@ def _zeroed(data: bytes) -> bytes:
 
 def _cut(data: bytes) -> bytes:
     return data[:-5]
+
+
+def _halved(data: bytes) -> bytes:
+    return data[: len(data) // 48 * 24]
+
+
+def _nudged(data: bytes) -> bytes:
+    return data[:-5] + bytes([data[-5] ^ 1]) + data[-4:]
 
 
 def _extended(data: bytes) -> bytes:

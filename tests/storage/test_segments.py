@@ -299,6 +299,13 @@ class ReadingTests(SynchronousTestCase):
         found = read(3, len(batches[0]), end_offset=40, at_least_one=True)
         self.assertEqual(b"".join(found.parts), batches[3])  # type: ignore[union-attr]
         self.assertRaises(Refused, list, station.log.headers(0))
+        station.append(make_batch(40, timestamp=EPOCH_MS + 99_000), flush=False)
+        self.assertRaises(Refused, read, 20, 10, end_offset=40, at_least_one=True)
+        station.log.flush()
+        refusal = self.assertRaises(Refused, station.log.batch_of_max_timestamp)
+        self.assertEqual(refusal.code, ErrorCode.CORRUPT_MESSAGE)
+        assert isinstance(station.log, SegmentLog)
+        self.assertEqual(station.log._chain.active.newest, (EPOCH_MS + 99_000, 40), "retention still knows")
 
 
 class UnaskedTests(SynchronousTestCase):
@@ -360,6 +367,16 @@ class UnaskedTests(SynchronousTestCase):
 
 class NotingTests(SynchronousTestCase):
     """Noted offsets and what happens while they are being written."""
+
+    def test_cut_during_a_sync(self) -> None:
+        """A sync that began before a cut does not say that what comes after the cut is durable."""
+        station = started()
+        station.fill(20)
+        waiting = station.log.sync()
+        station.log.truncate(5)
+        station.fill(5)
+        self.assertLessEqual(station.wait(waiting), 5)
+        self.assertLessEqual(station.log.recovery_point, 5)
 
     def test_fall_during_a_rise(self) -> None:
         """A log that is cut while its recovery point is being noted is never noted beyond its end."""
