@@ -23,11 +23,14 @@ from streamline.model import NO_OFFSET, NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, Lo
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, dump_epochs
 from streamline.services.purgatory import Queue
 from streamline.transactions.producers import Batch, ProducerStates
-from streamline.transactions.snapshots import dump_producers, snapshot_name
+from streamline.transactions.snapshots import blob_offset, dump_producers
 from streamline.wire.batch import BatchHeader, read_header, stamp, stamp_append_time, stamp_max_timestamp
 from streamline.wire.quick import Looked, look
 
 log = Logger()
+
+SNAPSHOTS_KEPT = 3
+"""Producer snapshots of a log: the newest, and two in case it is damaged."""
 
 Reader = Callable[[int], None]
 """Called with the bytes that have become readable."""
@@ -368,11 +371,12 @@ class Partition:
     def _save_producers(self, offset: int) -> None:
         for name, data in dump_producers(offset, self.producers.producers()):
             self._put(name, data)
-        kept = snapshot_name(offset)
         try:
-            older = [name for name in self.log.checkpoint_names() if name.endswith(".snapshot") and name < kept]
-            for name in older[:-2]:
-                self.log.drop_checkpoint(name)
+            known = [(of, name) for name in self.log.checkpoint_names() if (of := blob_offset(name)) is not None]
+            kept = sorted({of: None for of, _ in known if of <= offset})[-SNAPSHOTS_KEPT:]
+            for of, name in known:
+                if of < kept[0]:
+                    self.log.drop_checkpoint(name)
         except (OSError, StorageFailed) as error:
             log.warn("{partition}: old snapshots stay: {reason}", partition=str(self.log.identity), reason=str(error))
 

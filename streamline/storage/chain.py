@@ -69,6 +69,8 @@ class Chain:
 
     def at(self, offset: int) -> int:
         """Return which segment an offset belongs to."""
+        if offset >= self.active.base_offset:
+            return len(self.segments) - 1
         return max(0, bisect_right(self.segments, offset, key=_base_offset) - 1)
 
     def after(self, segment: Segment) -> Segment | None:
@@ -101,12 +103,10 @@ class Chain:
 
     def _new(self, base_offset: int, config: TopicConfig) -> Segment:
         clock, rng = self.commons.host.clock, self.commons.host.rng
-        segment = Segment(
-            self.commons.disk, self.directory, base_offset, 0, config.index_interval_bytes, clock.wall_ms()
-        )
+        segment = Segment(self.commons.disk, self.directory, base_offset, 0, config, clock.wall_ms())
         if config.segment_jitter_ms:
             segment.jitter_ms = rng.randrange(0, min(config.segment_jitter_ms, config.segment_ms) + 1)
-        segment.create(config.segment_bytes if config.preallocate else 0)
+        segment.create()
         return segment
 
     def drop_first(self, count: int, delay_ms: int) -> int:

@@ -4,14 +4,14 @@ Reading a log: from its newest bytes in memory, from the page cache, or from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from streamline.interfaces import IDisk
-from streamline.model import NO_TIMESTAMP, LogSlice
+from streamline.model import NO_TIMESTAMP, Buffer, LogSlice
 from streamline.storage.chain import Chain
 from streamline.storage.index import IndexDoubted
 from streamline.storage.segment import REBUILD_BYTES, Segment
@@ -45,6 +45,11 @@ class Reader:
         if len(known) > KNOWN_MAX:
             del known[next(iter(known))]
 
+    def written(self, offset: int, position: int, parts: Sequence[Buffer], length: int) -> None:
+        """Hear what was written to the active segment, and where."""
+        self.begins(offset, position)
+        self.tail.add(position, parts, length)
+
     def forget(self) -> None:
         """Hear that the active segment was cut or replaced: nothing that was known of it holds."""
         self.tail.clear()
@@ -61,24 +66,24 @@ class Reader:
         segment: Segment | None = chain.segments[chain.at(wanted.offset)]
         while segment is not None:
             chain.use(segment)
-            found: Read | None = self._read_tail(segment, wanted) if segment is chain.active else None
-            if found is None:
-                found = segment.confirmed(partial(self._read_file, segment, wanted))
+            found = segment.confirmed(partial(self._read_file, segment, wanted))
             if found is not None:
                 return found
             segment = chain.after(segment)
         return LogSlice((), 0, wanted.offset)
 
-    def _read_tail(self, segment: Segment, wanted: Wanted) -> LogSlice | None:
-        """Read up to the end of what may be read, where that and the beginning are known: no header is looked at."""
-        start = self._known.get(wanted.offset)
-        at_end = wanted.end_offset == self._chain.end_offset
-        end = segment.size if at_end else self._known.get(wanted.end_offset)
-        if start is None or end is None or not 0 < end - start <= wanted.max_bytes:
+    def read_along(self, offset: int, max_bytes: int, end_offset: int) -> LogSlice | None:
+        """Return all that may be read, if both its ends are known and its bytes in memory; looks at no header."""
+        start = self._known.get(offset)
+        if start is None:
+            return None
+        chain = self._chain
+        end = chain.active.size if end_offset == chain.end_offset else self._known.get(end_offset)
+        if end is None or not 0 < end - start <= max_bytes:
             return None
         self.tail.want()
         parts = self.tail.read(start, end)
-        return LogSlice(parts, end - start, wanted.end_offset) if parts else None
+        return LogSlice(parts, end - start, end_offset) if parts else None
 
     def _read_file(self, segment: Segment, wanted: Wanted) -> Read | None:
         view = segment.view()

@@ -19,7 +19,7 @@ from streamline.model import NO_TIMESTAMP, Buffer
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
 from streamline.storage.view import Found, View, header_at, walk
-from streamline.wire.batch import HEADER_BYTES, BatchHeader
+from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, BatchHeader
 
 ALLOCATE_FROM_BYTES = 2**20
 """A segment reserves space ahead from this size on, as much as it has, ..."""
@@ -36,18 +36,6 @@ IndexWork = list[tuple[str, int, bytes]]
 """For each index file that lacks entries: its path, the length to keep, the bytes to add."""
 
 
-class Mark:
-    """What to go back to when batches that were noted cannot be written."""
-
-    __slots__ = ("entries", "newest", "times", "first_timestamp")
-
-    def __init__(self, segment: Segment) -> None:
-        self.entries = len(segment.index)
-        self.times = len(segment.times)
-        self.newest = segment.newest
-        self.first_timestamp = segment.first_timestamp
-
-
 class Segment:
     """
     Batches from C{base_offset} on.
@@ -56,22 +44,25 @@ class Segment:
     @ivar synced_size: how many of them survive the loss of power.
     @ivar created_ms: the date when the segment was made or loaded.
     @ivar jitter_ms: what is taken off segment.ms.
-    @ivar interval: index.interval.bytes.
+    @ivar config: the topic's settings.
     """
 
     log = Logger()
     __slots__ = (
-        "disk", "directory", "base_offset", "size", "synced_size", "created_ms", "jitter_ms", "interval",
+        "disk", "directory", "base_offset", "size", "synced_size", "created_ms", "jitter_ms", "config",
         "_file", "_index", "_times", "_newest", "_first_timestamp", "_saved_entries", "_saved_times", "_allocated",
+        "_index_is_full",
     )  # fmt: skip
 
-    def __init__(self, disk: IDisk, directory: str, base_offset: int, size: int, interval: int, now_ms: int) -> None:
+    def __init__(
+        self, disk: IDisk, directory: str, base_offset: int, size: int, config: TopicConfig, now_ms: int
+    ) -> None:
         self.disk = disk
         self.directory = directory
         self.base_offset = base_offset
         self.size = size
         self.synced_size = size
-        self.interval = interval
+        self.config = config
         self.created_ms = now_ms
         self.jitter_ms = 0
         self._file: IFile | None = None
@@ -81,6 +72,7 @@ class Segment:
         self._first_timestamp: int | None = None
         self._saved_entries = self._saved_times = 0
         self._allocated = 0
+        self._index_is_full = False
 
     # What is loaded when it is needed
 
@@ -88,14 +80,14 @@ class Segment:
         """Return the path of one of our files."""
         return segment_path(self.directory, self.base_offset, suffix)
 
-    def create(self, reserve_bytes: int) -> None:
+    def create(self) -> None:
         """Make the empty file of a new segment."""
         self._file = self.disk.open(self.path(), create=True)
         self._index, self._times = OffsetIndex(), TimeIndex()
         self._saved_entries = self._saved_times = NOTHING_SAVED
-        if reserve_bytes:
-            self._file.allocate(reserve_bytes)
-            self._allocated = reserve_bytes
+        if self.config.preallocate:
+            self._allocated = self.config.segment_bytes
+            self._file.allocate(self._allocated)
 
     @property
     def file(self) -> IFile:
@@ -149,7 +141,7 @@ class Segment:
 
     def _check_index(self, index: OffsetIndex) -> None:
         """Doubt an index that ends too early."""
-        reach = (index.positions[-1] if index else 0) + self.interval
+        reach = (index.positions[-1] if index else 0) + self.config.index_interval_bytes
         for position, _ in self._after(index):
             if position > reach:
                 raise IndexDoubted(f"an offset index without an entry for the batch at {position}")
@@ -184,7 +176,7 @@ class Segment:
         self.forget_index()
         try:
             for position, header in walk(self.file, 0, self.size, REBUILD_BYTES):
-                self.note(header, position)
+                self.note(header.last_offset, header.max_timestamp, position)
         except IndexDoubted as end:
             self.log.error("{path} cannot be read to its end: {why}", path=self.path(), why=str(end))
         self.times.extend(*self.newest)
@@ -221,65 +213,81 @@ class Segment:
 
     # Writing
 
-    def is_full(self, header: BatchHeader, position: int, config: TopicConfig) -> bool:
+    def is_full(self, position: int, header: BatchHeader, wall_ms: Callable[[], int]) -> bool:
         """Say whether a batch no longer belongs into this segment, which would be C{position} bytes long before it."""
-        index_bytes = config.segment_index_bytes
-        return (
-            (position > 0 and position + header.size > config.segment_bytes)
-            or header.last_offset - self.base_offset > RELATIVE_OFFSET_MAX
-            or len(self.index.positions) >= index_bytes // OffsetIndex.ENTRY_BYTES
-            or len(self.times.data) >= index_bytes - 2 * TimeIndex.ENTRY_BYTES
-        )
-
-    def is_old(self, timestamp_ms: int, limit_ms: int, now_ms: Callable[[], int]) -> bool:
-        """Say whether the segment is too old for a batch of this timestamp: by records' time where they have it."""
-        first_ms = self.first_timestamp
-        age_ms = timestamp_ms - first_ms if first_ms > NO_TIMESTAMP else now_ms() - self.created_ms
-        return age_ms > limit_ms - self.jitter_ms
-
-    def note(self, header: BatchHeader, position: int) -> None:
-        """Take a batch into the indexes: after each C{interval} bytes, its offset and the greatest timestamp so far."""
-        relative_offset = header.last_offset - self.base_offset
-        newest = self.newest
-        if header.max_timestamp > newest[0]:
-            newest = self._newest = (header.max_timestamp, relative_offset)
+        if header.base_offset + header.last_offset_delta - self.base_offset > RELATIVE_OFFSET_MAX:
+            return True
         if not position:
-            self._first_timestamp = header.max_timestamp
-        index = self.index
-        if position - (index.positions[-1] if index.positions else 0) > self.interval:
-            index.append(relative_offset, position)
-            self.times.extend(*newest)
+            return False
+        config = self.config
+        if self._index_is_full or position + header.batch_length + LOG_OVERHEAD > config.segment_bytes:
+            return True
+        first = self._first_timestamp
+        if first is None:
+            first = self.first_timestamp
+        # By records' own time, as a topic may be filled with old ones; by ours where they have none.
+        age_ms = header.max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
+        return age_ms > config.segment_ms - self.jitter_ms
 
-    def write(self, parts: list[Buffer], length: int, segment_bytes: int) -> None:
+    def note(self, last_offset: int, max_timestamp: int, position: int) -> None:
+        """Take a batch into the indexes: after each interval, its offset and the greatest timestamp so far."""
+        newest = self._newest
+        if newest is None:
+            newest = self.newest
+        if max_timestamp > newest[0]:
+            newest = self._newest = (max_timestamp, last_offset - self.base_offset)
+        if not position:
+            self._first_timestamp = max_timestamp
+        index = self._index
+        if index is None:
+            index = self.index
+        positions = index.positions
+        if position - (positions[-1] if positions else 0) > self.config.index_interval_bytes:
+            index.append(last_offset - self.base_offset, position)
+            times = self.times
+            if newest[0] > times.latest:
+                times.extend(*newest)
+            limit = self.config.segment_index_bytes
+            # A place is kept for the time that is added when the segment ends.
+            self._index_is_full = (
+                (len(positions) + 1) * OffsetIndex.ENTRY_BYTES > limit
+                or len(times.data) + 2 * TimeIndex.ENTRY_BYTES > limit
+            )
+
+    def write(self, parts: list[Buffer], length: int) -> None:
         """Write batches at the end."""
-        end = self.size + length
+        file = self._file
+        if file is None:
+            file = self.file
+        size = self.size
+        end = size + length
         if end > self._allocated and end >= ALLOCATE_FROM_BYTES:
-            self._allocated = min(end + min(end, ALLOCATE_BYTES_MAX), max(segment_bytes, end))
-            self.file.allocate(self._allocated)
-        self.file.write(parts, self.size)
+            self._allocated = min(end + min(end, ALLOCATE_BYTES_MAX), max(self.config.segment_bytes, end))
+            file.allocate(self._allocated)
+        file.write(parts, size)
         self.size = end
 
-    def back_to(self, mark: Mark) -> None:
-        """Forget what was noted since, and cut off what part of it was written."""
-        self.index.keep(mark.entries)
-        self.times.keep(mark.times)
-        self._newest, self._first_timestamp = mark.newest, mark.first_timestamp
-        if self._saved_entries > mark.entries or self._saved_times > mark.times:
-            self._saved_entries = self._saved_times = NOTHING_SAVED
+    def forget_unwritten(self, end_offset: int) -> None:
+        """Forget batches that were noted and could not be written; cut off what part of them was."""
         self.file.truncate(self.size)
         self._allocated = 0
+        self._cut_index(self.size, end_offset)
 
-    def truncate(self, size: int, end_offset: int) -> None:
-        """Cut the log off at a batch's beginning, durably."""
+    def _cut_index(self, size: int, end_offset: int) -> None:
         self.index.truncate(size)
         self.times.truncate(end_offset - self.base_offset)
         self._saved_entries = self._saved_times = NOTHING_SAVED
+        self._newest = self._first_timestamp = None
+        self._index_is_full = False
+        self._find_newest()
+
+    def truncate(self, size: int, end_offset: int) -> None:
+        """Cut the log off at a batch's beginning, durably."""
         self.file.truncate(size)
         self.file.sync()
         self.size = self.synced_size = size
         self._allocated = 0
-        self._newest = self._first_timestamp = None
-        self._find_newest()
+        self._cut_index(size, end_offset)
         self.save()
 
     def _find_newest(self) -> None:

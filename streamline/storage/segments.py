@@ -274,7 +274,7 @@ def _prepare(plan: Plan, identity: LogIdentity) -> Loaded:
     loaded = load(plan)
     if loaded.segments:
         return loaded
-    segment = Segment(disk, directory, plan.start_offset, 0, plan.config.index_interval_bytes, plan.now_ms)
-    segment.create(plan.config.segment_bytes if plan.config.preallocate else 0)
+    segment = Segment(disk, directory, plan.start_offset, 0, plan.config, plan.now_ms)
+    segment.create()
     disk.sync_directory(directory)
     return loaded._replace(segments=[segment], end_offset=plan.start_offset)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field, frozen
+from twisted.internet.defer import FirstError
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -151,7 +152,7 @@ class NodeRun:
     def __call__(self, event: dict[str, Any]) -> None:
         """Read the log: a traceback in it is an anomaly."""
         failure = event.get("log_failure")
-        if event.get("log_level") != LogLevel.critical or (failure is not None and failure.check(MachineDown)):
+        if event.get("log_level") != LogLevel.critical or (failure is not None and _is_death(failure)):
             return
         text = failure.getErrorMessage() if failure is not None else str(event.get("log_format"))
         trace = failure.getBriefTraceback() if failure is not None else ""
@@ -235,6 +236,13 @@ class NodeRun:
         if report.calm_share < CALM_SHARE_MIN:
             return f"only {report.calm_share:.0%} of what was sent in calm spans was acknowledged"
         return ""
+
+
+def _is_death(failure: Failure) -> bool:
+    """Say whether this is only how a process died."""
+    while failure.check(FirstError):
+        failure = failure.value.subFailure  # type: ignore[union-attr]
+    return failure.check(MachineDown) is not None
 
 
 def run_seeds(seeds: Sequence[int], settings: Settings) -> list[Report]:
