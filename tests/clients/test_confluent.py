@@ -9,9 +9,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, sample_records
+from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, START_MS, sample_records
 from tests.clients.drivers.confluent import ConfluentClient, held, poll_until, read
-from tests.clients.test_every_client import START_MS
 
 
 @pytest.fixture
