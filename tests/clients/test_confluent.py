@@ -84,7 +84,7 @@ def test_large_records(client: ConfluentClient, topic: str) -> None:
     """Records near the limit come back whole, in answers that are more than a socket takes at once."""
     client.create(topic)
     values = [bytes([65 + number]) * 990_000 for number in range(20)]
-    reports = produce(client, topic, values)
+    reports = produce(client, topic, values, enable_idempotence=True)
     assert [error for error, _ in reports] == [None] * len(values)
     whole = {"fetch.message.max.bytes": 30_000_000}
     assert from_start(client, topic, len(values), whole) == [value.decode() for value in values]
