@@ -45,7 +45,8 @@ from streamline.model import OFFSETS_TOPIC
 from streamline.replication.acks import ACKS_ALL
 from streamline.services.deadlines import Deadline, Deadlines
 from streamline.services.loading import load_entries
-from streamline.services.partition import Partition, Receipt
+from streamline.services.partition import Partition
+from streamline.services.receipts import Receipt
 from streamline.services.replicas import Replicas
 from streamline.wire.records import Record, build_batch
 

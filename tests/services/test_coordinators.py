@@ -173,10 +173,10 @@ class HousekeepingTests(CoordinatorCase):
     def test_failed_expiry_is_tried_again(self) -> None:
         """Nothing is forgotten before it is written that it is."""
         self.commit(7)
-        self.it.replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+        self.it.partition.offline = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
         self.it.clock.advance(7 * 86_400)
         self.assertEqual(self.found(), 7)
-        self.it.replicas.full = None
+        self.it.partition.offline = None
         self.it.clock.advance(600)
         self.assertIsNone(self.found())
 

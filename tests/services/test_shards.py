@@ -82,9 +82,9 @@ class WritingTests(CoordinatorCase):
         self.it.leadership.release()
         self.assertEqual(told, [(ErrorCode.COORDINATOR_NOT_AVAILABLE,)])
 
-    def test_full_disk(self) -> None:
-        """Refused like any other record."""
-        self.it.replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+    def test_partition_out_of_order(self) -> None:
+        """The commit is refused, as any record would be."""
+        self.it.partition.offline = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
         self.assertEqual(self.commit(7), [(ErrorCode.NOT_COORDINATOR,)])
 
     def test_partly_refused_commit_writes_the_rest(self) -> None:
@@ -134,7 +134,7 @@ class DeletingTests(CoordinatorCase):
     def test_delete_that_fails(self) -> None:
         """The group keeps its offsets."""
         self.commit(7)
-        self.it.replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+        self.it.partition.offline = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
         self.assertEqual(self.delete(), [ErrorCode.NOT_COORDINATOR])
         self.assertEqual((self.found(), len(self.shard.groups.listed())), (7, 1))
 
