@@ -107,8 +107,7 @@ class GroupCoordinator(Service):
 
     def _load(self, shards: list[LedShard]) -> None:
         for shard in shards:
-            if not shard.is_closed:
-                Deferred.fromCoroutine(shard.load()).addErrback(self._not_loaded, shard)
+            Deferred.fromCoroutine(shard.load()).addErrback(self._not_loaded, shard)
 
     def _not_loaded(self, failure: Failure, shard: LedShard) -> None:
         log.failure("{topic}-{index} cannot be loaded", failure, topic=OFFSETS_TOPIC, index=shard.index)
