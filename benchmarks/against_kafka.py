@@ -73,7 +73,7 @@ def main(arguments: Sequence[str]) -> None:
             measure(chosen, ledger, directory, stack)
     print(report.as_text(ledger.results()))
     command = shlex.join(["python", "-m", "benchmarks.against_kafka", *arguments])
-    report.write(ledger, chosen.output, command)
+    report.write(ledger, chosen.output, "recovery" if chosen.recovery else "against_kafka", command)
     print(f"\nwritten to {chosen.output}")
 
 

@@ -67,7 +67,7 @@ def _bar(result: Result, top: float, x: Axis) -> list[str]:
         f'<text text-anchor="end" x="{LABEL_WIDTH - 8}" y="{base}">{escape(result.row.title)}</text>',
         f'<rect x="{left:.1f}" y="{top + 3}" width="{max(1.0, right - left):.1f}" height="{ROW_HEIGHT - 8}" '
         f'fill="{COLOURS[result.verdict]}"/>',
-        f'<text class="value" x="{right + 5:.1f}" y="{base}">{result.ratio:.2f}x</text>',
+        f'<text class="value" x="{LABEL_WIDTH + PLOT_WIDTH + 12}" y="{base}">{result.ratio:.2f}x</text>',
     ]
     goal = result.row.goal
     if goal is not None and goal.of == "ratio":

@@ -39,11 +39,15 @@ def create_topic(bootstrap: str, topic: str, partitions: int, config: Mapping[st
     admin = _admin(bootstrap)
     for future in admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))]).values():
         future.result(DEADLINE_S)
+    when_served(bootstrap, topic, partitions)
+
+
+def when_served(bootstrap: str, topic: str, partitions: int) -> int:
+    """Wait until each partition's leader answers for it; returns what L{end_offsets} does."""
     deadline = time.monotonic() + DEADLINE_S
     while True:
         try:
-            end_offsets(bootstrap, topic, partitions)
-            return
+            return end_offsets(bootstrap, topic, partitions)
         except KafkaException:
             if time.monotonic() > deadline:
                 raise

@@ -32,7 +32,7 @@ def measure(ledger: Ledger, side: str, make: Callable[[Path], BrokerProcess], di
         broker.kill()
         started = time.monotonic()
         broker.start()
-        after = rdkafka.end_offsets(broker.bootstrap, "recovery", PARTITIONS)
+        after = rdkafka.when_served(broker.bootstrap, "recovery", PARTITIONS)
         ledger.add(rows.RECOVERY, side, time.monotonic() - started)
         if after != before:
             raise RuntimeError(f"{side} had {before} records and came back with {after}")

@@ -67,7 +67,7 @@ def cells(result: Result) -> tuple[str, ...]:
     )
 
 
-def as_markdown(results: Sequence[Result], about: dict[str, Any], command: str) -> str:
+def as_markdown(results: Sequence[Result], about: dict[str, Any], command: str, picture: str) -> str:
     """The whole report as a page."""
     lines = [
         "# Streamline beside Apache Kafka",
@@ -81,7 +81,7 @@ def as_markdown(results: Sequence[Result], about: dict[str, Any], command: str) 
         "|" + " --- |" * len(HEAD),
         *("| " + " | ".join(cells(result)) + " |" for result in results),
         "",
-        "![ratios](against_kafka.svg)",
+        f"![ratios]({picture})",
         "",
     ]
     return "\n".join(lines)
@@ -96,11 +96,12 @@ def as_text(results: Sequence[Result]) -> str:
     )
 
 
-def write(ledger: Ledger, directory: Path, command: str) -> None:
-    """Write the page, the samples and the picture."""
+def write(ledger: Ledger, directory: Path, name: str, command: str) -> None:
+    """Write the page, the samples and the picture: C{name} with three endings."""
     directory.mkdir(parents=True, exist_ok=True)
     results, about = ledger.results(), machine()
-    (directory / "against_kafka.md").write_text(as_markdown(results, about, command))
+    page = as_markdown(results, about, command, f"{name}.svg")
+    (directory / f"{name}.md").write_text(page)
     samples = {"command": command, **about, "rows": ledger.as_json()}
-    (directory / "against_kafka.json").write_text(json.dumps(samples, indent=1) + "\n")
-    (directory / "against_kafka.svg").write_text(plot.ratios(results))
+    (directory / f"{name}.json").write_text(json.dumps(samples, indent=1) + "\n")
+    (directory / f"{name}.svg").write_text(plot.ratios(results))

@@ -141,7 +141,7 @@ class Reading:
             left = max(left, 0)
         self._partitions = self._partitions or partitions
         if cold:
-            return gatherResults(cold).addCallback(lambda _: reads)
+            return gatherResults(cold, consumeErrors=True).addCallback(lambda _: reads)
         return reads
 
     def _partition(self, wanted: Wanted) -> Partition:

@@ -48,7 +48,7 @@ def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferre
         return _response(call, request, [_wanted(call, request, topic, {}) for topic in wanted])
     failures: dict[str, Refused] = {}
     made = [_make(call, name).addErrback(_note, name, failures) for name in missing]
-    return gatherResults(made).addCallback(
+    return gatherResults(made, consumeErrors=True).addCallback(
         lambda _: _response(call, request, [_wanted(call, request, topic, failures) for topic in wanted])
     )
 

@@ -43,7 +43,7 @@ def create_topics(call: Call, request: CreateTopicsRequest) -> Deferred[CreateTo
         _duplicate(name) if counts[name] > 1 else _try_to_create(call, topic, request.validate_only)
         for name, topic in {topic.name: topic for topic in request.topics}.items()
     ]
-    return gatherResults(results).addCallback(lambda topics: CreateTopicsResponse(topics=topics))
+    return gatherResults(results, consumeErrors=True).addCallback(lambda topics: CreateTopicsResponse(topics=topics))
 
 
 def _duplicate(name: str) -> Deferred[CreatableTopicResult]:
@@ -122,7 +122,8 @@ def delete_topics(call: Call, request: DeleteTopicsRequest) -> Deferred[DeleteTo
     else:
         wanted = [DeleteTopicState(name=name) for name in request.topic_names]
     results = [Deferred.fromCoroutine(_delete(call, topic)).addErrback(_not_deleted, topic) for topic in wanted]
-    return gatherResults(results).addCallback(lambda responses: DeleteTopicsResponse(responses=responses))
+    answer = gatherResults(results, consumeErrors=True)
+    return answer.addCallback(lambda responses: DeleteTopicsResponse(responses=responses))
 
 
 async def _delete(call: Call, wanted: DeleteTopicState) -> DeletableTopicResult:

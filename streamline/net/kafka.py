@@ -228,7 +228,8 @@ class KafkaConnection(Protocol):
                 self._after_requests()
 
     def _failed(self, failure: Failure) -> None:
-        if not failure.check(CancelledError):
+        # Once the connection is gone, what it waited for is cancelled, and says so in one way or another.
+        if not self._is_closed and not failure.check(CancelledError):
             log.failure("a request of {address} failed", failure, address=self.address)
             self.refuse("the request failed in a way that should not happen; the node's log has the details")
 

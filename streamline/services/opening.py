@@ -15,7 +15,7 @@ from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, load_ep
 from streamline.services.partition import Partition
 from streamline.services.turns import next_turn
 from streamline.transactions.producers import Batch, ProducerStates
-from streamline.transactions.snapshots import BATCHES_NAME, load_producers, snapshot_offset
+from streamline.transactions.snapshots import batches_name, blob_offset, load_producers, snapshot_offset
 from streamline.wire.batch import BatchHeader
 
 SLICE_HEADERS = 2000
@@ -63,17 +63,26 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, int]:
 def _load_producers(log: IPartitionLog) -> tuple[ProducerStates, int]:
     """Return the producers of the newest good snapshot, and the offset behind it."""
     producers = ProducerStates()
+    _drop_stale(log)
     known = [(offset, name) for name in log.checkpoint_names() if (offset := snapshot_offset(name)) is not None]
     for offset, name in sorted(known, reverse=True):
         data = log.get_checkpoint(name)
-        if data is None or not log.start_offset <= offset <= log.end_offset:
+        if data is None or offset < log.start_offset:
             continue
         try:
-            producers.restore(load_producers(offset, data, log.get_checkpoint(BATCHES_NAME)))
+            producers.restore(load_producers(offset, data, log.get_checkpoint(batches_name(offset))))
         except ValueError:
             continue
         return producers, offset
     return producers, log.start_offset
+
+
+def _drop_stale(log: IPartitionLog) -> None:
+    """Drop what says more than the log: once the log has grown again, it would pass for the truth."""
+    for name in log.checkpoint_names():
+        offset = blob_offset(name)
+        if offset is not None and offset > log.end_offset:
+            log.drop_checkpoint(name)
 
 
 def _replay(header: BatchHeader, epochs: LeaderEpochs, producers: ProducerStates, from_producers: int) -> None:

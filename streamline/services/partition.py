@@ -23,10 +23,14 @@ from streamline.model import NO_OFFSET, NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, Lo
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, dump_epochs
 from streamline.services.purgatory import Queue
 from streamline.transactions.producers import Batch, ProducerStates
-from streamline.transactions.snapshots import dump_producers, snapshot_name
+from streamline.transactions.snapshots import blob_offset, dump_producers
 from streamline.wire.batch import BatchHeader, read_header, stamp, stamp_append_time, stamp_max_timestamp
+from streamline.wire.quick import Looked, look
 
 log = Logger()
+
+SNAPSHOTS_KEPT = 3
+"""Producer snapshots of a log: the newest, and two in case it is damaged."""
 
 Reader = Callable[[int], None]
 """Called with the bytes that have become readable."""
@@ -94,6 +98,9 @@ class Partition:
         self._unflushed_bytes = 0
         self._unsynced_records = 0
         self._epochs_changed = False
+        self._stamps_time = config.message_timestamp_type == "LogAppendTime"
+        self._is_plain = not self._stamps_time and config.compression_type == "producer"
+        """Whether batches are stored as they come, so that a quick look is enough."""
 
     # Leading
 
@@ -126,6 +133,18 @@ class Partition:
 
     # Appending
 
+    def look(self, records: Buffer | None, now_ms: int) -> Looked | None:
+        """Take the quick look at a batch; None where it or the topic is not plain, and it needs a close one."""
+        if records is None or not self._is_plain:
+            return None
+        config = self.config
+        return look(
+            records,
+            config.max_message_bytes,
+            max(0, now_ms - config.message_timestamp_before_max_ms),
+            now_ms + config.message_timestamp_after_max_ms,
+        )
+
     def append(self, records: Buffer, header: BatchHeader, max_timestamp: int, acks: int) -> Receipt:
         """
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
@@ -133,63 +152,70 @@ class Partition:
         @param max_timestamp: the greatest timestamp of its records; a header that says otherwise is put right.
         @raise Refused: it was not taken.
         """
-        if self.offline is not None:
-            raise self.offline
-        assert self._leadership is not None
+        leadership = self._leadership
+        if self.offline is not None or leadership is None:
+            raise self.offline or Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if header.is_transactional:
             raise Refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open: this release serves none")
-        self._acks.admit(acks, len(self._leadership.isr), self.config.min_insync_replicas)
+        self._acks.admit(acks, len(leadership.isr), self.config.min_insync_replicas)
         if header.producer_id != NO_PRODUCER_ID:
             known = self.producers.check(
                 header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
             )
             if known is not None:
                 return Receipt(self, known.first_offset, known.last_offset + 1, NO_TIMESTAMP)
-        return self._collect(records, header, max_timestamp)
+        return self._collect(memoryview(records), header, max_timestamp)
 
-    def _stamp(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
+    def _collect(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> Receipt:
+        log = self.log
+        segment_offset = log.segment_offset
+        append_time_ms = NO_TIMESTAMP
+        if header.max_timestamp == max_timestamp and not self._stamps_time:
+            header.base_offset = log.end_offset
+            header.partition_leader_epoch = self.state.leader_epoch
+            head = stamp(view, header.base_offset, header.partition_leader_epoch)
+        else:
+            head, header, append_time_ms = self._restamp(view, header, max_timestamp)
+        try:
+            log.append(header, (head, view[len(head) :]))
+        except StorageFailed as error:
+            raise self._fail(error) from error
+        if log.segment_offset != segment_offset:
+            self._rolled()
+        self._remember(header)
+        size_bytes, count = header.size, header.record_count
+        self._unflushed_bytes += size_bytes
+        self._unsynced_records += count
+        self.appended_bytes += size_bytes
+        self.appended_records += count
+        receipt = Receipt(self, header.base_offset, log.end_offset, append_time_ms)
+        self._unflushed.append(receipt)
+        return receipt
+
+    def _restamp(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
         """Return the bytes that replace the batch's first ones, the header as it is then, and the append time."""
         offset, epoch = self.log.end_offset, self.state.leader_epoch
-        if self.config.message_timestamp_type == "LogAppendTime":
+        if self._stamps_time:
             now_ms = self._clock.wall_ms()
             head = stamp_append_time(view, offset, epoch, now_ms)
             return head, read_header(head), now_ms
-        if header.max_timestamp != max_timestamp:
-            head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
-            return head, read_header(head), NO_TIMESTAMP
-        header.base_offset = offset
-        header.partition_leader_epoch = epoch
-        return stamp(view, offset, epoch), header, NO_TIMESTAMP
-
-    def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
-        segment = self.log.segment_offset
-        view = memoryview(records)
-        head, header, append_time_ms = self._stamp(view, header, max_timestamp)
-        try:
-            self.log.append(header, (head, view[len(head) :]))
-        except StorageFailed as error:
-            raise self._fail(error) from error
-        if self.log.segment_offset != segment:
-            self._rolled()
-        self._remember(header)
-        receipt = Receipt(self, header.base_offset, header.next_offset, append_time_ms)
-        self._unflushed.append(receipt)
-        self._unflushed_bytes += header.size
-        self.appended_bytes += header.size
-        self.appended_records += header.record_count
-        self._unsynced_records += header.record_count
-        return receipt
+        head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
+        return head, read_header(head), NO_TIMESTAMP
 
     def _remember(self, header: BatchHeader) -> None:
-        if self.epochs.assign(header.partition_leader_epoch, header.base_offset):
-            self._epochs_changed = True
-            if len(self.epochs.entries()) > 1:
-                self._save_epochs()  # before anything of the new epoch is acknowledged (KR4)
+        if header.partition_leader_epoch != self.epochs.latest:
+            self._note_epoch(header)
         if header.producer_id != NO_PRODUCER_ID:
             batch = Batch(
                 header.base_sequence, header.last_sequence, header.base_offset, header.last_offset, header.max_timestamp
             )
             self.producers.wrote(header.producer_id, header.producer_epoch, batch, self._clock.wall_ms())
+
+    def _note_epoch(self, header: BatchHeader) -> None:
+        self.epochs.assign(header.partition_leader_epoch, header.base_offset)
+        self._epochs_changed = True
+        if len(self.epochs.entries()) > 1:
+            self._save_epochs()  # before anything of the new epoch is acknowledged (KR4)
 
     def flush(self) -> None:
         """Write what was collected; count it, or wait for the sync that the topic asks for."""
@@ -345,10 +371,14 @@ class Partition:
     def _save_producers(self, offset: int) -> None:
         for name, data in dump_producers(offset, self.producers.producers()):
             self._put(name, data)
-        kept = snapshot_name(offset)
-        older = [name for name in self.log.checkpoint_names() if name.endswith(".snapshot") and name < kept]
-        for name in older[:-2]:
-            self.log.drop_checkpoint(name)
+        try:
+            known = [(of, name) for name in self.log.checkpoint_names() if (of := blob_offset(name)) is not None]
+            kept = sorted({of: None for of, _ in known if of <= offset})[-SNAPSHOTS_KEPT:]
+            for of, name in known:
+                if of < kept[0]:
+                    self.log.drop_checkpoint(name)
+        except (OSError, StorageFailed) as error:
+            log.warn("{partition}: old snapshots stay: {reason}", partition=str(self.log.identity), reason=str(error))
 
     def _put(self, name: str, data: bytes) -> None:
         try:

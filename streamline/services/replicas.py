@@ -24,14 +24,16 @@ from streamline.services.metadata import Metadata
 from streamline.services.opening import open_partition
 from streamline.services.partition import Partition, Receipt, refused
 from streamline.services.sharing import Shared
-from streamline.wire.batch import BatchHeader, check, produced_header
+from streamline.wire.batch import check, produced_header
+from streamline.wire.quick import Looked
 from streamline.wire.recompress import CODECS, recompress
-from streamline.wire.recordcheck import Checked, checking
+from streamline.wire.recordcheck import checking
 
 log = Logger()
 
 OPENED_AT_ONCE = 16
 _GONE = Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "the topic was deleted")
+_KEYLESS = Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
 _STOPPING = Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, "the node is stopping")
 
 
@@ -57,7 +59,7 @@ class Replicas(Service):
         self._storage = storage
         self._replicator = replicator
         self._acks = acks
-        self._partitions: dict[TopicPartition, Partition] = {}
+        self._partitions: dict[tuple[str, int], Partition] = {}
         self._dirty: dict[Partition, None] = {}
         self._opening: dict[TopicPartition, Shared[None]] = {}
         self._slots = DeferredSemaphore(OPENED_AT_ONCE)
@@ -110,7 +112,7 @@ class Replicas(Service):
             for state in topic.partitions
             if (key := TopicPartition(topic.name, state.index)) in self._opening
         ]
-        return gatherResults(waiting).addCallback(lambda _: None)
+        return gatherResults(waiting, consumeErrors=True).addCallback(lambda _: None)
 
     def config_of(self, topic: str) -> TopicConfig:
         """Return a topic's settings, its overrides laid over the broker's."""
@@ -175,7 +177,7 @@ class Replicas(Service):
 
         @raise Refused: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR.
         """
-        partition = self._partitions.get(TopicPartition(topic, index))
+        partition = self._partitions.get((topic, index))  # a plain pair is found as well, and costs less to make
         if partition is not None:
             return partition
         state = self._metadata.image.partition(topic, index)
@@ -202,13 +204,13 @@ class Replicas(Service):
             partition = self.leading(topic, index)
             if self.full is not None:
                 raise self.full
-            header = produced_header(records)
+            looked = partition.look(records, self._host.clock.wall_ms())
+            if looked is None:
+                records, looked = yield from self._look_closely(partition, records, produce_version)
+            elif looked.has_null_key and partition.config.compacts:
+                raise _KEYLESS
             assert records is not None
-            checked = yield from self._check(partition, records, header, produce_version)
-            codec = CODECS.get(partition.config.compression_type, header.compression)
-            if codec != header.compression:
-                records, header = recompress(records, codec)
-            receipt = partition.append(records, header, checked.max_timestamp, acks)
+            receipt = partition.append(records, looked.header, looked.max_timestamp, acks)
         except Refused as refusal:
             return refused(refusal)
         self._dirty[partition] = None
@@ -224,9 +226,12 @@ class Replicas(Service):
                 self.flush()
                 return done.value  # type: ignore[no-any-return]
 
-    def _check(
-        self, partition: Partition, records: Buffer, header: BatchHeader, produce_version: int | None
-    ) -> Generator[None, None, Checked]:
+    def _look_closely(
+        self, partition: Partition, records: Buffer | None, produce_version: int | None
+    ) -> Generator[None, None, tuple[Buffer, Looked]]:
+        """Check a batch that is not plain; return it as it is to be stored."""
+        header = produced_header(records)
+        assert records is not None
         config = partition.config
         check(
             records,
@@ -240,8 +245,11 @@ class Replicas(Service):
         )
         checked = yield from checking(records, header)
         if checked.has_null_key and config.compacts:
-            raise Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
-        return checked
+            raise _KEYLESS
+        codec = CODECS.get(config.compression_type, header.compression)
+        if codec != header.compression:
+            records, header = recompress(records, codec)
+        return records, Looked(header, checked.max_timestamp, checked.has_null_key)
 
     def flush(self) -> None:
         """Write what was collected in every partition, each in one write."""

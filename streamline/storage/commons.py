@@ -34,13 +34,17 @@ class OpenSegments:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._segments: OrderedDict[Segment, None] = OrderedDict()
+        self._last: Segment | None = None
 
     def __len__(self) -> int:
         return len(self._segments)
 
     def touch(self, segment: Segment) -> None:
         """Hear that a segment is used."""
+        if segment is self._last:
+            return
         segments = self._segments
+        self._last = segment
         if segment in segments:
             segments.move_to_end(segment)
             return
@@ -56,6 +60,8 @@ class OpenSegments:
     def forget(self, segment: Segment) -> None:
         """Close a segment that is no longer used."""
         self._segments.pop(segment, None)
+        if segment is self._last:
+            self._last = None
         segment.rest()
 
 

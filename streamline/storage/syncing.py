@@ -61,9 +61,7 @@ class Syncs:
     def sync(self) -> Deferred[int]:
         """Fire with the recovery point once it has come as far as is written now."""
         target = self._chain.end_offset
-        if self.recovery_point >= target:
-            return succeed(self.recovery_point)
-        if self._settling:
+        if self._settling:  # also where the log is empty behind that: its active segment's name is not durable yet
             return Deferred.fromCoroutine(self._sync_after(target))
         return self._sync_active(target)
 
@@ -75,6 +73,8 @@ class Syncs:
         return await self._sync_active(target)
 
     def _sync_active(self, target: int) -> Deferred[int]:
+        if self.recovery_point >= target:
+            return succeed(self.recovery_point)
         chain = self._chain
         try:
             segment = chain.use(chain.active)

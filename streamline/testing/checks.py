@@ -109,27 +109,30 @@ def _lost(kind: str, send: Send) -> Anomaly:
     return Anomaly(kind, str(send.key), f"{send.value} at {send.offset}, acknowledged at {send.done_at:.3f}")
 
 
+Sighting: TypeAlias = tuple[float, float, str, str]
+"""When a value was seen, when it was asked for or sent, the value, and how it was seen."""
+
+
 def inconsistent_offsets(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
     """Find offsets that hold two values, acknowledged or read; what was read never changes (ConsistentRead)."""
-    seen: dict[tuple[TopicPartition, int], list[tuple[float, str, str]]] = {}
+    seen: dict[tuple[TopicPartition, int], list[Sighting]] = {}
     for send in history.sends:
         if send.status == OK and send.offset >= 0:
-            seen.setdefault((send.key, send.offset), []).append((send.done_at, send.value, "acknowledged"))
+            sighting = (send.done_at, send.sent_at, send.value, "acknowledged")
+            seen.setdefault((send.key, send.offset), []).append(sighting)
     for poll in history.polls:
         for offset, value in poll.records:
-            seen.setdefault((poll.key, offset), []).append((poll.at, value, "read"))
+            seen.setdefault((poll.key, offset), []).append((poll.at, poll.asked_at, value, "read"))
     found: list[Anomaly] = []
     for (key, offset), sightings in seen.items():
-        if any(value != sightings[0][1] for _, value, _ in sightings):
+        if any(value != sightings[0][2] for _, _, value, _ in sightings):
             found.extend(_changed(key, offset, sorted(sightings), pardon))
     return found
 
 
-def _changed(
-    key: TopicPartition, offset: int, sightings: list[tuple[float, str, str]], pardon: Pardon
-) -> Iterable[Anomaly]:
-    for (at, value, how), (later_at, other, later_how) in pairwise(sightings):
-        if value != other and not pardon.changes(key, at, later_at):
+def _changed(key: TopicPartition, offset: int, sightings: list[Sighting], pardon: Pardon) -> Iterable[Anomaly]:
+    for (at, asked_at, value, how), (later_at, _, other, later_how) in pairwise(sightings):
+        if value != other and not pardon.changes(key, asked_at, later_at):
             detail = f"offset {offset} held {value} ({how} at {at:.3f}), then {other} ({later_how} at {later_at:.3f})"
             yield Anomaly("inconsistent-offset", str(key), detail)
 
@@ -171,7 +174,8 @@ def nonmonotonic_sends(history: History, pardon: Pardon = NONE) -> list[Anomaly]
         if send.status != OK or send.offset < 0 or not send.idempotent or send.value in pardon.lost:
             continue
         before = last.get((send.producer, send.key))
-        if before is not None and send.offset <= before.offset:
+        is_back = before is not None and send.offset <= before.offset
+        if before is not None and is_back and not pardon.changes(send.key, before.sent_at, send.done_at):
             detail = f"{send.value} at {send.offset}, after {before.value} at {before.offset}"
             found.append(Anomaly("nonmonotonic-send", str(send.key), detail))
         last[send.producer, send.key] = send

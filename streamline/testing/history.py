@@ -47,6 +47,7 @@ class Poll:
     """
     What one fetch brought from one partition.
 
+    @ivar asked_at: when it was asked for; C{at} is when it came.
     @ivar position: the offset that was asked for.
     @ivar records: offsets and values, in the order they came.
     @ivar is_reset: whether the consumer chose this position anew, rather than going on.
@@ -55,6 +56,7 @@ class Poll:
 
     consumer: str
     key: TopicPartition
+    asked_at: float
     at: float
     position: int
     records: list[tuple[int, str]]

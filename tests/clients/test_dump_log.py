@@ -42,7 +42,7 @@ def segments(make_broker: Callable[[], BrokerProcess], topic: str, group: str) -
     for codec in client.codecs:
         client.produce(compressed, codec, sample_records(codec, 8, START_MS))
     client.consume(compressed, group, 40)
-    assert broker.stop() in (0, 143)
+    broker.stop()
     return broker
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field, frozen
+from twisted.internet.defer import FirstError
 from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -24,7 +25,7 @@ from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
 from streamline.testing.simulation.faults import Plan, draw, swarm
-from streamline.testing.simulation.injector import Injector, Supervisor
+from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.machine import Machine, Process
 from streamline.testing.simulation.workload import SYNCED, Workload
@@ -128,7 +129,7 @@ class NodeRun:
 
     # The node
 
-    def _run_node(self, process: Process) -> None:
+    def _run_node(self, process: Process) -> Stop:
         config = NodeConfig(
             listen=f"tcp:{PORT}:interface={HOST}",
             data_dir="/data",
@@ -141,6 +142,7 @@ class NodeRun:
         with guards.lifted():
             node = build(config, process.host)
         node.startService().addErrback(self._refused, process)
+        return node.stopService
 
     def _refused(self, failure: Failure, process: Process) -> None:
         if not process.dead:
@@ -150,7 +152,7 @@ class NodeRun:
     def __call__(self, event: dict[str, Any]) -> None:
         """Read the log: a traceback in it is an anomaly."""
         failure = event.get("log_failure")
-        if event.get("log_level") != LogLevel.critical or (failure is not None and failure.check(MachineDown)):
+        if event.get("log_level") != LogLevel.critical or (failure is not None and _is_death(failure)):
             return
         text = failure.getErrorMessage() if failure is not None else str(event.get("log_format"))
         trace = failure.getBriefTraceback() if failure is not None else ""
@@ -234,6 +236,13 @@ class NodeRun:
         if report.calm_share < CALM_SHARE_MIN:
             return f"only {report.calm_share:.0%} of what was sent in calm spans was acknowledged"
         return ""
+
+
+def _is_death(failure: Failure) -> bool:
+    """Say whether this is only how a process died."""
+    while failure.check(FirstError):
+        failure = failure.value.subFailure  # type: ignore[union-attr]
+    return failure.check(MachineDown) is not None
 
 
 def run_seeds(seeds: Sequence[int], settings: Settings) -> list[Report]:

@@ -105,6 +105,7 @@ class Consumer:
         self._session = (0, 0)
         self._sent_position = -1
         self._is_reset = True
+        self._asked_at = 0.0
         self._end = -1
 
     def start(self) -> None:
@@ -157,6 +158,7 @@ class Consumer:
     async def _fetch(self) -> None:
         version = self._versions.of(FetchRequest)
         is_session = self._appetite.uses_session and version >= SESSIONS_FROM
+        self._asked_at = self._host.clock.seconds()
         answer: FetchResponse = await self._line.ask(self._request(version, is_session), version)
         if answer.error_code in SESSION_ERRORS:
             self._session = (0, 0)
@@ -204,6 +206,7 @@ class Consumer:
         poll = Poll(
             consumer=self.name,
             key=self.key,
+            asked_at=self._asked_at,
             at=self._host.clock.seconds(),
             position=self.position,
             records=found,

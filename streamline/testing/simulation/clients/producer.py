@@ -24,11 +24,13 @@ from streamline.testing.history import FAIL, OK, History, Send
 from streamline.testing.simulation.clients.connection import Connection, Gone, Line
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
+from streamline.wire.compress import LZ4, ZSTD
 from streamline.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from streamline.wire.messages.producer_ids import InitProducerIdRequest
 from streamline.wire.records import Record, build_batch
 
 TOPIC_IDS_FROM = 13
+ZSTD_FROM = 7
 TIMEOUT_MS = 5000
 BACKLOG_MAX = 20
 """Batches that wait before no new ones are made."""
@@ -200,7 +202,7 @@ class Producer:
         producer_id, producer_epoch = self._producer
         data = build_batch(
             [Record(send.value.encode() + batch.padding, timestamp=batch.wall_ms) for send in batch.sends],
-            compression=self._habits.compression,
+            compression=self._compression(version),
             producer_id=producer_id,
             producer_epoch=producer_epoch,
             base_sequence=batch.sequence,
@@ -211,6 +213,11 @@ class Producer:
             topic_id=self._topic_id if by_id else bytes(16),
             partition_data=[PartitionProduceData(index=self.key.partition, records=data)],
         )
+
+    def _compression(self, version: int) -> int:
+        """Return our codec, or one that so old a version knows too, as clients do (KIP-110)."""
+        wanted = self._habits.compression
+        return LZ4 if wanted == ZSTD and version < ZSTD_FROM else wanted
 
     # Answers
 
