@@ -126,6 +126,16 @@ class LedShard:
         """Whether this leadership has ended."""
         return self._error is ErrorCode.NOT_COORDINATOR
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether its log is still being read."""
+        return self._error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be asked."""
+        return self._error is ErrorCode.NONE
+
     def check(self) -> None:
         """
         Make sure that the shard can be asked.

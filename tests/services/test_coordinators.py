@@ -214,6 +214,20 @@ class HousekeepingTests(CoordinatorCase):
         self.assertEqual(self.it.partition.log.end_offset, before + 2501)
         self.assertEqual(len(list(self.it.partition.log.headers(before))), 3)
 
+    def test_shard_that_is_ready_waits_for_no_other(self) -> None:
+        """Offsets of a deleted topic are forgotten where the groups are loaded, though others still load."""
+        it = Rooms(offsets_topic_num_partitions=2)
+        self.addCleanup(it.close)
+        it.groups.locate("a")
+        self.successResultOf(it.controller.ensure_topic("t", 1, 1, {}))
+        it.groups.shard("a").commit(Commit(group_id="a", offsets=(NewOffset(partition=T0, offset=1),)))
+        it.fill(1000)
+        it.restart_coordinator()
+        with self.assertRaises(Refused):
+            it.groups.shard("b")
+        self.successResultOf(it.controller.delete_topic(it.metadata.image.topics["t"]))
+        self.assertIsNone(it.groups.shard("a").groups.find_offset("a", T0))
+
     def test_failed_expiry_is_tried_again(self) -> None:
         """Nothing is forgotten before it is written that it is."""
         self.commit(7)
