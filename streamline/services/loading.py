@@ -13,7 +13,8 @@ from streamline.groups.records import to_entry
 from streamline.interfaces import IClock
 from streamline.model import NO_OFFSET, NO_TIMESTAMP, LogSlice
 from streamline.replication.acks import ACKS_ALL
-from streamline.services.partition import Partition, Receipt
+from streamline.services.partition import Partition
+from streamline.services.receipts import Receipt
 from streamline.services.turns import next_turn
 from streamline.wire.batch import headers
 from streamline.wire.records import Record, records
