@@ -16,10 +16,13 @@ from twisted.python.failure import Failure
 
 from streamline.api.call import Call
 from streamline.errors import ErrorCode, Refused
-from streamline.model import ZERO_UUID, LogSlice
+from streamline.model import NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import Wanted
 from streamline.services.deadlines import Deadline
 from streamline.services.partition import Partition
+
+CROWD_PARTITIONS = 100
+"""A fetch of more partitions is not kept waiting while too much waits already."""
 
 _NOTHING = LogSlice()
 
@@ -30,10 +33,15 @@ class Read:
 
     wanted: Wanted
     error: ErrorCode = ErrorCode.NONE
-    high_watermark: int = -1
-    start_offset: int = -1
+    high_watermark: int = NO_OFFSET
+    start_offset: int = NO_OFFSET
     slice: LogSlice = _NOTHING
     diverging: tuple[int, int] | None = None
+
+    def failed(self, error: ErrorCode) -> None:
+        """Note that it gave nothing but an error."""
+        self.error = error
+        self.high_watermark = self.start_offset = NO_OFFSET
 
 
 class Reading:
@@ -44,11 +52,12 @@ class Reading:
     ) -> None:
         self._call = call
         self._wanted = wanted
-        self._min_bytes = min_bytes
         self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes)
+        self._min_bytes = min(min_bytes, self._max_bytes)
         self._max_wait_s = max_wait_s
         self._missing_bytes = 0
         self._partitions: list[Partition] = []
+        self._cold: list[Deferred[None]] = []
         self._deadline: Deadline | None = None
         self._done: Deferred[list[Read]] | None = None
         self._must_answer = False
@@ -56,15 +65,21 @@ class Reading:
     def begin(self) -> list[Read] | Deferred[list[Read]]:
         """Return what can be read, if it is enough; else a Deferred of it, which may be cancelled."""
         reads = self._read()
-        if isinstance(reads, Deferred):
+        if not self._cold and (self._is_enough(reads) or self._is_unwelcome()):
             return reads
-        if self._is_enough(reads):
-            return reads
-        self._done = Deferred(self._cancelled)
-        self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self._time_is_up)
-        for partition in self._partitions:
-            partition.add_reader(self._more)
-        return self._done
+        done = self._done = Deferred(self._cancelled)
+        if self._cold:
+            self._await_cold(reads)
+        else:
+            self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
+            for partition in self._partitions:
+                partition.add_reader(self._more)
+        return done
+
+    def hurry(self) -> None:
+        """Answer with what there is by now."""
+        self._must_answer = True
+        self._read_again()
 
     def _is_enough(self, reads: list[Read]) -> bool:
         """Say whether to answer now; errors and divergence are never kept waiting."""
@@ -78,81 +93,92 @@ class Reading:
         self._missing_bytes = self._min_bytes - size_bytes
         return self._missing_bytes <= 0
 
+    def _is_unwelcome(self) -> bool:
+        """Say whether it is too large to wait among so many others that do."""
+        return len(self._wanted) > CROWD_PARTITIONS and self._call.caller.room.is_crowded
+
     def _more(self, size_bytes: int) -> None:
         """Hear that a partition has more; C{size_bytes} of 0 means that something else is the matter with it."""
         self._missing_bytes -= size_bytes
         if self._missing_bytes <= 0 or size_bytes == 0:
             self._read_again()
 
-    def _time_is_up(self) -> None:
-        self._must_answer = True
-        self._read_again()
-
     def _read_again(self) -> None:
-        if self._done is None:
+        if self._done is None or self._cold:
             return
         reads = self._read()
-        if isinstance(reads, Deferred):
-            done = self._stop()
-            if done is not None:
-                reads.addBoth(done.callback)
+        if self._cold:
+            self._stop()
+            self._await_cold(reads)
         elif self._is_enough(reads):
-            done = self._stop()
-            if done is not None:
-                done.callback(reads)
+            self._finish(reads)
+
+    def _await_cold(self, reads: list[Read]) -> None:
+        """Answer with whatever the device brings: it was waited for, and that is enough of waiting."""
+        cold = gatherResults(self._cold, consumeErrors=True)
+        cold.addCallbacks(lambda _: self._finish(reads), self._broken)
+
+    def _finish(self, reads: list[Read]) -> None:
+        done, self._done = self._done, None
+        self._stop()
+        if done is not None:
+            done.callback(reads)
+
+    def _broken(self, failure: Failure) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            done.errback(failure)
 
     def _cancelled(self, _: Deferred[list[Read]]) -> None:
+        self._done = None
         self._stop()
 
-    def _stop(self) -> Deferred[list[Read]] | None:
-        done, self._done = self._done, None
+    def _stop(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         for partition in self._partitions:
             partition.drop_reader(self._more)
-        return done
 
     # Reading
 
-    def _read(self) -> list[Read] | Deferred[list[Read]]:
-        left = min(self._max_bytes, self._call.caller.room_bytes())
+    def _read(self) -> list[Read]:
+        """Read every partition; what has to come from the device is in C{_cold} and comes into its place."""
+        room_bytes = self._call.caller.room.room_bytes
+        left = min(self._max_bytes, room_bytes)
         reads: list[Read] = []
-        cold: list[Deferred[None]] = []
         partitions: list[Partition] = []
-        is_first = True
+        at_least_one = room_bytes > 0
         for wanted in self._wanted:
             read = Read(wanted)
             reads.append(read)
+            most = wanted.max_bytes if wanted.max_bytes < left else left
             try:
                 partition = self._partition(wanted)
                 partitions.append(partition)
-                found = self._read_one(partition, read, min(left, wanted.max_bytes), is_first)
+                found = self._read_one(partition, read, most, at_least_one)
             except Refused as refusal:
-                read.error = refusal.code
+                read.failed(refusal.code)
                 continue
             if isinstance(found, Deferred):
-                cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
-                left -= min(left, wanted.max_bytes)
-                is_first = False
+                self._cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
+                left = max(left - most, 0)
+                at_least_one = False
             elif found.size_bytes:
                 read.slice = found
-                left -= found.size_bytes
-                is_first = False
-            left = max(left, 0)
+                left = max(left - found.size_bytes, 0)
+                at_least_one = False
         self._partitions = self._partitions or partitions
-        if cold:
-            return gatherResults(cold, consumeErrors=True).addCallback(lambda _: reads)
         return reads
 
     def _partition(self, wanted: Wanted) -> Partition:
         topic_id, name, index = wanted.key
-        if topic_id != ZERO_UUID:
-            known = self._call.broker.metadata.image.names.get(topic_id)
-            if known is None:
-                raise Refused(ErrorCode.UNKNOWN_TOPIC_ID)
-            name = known
-        partition = self._call.broker.replicas.leading(name, index)
-        if topic_id != ZERO_UUID and partition.log.identity.topic_id != topic_id:
+        if topic_id == ZERO_UUID:
+            return self._call.broker.replicas.leading(name, index)
+        known = self._call.broker.metadata.image.names.get(topic_id)
+        if known is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_ID)
+        partition = self._call.broker.replicas.leading(known, index)
+        if partition.log.identity.topic_id != topic_id:
             raise Refused(ErrorCode.INCONSISTENT_TOPIC_ID)
         return partition
 
@@ -163,9 +189,10 @@ class Reading:
         partition.check_epoch(wanted.current_leader_epoch)
         read.high_watermark = partition.high_watermark
         read.start_offset = partition.log.start_offset
-        read.diverging = partition.divergence(wanted.fetch_offset, wanted.last_fetched_epoch)
-        if read.diverging is not None:
-            return _NOTHING
+        if wanted.last_fetched_epoch >= 0:
+            read.diverging = partition.divergence(wanted.fetch_offset, wanted.last_fetched_epoch)
+            if read.diverging is not None:
+                return _NOTHING
         return partition.read(wanted.fetch_offset, max_bytes, at_least_one)
 
 
@@ -176,4 +203,4 @@ def _take(found: LogSlice, read: Read) -> None:
 def _fail(failure: Failure, read: Read) -> None:
     failure.trap(Refused)
     assert isinstance(failure.value, Refused)
-    read.error = failure.value.code
+    read.failed(failure.value.code)

@@ -130,6 +130,8 @@ def _change_partitions(image: MetadataImage, _: int, command: ChangePartitions) 
         raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, "no topic has this id")
     partitions = list(topic.partitions)
     for change in command.partitions:
+        if not 0 <= change.index < len(partitions):
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"{topic.name} has no partition {change.index}")
         known = partitions[change.index]
         if change.partition_epoch <= known.partition_epoch:
             raise Refused(ErrorCode.INVALID_UPDATE_VERSION, f"{topic.name}-{change.index} has changed meanwhile")

@@ -8,7 +8,6 @@ answered; all of it is read once more.  Then the history is judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from attrs import define, field, frozen
@@ -20,7 +19,7 @@ from zope.interface import implementer
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
-from streamline.testing.checks import Anomaly, broken_changes, check_all
+from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
@@ -82,6 +81,7 @@ class Report:
     acknowledged: int = 0
     reads: int = 0
     changes: int = 0
+    commits: int = 0
     lost_in_power_cuts: int = 0
     planned: int = 0
     injected: dict[str, int] = field(factory=dict)
@@ -97,6 +97,7 @@ class NodeRun:
     One run.
 
     @ivar simulation: its world, for whoever wants to watch.
+    @ivar plan: what goes wrong in it.
     """
 
     def __init__(self, seed: int, settings: Settings) -> None:
@@ -114,12 +115,12 @@ class NodeRun:
         machine = Machine(fabric, "n1", HOST, rate=rng.choice((1.0, 1.0, 0.9, 1.1)))
         self._machine = machine
         self._supervisor = Supervisor(machine, self._run_node)
-        self._plan = self._drawn_plan(seed)
-        self._injector = Injector(self._supervisor, self._plan)
+        self.plan = self._drawn_plan(seed)
+        self._injector = Injector(self._supervisor, self.plan)
         client = Machine(fabric, "c1", "10.0.1.1").start()
         workload_rng = self.simulation.stream("workload")
         self.workload = Workload(client.host, Endpoint(HOST, PORT), workload_rng, pace_s=settings.pace_s)
-        self.report = Report(seed, settings, planned=len(self._plan.faults))
+        self.report = Report(seed, settings, planned=len(self.plan.faults))
         self._cuts: list[float] = []
         self._topics: list[str] | None = None
 
@@ -209,19 +210,22 @@ class NodeRun:
         report.sends = len(history.sends)
         report.acknowledged = sum(send.status == OK for send in history.sends)
         report.reads = sum(len(poll.records) for poll in history.polls)
-        report.changes = len(history.changes)
+        report.changes = sum(change.what in ("create", "delete") for change in history.changes)
+        report.commits = sum(change.what == "commit" for change in history.changes)
         report.injected = self._injector.counts()
         report.calm_share = self._calm_share()
         if self._topics is not None:
-            loss = judge(history, PowerCuts(self._cuts, SYNCED, WINDOW_S))
+            cuts = PowerCuts(self._cuts, SYNCED, WINDOW_S)
+            loss = judge(history, cuts)
             report.lost_in_power_cuts = len(loss.pardon.lost)
             report.anomalies += loss.anomalies + check_all(history, loss.pardon)
             report.anomalies += broken_changes(history, self._topics)
+            report.anomalies += lost_commits(history, cuts.may_go_back) + double_owners(history, cuts.may_go_back)
         report.invalid = self._why_invalid()
 
     def _calm_share(self) -> float:
         """Return the share of what was sent in calm spans that was acknowledged."""
-        spans = [(start + SETTLE_S, end - SETTLE_S) for start, end in self._plan.calm]
+        spans = [(start + SETTLE_S, end - SETTLE_S) for start, end in self.plan.calm]
         calm = [
             send.status == OK
             for send in self.workload.history.sends
@@ -243,8 +247,3 @@ def _is_death(failure: Failure) -> bool:
     while failure.check(FirstError):
         failure = failure.value.subFailure  # type: ignore[union-attr]
     return failure.check(MachineDown) is not None
-
-
-def run_seeds(seeds: Sequence[int], settings: Settings) -> list[Report]:
-    """Run one seed after another."""
-    return [NodeRun(seed, settings).run() for seed in seeds]
