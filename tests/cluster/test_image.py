@@ -209,5 +209,6 @@ class CommandBytesTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         good = dump(FoundCluster(cluster_id="c"))
-        for data in (b"", b"\0", good[:3], b"\0\x63" + good[2:], good[:2] + b"\0\1" + good[4:], good[:-1], good + b"\0"):
+        other_kind, later_version = b"\0\x63" + good[2:], good[:2] + b"\0\1" + good[4:]
+        for data in (b"", b"\0", good[:3], other_kind, later_version, good[:-1], good + b"\0"):
             self.assertRaises(ProtocolError, load, data)
