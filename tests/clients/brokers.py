@@ -268,7 +268,8 @@ class KafkaBroker(BrokerProcess):
         }
         path = self.directory / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An id that began with a dash would be taken for an option.
+        cluster_id = urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         run(java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(path)))
 
     def command(self) -> Sequence[str]:
