@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
-from streamline.errors import StorageFailed
+from streamline.errors import StorageFailed, StreamlineError
 from streamline.interfaces import IPartitionLog
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, dump_epochs
 from streamline.transactions.producers import ProducerStates
@@ -75,7 +75,13 @@ class Bookkeeping:
             self.epochs_changed = False
 
     def _save_producers(self, offset: int) -> None:
-        for name, data in dump_producers(offset, crc_before(self._log, offset), self._producers.producers()):
+        try:
+            crc = crc_before(self._log, offset)
+        except (OSError, StreamlineError) as error:
+            # An append may stand behind us, and it must not fail half way; the log itself finds out what is wrong.
+            log.warn("{partition}: no snapshot is written: {why}", partition=str(self._log.identity), why=str(error))
+            return
+        for name, data in dump_producers(offset, crc, self._producers.producers()):
             if not self._put(name, data):
                 return
         self.unsaved_batches = 0
