@@ -109,11 +109,17 @@ class CrashTests(SynchronousTestCase):
                 self.assert_sound(station)
 
     def test_retain(self) -> None:
-        """Of the segments to be dropped, the oldest are gone; what is left begins where the log says."""
-        for station in self.deaths(self.synced, lambda station: station.log.retain(EPOCH_MS + 8 * DAY_MS)):
-            self.assertIn(station.log.start_offset, (0, 10, 20, 30, 35))
-            self.assertEqual(station.log.end_offset, 35)
-            self.assert_sound(station)
+        """The start is the old or the new one, whichever files are gone by then, and the rest is there."""
+        for high_watermark, start_offset in ((35, 35), (25, 20)):
+
+            def act(station: Station, high_watermark: int = high_watermark) -> None:
+                station.log.high_watermark = high_watermark
+                station.log.retain(EPOCH_MS + 8 * DAY_MS)
+
+            for station in self.deaths(self.synced, act):
+                self.assertIn(station.log.start_offset, (0, start_offset))
+                self.assertEqual(station.log.end_offset, 35)
+                self.assert_sound(station)
 
     def test_advance_start(self) -> None:
         """The start is the old or the new one."""
