@@ -96,7 +96,7 @@ def _create_topic(image: MetadataImage, _: int, command: CreateTopic) -> tuple[M
     if command.name in image.topics:
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic '{command.name}' already exists")
     if command.topic_id in image.names:
-        raise Refused(ErrorCode.INVALID_REQUEST, f"topic '{image.names[command.topic_id]}' has this id already")
+        raise Refused(ErrorCode.INVALID_REQUEST, f"the id of topic '{command.name}' is that of another")
     partitions = tuple(
         PartitionState(
             index=placed.index,
