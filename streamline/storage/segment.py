@@ -111,6 +111,23 @@ class Segment:
         assert self._index is not None
         return self._index
 
+    def index_is_near(self) -> bool:
+        """Say whether the offset index can be used without waiting for the device."""
+        if self._index is not None:
+            return True
+        try:
+            file = self.disk.open(self.path(OFFSET_INDEX), write=False)
+        except FileNotFoundError:
+            return False  # making it anew takes a while, too
+        try:
+            return file.is_cached(0, max(1, file.size()))
+        finally:
+            file.close()
+
+    def load(self) -> None:
+        """Load the offset index; may run in a thread."""
+        self._index = self.index
+
     @property
     def times(self) -> TimeIndex:
         """The time index, rebuilt if its file is not to be believed."""
