@@ -225,11 +225,14 @@ class Broker:
         return self.node.startService()
 
     def stop(self) -> None:
-        """Stop the node cleanly."""
+        """Stop the node cleanly; nothing of it may be left."""
         outcome: list[Any] = []
         self.node.stopService().addBoth(outcome.append)
         self.until(lambda: bool(outcome))
-        self.process.end(power=False)
+        assert outcome == [None], outcome
+        left = self.process.reactor.getDelayedCalls()
+        assert not left, f"timers were left: {left}"
+        self.machine.crash(power=False)
 
     def crash(self, *, power: bool = False) -> None:
         """End the process as it stands."""
@@ -302,6 +305,13 @@ class Broker:
         assert response.error_code == ErrorCode.NONE, response.error_code
         data: PartitionData = response.responses[0].partitions[0]
         return data
+
+
+    def fetch_later(
+        self, topic: str, offset: int = 0, *, client: Client, version: int = 12, min_bytes: int = 1, **more: Any
+    ) -> int:
+        """Send a fetch that waits for a byte; return its correlation id."""
+        return client.send(fetch_request(topic, offset, min_bytes=min_bytes, **more), version)
 
 
 def as_configs(configs: dict[str, str]) -> list[CreatableTopicConfig]:

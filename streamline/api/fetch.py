@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call, Parked
-from streamline.api.fetching import Read, Reading
+from streamline.api.fetching import PARTITIONS_PER_TURN, Read, Reading
 from streamline.api.leaders import MOVED, addresses_of, leader_of
 from streamline.errors import ErrorCode, ProtocolError, Refused
 from streamline.model import ZERO_UUID
@@ -30,6 +30,7 @@ from streamline.replication.sessions import (
     Session,
     Wanted,
 )
+from streamline.services.turns import next_turn
 from streamline.wire.messages.fetch import (
     AbortedTransaction,
     EpochEndOffset,
@@ -50,7 +51,7 @@ SESSION_ID_MAX = 2**31 - 1
 _NONE_ABORTED: tuple[AbortedTransaction, ...] = ()
 
 
-def fetch(call: Call, request: FetchRequest) -> FetchResponse | Parked:
+def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchResponse] | Parked:
     """Read now, or wait until there is enough."""
     replica_id = request.replica_id if request.replica_state is None else request.replica_state.replica_id
     if replica_id >= 0:
@@ -61,14 +62,13 @@ def fetch(call: Call, request: FetchRequest) -> FetchResponse | Parked:
     except Refused as refusal:
         return FetchResponse(error_code=refusal.code, session_id=NO_SESSION)
     is_incremental = session is not None and request.session_epoch > INITIAL_EPOCH
+    # The request itself can go: only what the answer needs of it is kept.
+    answer = Answer(call, request.isolation_level, session, is_incremental)
     reading = Reading(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
     done = reading.begin()
     if isinstance(done, Deferred):
-        # The request itself can go: only what the answer needs of it is kept.
-        level = request.isolation_level
-        answer = done.addCallback(lambda reads: _response(call, level, session, is_incremental, reads))
-        return Parked(answer, reading.hurry)
-    return _response(call, request.isolation_level, session, is_incremental, done)
+        return Parked(done.addCallback(answer.make), reading.hurry)
+    return answer.make(done)
 
 
 def _session(call: Call, request: FetchRequest) -> tuple[Session | None, Sequence[Wanted]]:
@@ -112,32 +112,54 @@ def _forgotten(request: FetchRequest) -> Iterable[Key]:
             yield topic.topic_id, topic.topic, index
 
 
-def _response(
-    call: Call, isolation_level: int, session: Session | None, is_incremental: bool, reads: list[Read]
-) -> FetchResponse:
-    topics: list[FetchableTopicResponse] = []
-    moved: list[int] = []
-    last: tuple[bytes, str] | None = None
-    for read in reads:
-        if is_incremental and not _is_news(read):
-            continue
-        topic_id, name, index = read.wanted.key
-        if last != (topic_id, name):
-            last = topic_id, name
-            topics.append(FetchableTopicResponse(topic=name, topic_id=topic_id, partitions=[]))
-        data = _data(call, isolation_level, index, read)
-        topics[-1].partitions.append(data)  # type: ignore[attr-defined]
-        if read.error in MOVED and call.version >= LEADERS_FROM:
-            moved.append(_name_leader(call, read, data))
-        if session is not None:
-            _told(session, read)
-    response = FetchResponse(session_id=NO_SESSION if session is None else session.session_id, responses=topics)
-    if moved:
-        response.node_endpoints = [
-            NodeEndpoint(node_id=node, host=address.host, port=address.port, rack=rack)
-            for node, address, rack in addresses_of(call, moved)
-        ]
-    return response
+class Answer:
+    """The answer to one fetch, made of what was read."""
+
+    def __init__(self, call: Call, isolation_level: int, session: Session | None, is_incremental: bool) -> None:
+        self._call = call
+        self._isolation_level = isolation_level
+        self._session = session
+        self._is_incremental = is_incremental
+        self._topics: list[FetchableTopicResponse] = []
+        self._moved: list[int] = []
+
+    def make(self, reads: list[Read]) -> FetchResponse | Deferred[FetchResponse]:
+        """Put everything in; in several turns where it is very much."""
+        if len(reads) > PARTITIONS_PER_TURN:
+            return Deferred.fromCoroutine(self._make_long(reads))
+        self._put(reads)
+        return self._whole()
+
+    async def _make_long(self, reads: list[Read]) -> FetchResponse:
+        for at in range(0, len(reads), PARTITIONS_PER_TURN):
+            self._put(reads[at : at + PARTITIONS_PER_TURN])
+            await next_turn(self._call.broker.host.clock)
+        return self._whole()
+
+    def _put(self, reads: list[Read]) -> None:
+        call, session, topics = self._call, self._session, self._topics
+        for read in reads:
+            if self._is_incremental and not _is_news(read):
+                continue
+            topic_id, name, index = read.wanted.key
+            if not topics or topics[-1].topic != name or topics[-1].topic_id != topic_id:
+                topics.append(FetchableTopicResponse(topic=name, topic_id=topic_id, partitions=[]))
+            data = _data(call, self._isolation_level, index, read)
+            topics[-1].partitions.append(data)  # type: ignore[attr-defined]
+            if read.error in MOVED and call.version >= LEADERS_FROM:
+                self._moved.append(_name_leader(call, read, data))
+            if session is not None:
+                _told(session, read)
+
+    def _whole(self) -> FetchResponse:
+        session_id = NO_SESSION if self._session is None else self._session.session_id
+        response = FetchResponse(session_id=session_id, responses=self._topics)
+        if self._moved:
+            response.node_endpoints = [
+                NodeEndpoint(node_id=node, host=address.host, port=address.port, rack=rack)
+                for node, address, rack in addresses_of(self._call, self._moved)
+            ]
+        return response
 
 
 def _is_news(read: Read) -> bool:

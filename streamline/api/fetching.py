@@ -4,6 +4,12 @@ One fetch while it reads and waits.
 It reads every partition once.  Where that gives too little it waits, adding up
 what the partitions say has become readable, and reads again only when that is
 enough, or when its time is up.
+
+# Note [Long looks]
+
+Looking at very many partitions takes several turns, and what lies on the device
+alone is waited for.  A fetch that looks so long goes on by itself and answers
+when it is done.  What its partitions say meanwhile makes it look again.
 """
 
 from __future__ import annotations
@@ -20,9 +26,11 @@ from streamline.model import NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import Wanted
 from streamline.services.deadlines import Deadline
 from streamline.services.partition import Partition
+from streamline.services.turns import next_turn
 
 CROWD_PARTITIONS = 100
 """A fetch of more partitions is not kept waiting while too much waits already."""
+PARTITIONS_PER_TURN = 1000
 
 _NOTHING = LogSlice()
 
@@ -56,30 +64,37 @@ class Reading:
         self._min_bytes = min(min_bytes, self._max_bytes)
         self._max_wait_s = max_wait_s
         self._missing_bytes = 0
+        self._left_bytes = 0
+        self._needs_one = True
         self._partitions: list[Partition] = []
         self._cold: list[Deferred[None]] = []
         self._deadline: Deadline | None = None
         self._done: Deferred[list[Read]] | None = None
         self._must_answer = False
+        self._is_looking = False
+        self._has_missed = False
 
     def begin(self) -> list[Read] | Deferred[list[Read]]:
         """Return what can be read, if it is enough; else a Deferred of it, which may be cancelled."""
-        reads = self._read()
-        if not self._cold and (self._is_enough(reads) or self._is_unwelcome()):
+        reads = self._look()
+        if reads is not None and (self._is_enough(reads) or self._is_unwelcome()):
             return reads
         done = self._done = Deferred(self._cancelled)
-        if self._cold:
-            self._await_cold(reads)
-        else:
-            self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
-            for partition in self._partitions:
-                partition.add_reader(self._more)
+        if reads is not None:
+            self._park()
         return done
 
     def hurry(self) -> None:
         """Answer with what there is by now."""
         self._must_answer = True
         self._read_again()
+
+    def _park(self) -> None:
+        """Wait for what partitions say."""
+        if self._deadline is None:
+            self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
+            for partition in self._partitions:
+                partition.add_reader(self._more)
 
     def _is_enough(self, reads: list[Read]) -> bool:
         """Say whether to answer now; errors and divergence are never kept waiting."""
@@ -104,19 +119,14 @@ class Reading:
             self._read_again()
 
     def _read_again(self) -> None:
-        if self._done is None or self._cold:
+        if self._done is None:
             return
-        reads = self._read()
-        if self._cold:
-            self._stop()
-            self._await_cold(reads)
-        elif self._is_enough(reads):
+        if self._is_looking:
+            self._has_missed = True
+            return
+        reads = self._look()
+        if reads is not None and self._is_enough(reads):
             self._finish(reads)
-
-    def _await_cold(self, reads: list[Read]) -> None:
-        """Answer with whatever the device brings: it was waited for, and that is enough of waiting."""
-        cold = gatherResults(self._cold, consumeErrors=True)
-        cold.addCallbacks(lambda _: self._finish(reads), self._broken)
 
     def _finish(self, reads: list[Read]) -> None:
         done, self._done = self._done, None
@@ -126,6 +136,7 @@ class Reading:
 
     def _broken(self, failure: Failure) -> None:
         done, self._done = self._done, None
+        self._stop()
         if done is not None:
             done.errback(failure)
 
@@ -141,33 +152,64 @@ class Reading:
 
     # Reading
 
-    def _read(self) -> list[Read]:
-        """Read every partition; what has to come from the device is in C{_cold} and comes into its place."""
+    def _look(self) -> list[Read] | None:
+        """Read every partition; None where that takes longer, see Note [Long looks]."""
         room_bytes = self._call.caller.room.room_bytes
-        left = min(self._max_bytes, room_bytes)
+        self._left_bytes = min(self._max_bytes, room_bytes)
+        self._needs_one = room_bytes > 0
+        reads = self._read(self._wanted[:PARTITIONS_PER_TURN])
+        if not self._cold and len(reads) == len(self._wanted):
+            return reads
+        self._is_looking = True
+        Deferred.fromCoroutine(self._look_long(reads)).addErrback(self._broken)
+        return None
+
+    async def _look_long(self, reads: list[Read]) -> None:
+        while len(reads) < len(self._wanted):
+            await next_turn(self._call.broker.host.clock)
+            if self._done is None:
+                return
+            reads += self._read(self._wanted[len(reads) : len(reads) + PARTITIONS_PER_TURN])
+        cold, self._cold = self._cold, []
+        if cold:
+            await gatherResults(cold, consumeErrors=True)
+        else:
+            await next_turn(self._call.broker.host.clock)
+        self._is_looking = False
+        if self._done is None:
+            return
+        if cold or self._is_enough(reads) or self._is_unwelcome():
+            self._finish(reads)
+        elif self._has_missed or self._deadline is None:
+            self._has_missed = False
+            self._park()
+            self._read_again()
+
+    def _read(self, some: Sequence[Wanted]) -> list[Read]:
+        """Read some partitions; what has to come from the device is in C{_cold} and comes into its place."""
+        left = self._left_bytes
         reads: list[Read] = []
-        partitions: list[Partition] = []
-        at_least_one = room_bytes > 0
-        for wanted in self._wanted:
+        for wanted in some:
             read = Read(wanted)
             reads.append(read)
             most = wanted.max_bytes if wanted.max_bytes < left else left
             try:
                 partition = self._partition(wanted)
-                partitions.append(partition)
-                found = self._read_one(partition, read, most, at_least_one)
+                if self._deadline is None:
+                    self._partitions.append(partition)
+                found = self._read_one(partition, read, most)
             except Refused as refusal:
                 read.failed(refusal.code)
                 continue
             if isinstance(found, Deferred):
                 self._cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
                 left = max(left - most, 0)
-                at_least_one = False
+                self._needs_one = False
             elif found.size_bytes:
                 read.slice = found
                 left = max(left - found.size_bytes, 0)
-                at_least_one = False
-        self._partitions = self._partitions or partitions
+                self._needs_one = False
+        self._left_bytes = left
         return reads
 
     def _partition(self, wanted: Wanted) -> Partition:
@@ -182,9 +224,7 @@ class Reading:
             raise Refused(ErrorCode.INCONSISTENT_TOPIC_ID)
         return partition
 
-    def _read_one(
-        self, partition: Partition, read: Read, max_bytes: int, at_least_one: bool
-    ) -> LogSlice | Deferred[LogSlice]:
+    def _read_one(self, partition: Partition, read: Read, max_bytes: int) -> LogSlice | Deferred[LogSlice]:
         wanted = read.wanted
         partition.check_epoch(wanted.current_leader_epoch)
         read.high_watermark = partition.high_watermark
@@ -193,7 +233,7 @@ class Reading:
             read.diverging = partition.divergence(wanted.fetch_offset, wanted.last_fetched_epoch)
             if read.diverging is not None:
                 return _NOTHING
-        return partition.read(wanted.fetch_offset, max_bytes, at_least_one)
+        return partition.read(wanted.fetch_offset, max_bytes, self._needs_one)
 
 
 def _take(found: LogSlice, read: Read) -> None:

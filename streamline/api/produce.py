@@ -22,7 +22,7 @@ from streamline.model import NO_OFFSET
 from streamline.replication.acks import ACKS_NONE
 from streamline.services.purgatory import Group
 from streamline.services.receipts import Receipt, refused
-from streamline.services.turns import in_turns
+from streamline.services.turns import work_off
 from streamline.wire.messages.produce import (
     LeaderIdAndEpoch,
     NodeEndpoint,
@@ -43,14 +43,11 @@ Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
 def produce(call: Call, request: ProduceRequest) -> Later | Hold:
     """Collect every batch now; write, wait and answer later."""
     acks, timeout_s = request.acks, request.timeout_ms / 1000
-    work = _append(call, request)
-    try:
-        next(work)
-    except StopIteration as done:
-        return _later(call, acks, timeout_s, done.value)
-    # So many records or partitions that looking at them takes more than one turn of the reactor.
-    working = in_turns(work, call.broker.host.clock)
-    return Hold(working.addCallback(lambda appended: _later(call, acks, timeout_s, appended)))
+    appended = work_off(_append(call, request), call.broker.host.clock)
+    if isinstance(appended, Deferred):
+        # So many records or partitions that looking at them takes more than one turn of the reactor.
+        return Hold(appended.addCallback(lambda found: _later(call, acks, timeout_s, found)))
+    return _later(call, acks, timeout_s, appended)
 
 
 def _later(call: Call, acks: int, timeout_s: float, appended: Appended) -> Later:

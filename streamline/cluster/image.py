@@ -95,6 +95,8 @@ def _register_broker(image: MetadataImage, index: int, command: RegisterBroker) 
 def _create_topic(image: MetadataImage, _: int, command: CreateTopic) -> tuple[MetadataImage, Any]:
     if command.name in image.topics:
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic '{command.name}' already exists")
+    if command.topic_id in image.names:
+        raise Refused(ErrorCode.INVALID_REQUEST, f"the id of topic '{command.name}' is that of another")
     partitions = tuple(
         PartitionState(
             index=placed.index,

@@ -31,7 +31,8 @@ class Limits:
     @ivar frame_s_max: how long a frame may take to arrive.
     @ivar stalled_s_max: how long a client may leave an answer untouched.
     @ivar pressure_s_max: how long it may do either while there is too much of it.
-    @ivar elements_max: array elements in one request.
+    @ivar elements_max: array elements in one request; reading so many, or writing as many in an answer, takes some
+        20 ms, and is the longest that one request holds up all others.
     """
 
     connections_max: int
@@ -48,7 +49,7 @@ class Limits:
     frame_s_max: float = 30.0
     stalled_s_max: float = 60.0
     pressure_s_max: float = 5.0
-    elements_max: int = 100_000
+    elements_max: int = 25_000
 
     @classmethod
     def of(cls, broker: BrokerConfig, sockets_max: int) -> Limits:

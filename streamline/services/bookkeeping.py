@@ -9,9 +9,11 @@ anything done meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.logger import Logger
 
-from streamline.errors import StorageFailed
+from streamline.errors import StreamlineError
 from streamline.interfaces import IPartitionLog
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, dump_epochs
 from streamline.transactions.producers import ProducerStates
@@ -56,47 +58,42 @@ class Bookkeeping:
         """
         self.save_epochs()
         if self.unsaved_batches >= SNAPSHOT_AFTER_BATCHES:
-            self._save_producers(self._log.flushed_offset)
+            self._try(self._save_producers, self._log.flushed_offset)
 
     def close(self) -> None:
         """Write down everything."""
         self.save_epochs()
         if self.unsaved_batches:
-            self._save_producers(self._log.flushed_offset)
+            self._try(self._save_producers, self._log.flushed_offset)
 
     def rolled(self) -> None:
         """Hear that the log has begun a new part, of which no batch has been taken into account yet."""
         if len(self._producers):
-            self._save_producers(self._log.segment_offset)
+            self._try(self._save_producers, self._log.segment_offset)
 
     def save_epochs(self) -> None:
         """Write the epochs down, if they changed."""
-        if self.epochs_changed and self._put(CHECKPOINT_NAME, dump_epochs(self._epochs.entries())):
-            self.epochs_changed = False
+        if self.epochs_changed:
+            self._try(self._save_epochs)
+
+    def _save_epochs(self) -> None:
+        self._log.put_checkpoint(CHECKPOINT_NAME, dump_epochs(self._epochs.entries()))
+        self.epochs_changed = False
 
     def _save_producers(self, offset: int) -> None:
-        for name, data in dump_producers(offset, crc_before(self._log, offset), self._producers.producers()):
-            if not self._put(name, data):
-                return
+        log = self._log
+        for name, data in dump_producers(offset, crc_before(log, offset), self._producers.producers()):
+            log.put_checkpoint(name, data)
         self.unsaved_batches = 0
-        self._drop_old(offset)
+        known = [(of, name) for name in log.checkpoint_names() if (of := blob_offset(name)) is not None]
+        kept = sorted({of: None for of, _ in known if of <= offset})[-SNAPSHOTS_KEPT:]
+        for of, name in known:
+            if of < kept[0]:
+                log.drop_checkpoint(name)
 
-    def _drop_old(self, newest: int) -> None:
+    def _try(self, write: Callable[..., None], *args: int) -> None:
+        """Write something down if that can be done: nothing is lost, as what it says can be read from the batches."""
         try:
-            known = [(of, name) for name in self._log.checkpoint_names() if (of := blob_offset(name)) is not None]
-            kept = sorted({of: None for of, _ in known if of <= newest})[-SNAPSHOTS_KEPT:]
-            for of, name in known:
-                if of < kept[0]:
-                    self._log.drop_checkpoint(name)
-        except StorageFailed as error:
-            log.warn("{partition}: old snapshots stay: {why}", partition=str(self._log.identity), why=str(error))
-
-    def _put(self, name: str, data: bytes) -> bool:
-        try:
-            self._log.put_checkpoint(name, data)
-        except StorageFailed as error:
-            # Nothing is lost: what it says can be read from the batches.
-            partition = str(self._log.identity)
-            log.warn("{partition}: cannot write {name}: {why}", partition=partition, name=name, why=str(error))
-            return False
-        return True
+            write(*args)
+        except (StreamlineError, OSError) as error:
+            log.warn("{partition}: cannot be written down: {why}", partition=str(self._log.identity), why=str(error))

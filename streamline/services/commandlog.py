@@ -39,13 +39,13 @@ class Entry:
     """
     One command at its place in the agreed order, or a mark.
 
-    @ivar synced: entries up to this index were durable before this one was written.
     @ivar payload: the command; None for a mark.
+    @ivar synced: entries up to this index were durable before this one was written.
     """
 
     index: int
-    synced: int
     payload: bytes | None
+    synced: int = 0
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -57,7 +57,7 @@ def encode_entry(entry: Entry) -> bytes:
 
 def encode_mark(synced: int) -> bytes:
     """Return a mark: entries up to this index are durable."""
-    return encode_entry(Entry(synced, synced, None))
+    return encode_entry(Entry(synced, None, synced))
 
 
 def read_entries(data: bytes, name: str, after: int = 0) -> list[Entry]:
@@ -105,7 +105,7 @@ def _entry_at(data: bytes, at: int) -> tuple[Entry, int] | None:
         return None
     if crc32c(memoryview(data)[at + _CHECKED_AT : end]) != crc:
         return None
-    return Entry(index, synced, data[at + _HEAD.size : end] if magic == MAGIC else None), end
+    return Entry(index, data[at + _HEAD.size : end] if magic == MAGIC else None, synced), end
 
 
 def _entries_behind(data: bytes, at: int) -> Iterator[Entry]:

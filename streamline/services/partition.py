@@ -193,8 +193,9 @@ class Partition:
             log.append(header, (head, view[len(head) :]))
         except StorageFailed as error:
             raise self._not_written(error) from error
+        next_offset = log.end_offset
         if log.segment_offset != segment_offset:
-            self.books.rolled()
+            self.books.rolled()  # which may close the log, and take what it had not written off its end
         if header.producer_id != NO_PRODUCER_ID:
             self._remember(header)
         size_bytes, count = header.size, header.record_count
@@ -202,7 +203,7 @@ class Partition:
         self._unsynced_records += count
         self.appended_bytes += size_bytes
         self.appended_records += count
-        receipt = Receipt(self, header.base_offset, log.end_offset, append_time_ms)
+        receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)
         self._unflushed.append(receipt)
         return receipt
 

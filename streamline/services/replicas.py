@@ -99,9 +99,20 @@ class Replicas(Service):
 
     async def _close_all(self) -> None:
         await self._all_settled()
-        closing = [partition.close(_STOPPING.again()) for partition in self._partitions.values()]
+        closing = [
+            partition.close(_STOPPING.again()).addErrback(self._not_closed, partition)
+            for partition in self._partitions.values()
+        ]
         self._partitions.clear()
-        await gatherResults(closing, consumeErrors=True)
+        await gatherResults(closing)
+
+    def _not_closed(self, failure: Failure, partition: Partition) -> None:
+        """One that cannot be closed as it should does not keep the others from it; the storage knows of it."""
+        log.error(
+            "{partition} cannot be closed: {reason}",
+            partition=str(partition.log.identity),
+            reason=failure.getErrorMessage(),
+        )
 
     async def _all_settled(self) -> None:
         """Wait until nothing is being opened or discarded."""

@@ -26,7 +26,6 @@ from streamline.wire.crc import crc32c
 
 log = Logger()
 
-SNAPSHOT_EVERY_ENTRIES = 1000
 ENTRIES_NAME = "commands.log"
 SNAPSHOT_NAME = "commands.snapshot"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -40,11 +39,16 @@ class _Proposal:
 
 @implementer(IConsensus)
 class SingleConsensus:
-    """The metadata log of a node alone; it always leads, in term 1."""
+    """
+    The metadata log of a node alone; it always leads, in term 1.
+
+    C{snapshot_entries} is how many commands make a snapshot worth its while.
+    """
 
     term = 1
 
-    def __init__(self, host: Host, config: NodeConfig) -> None:
+    def __init__(self, host: Host, config: NodeConfig, *, snapshot_entries: str = "1000") -> None:
+        self._snapshot_entries = int(snapshot_entries)
         self._disk = host.disk
         self._directory = f"{config.data_dir}/metadata"
         self._node_id = config.node_id
@@ -138,7 +142,7 @@ class SingleConsensus:
             return fail(Refused(ErrorCode.NOT_CONTROLLER, "this node is not running"))
         if self._failed is not None:
             return fail(self._failed.again())
-        entry = Entry(self._last_index + 1, self._synced_index, command)
+        entry = Entry(self._last_index + 1, command, self._synced_index)
         try:
             self._write(encode_entry(entry))
         except OSError as error:
@@ -155,7 +159,9 @@ class SingleConsensus:
 
     def _write(self, data: bytes) -> None:
         """
-        Add to the file; what fails half way is taken off again, so that a full disk leaves it usable (DK10).
+        Add to the file.
+
+        On a full disk, what fails half way is taken off again, and the file stays usable (DK10).
 
         @raise OSError: it was not added.
         """
@@ -166,6 +172,8 @@ class SingleConsensus:
             try:
                 self._file.truncate(self._end)
             except OSError:
+                self._fail(_not_written(error))
+            if error.errno not in NO_SPACE:
                 self._fail(_not_written(error))
             raise
         self._end += len(data)
@@ -202,7 +210,7 @@ class SingleConsensus:
 
     def _rest(self, machine: IStateMachine) -> None:
         """Say that all is durable; where that has become much, put a snapshot in its place."""
-        if self.applied_index - self._snapshot_index >= SNAPSHOT_EVERY_ENTRIES:
+        if self.applied_index - self._snapshot_index >= self._snapshot_entries:
             self._take_snapshot(machine)
         try:
             self._write(encode_mark(self._synced_index))

@@ -45,10 +45,8 @@ class OpenSegments:
             return
         segments = self._segments
         self._last = segment
-        if segment in segments:
-            segments.move_to_end(segment)
-            return
         segments[segment] = None
+        segments.move_to_end(segment)
         for _ in range(min(self.LOOKED_AT_MAX, len(segments) - self.limit)):
             oldest = next(iter(segments))
             if oldest.can_rest and oldest is not segment:

@@ -24,6 +24,7 @@ from streamline.interfaces import IPartitionLog
 from streamline.model import Buffer, LogIdentity, LogSlice
 from streamline.storage.blobs import Blobs
 from streamline.storage.chain import Chain
+from streamline.storage.index import RELATIVE_OFFSET_MAX
 from streamline.storage.reading import Read, Reader
 from streamline.storage.retention import expendable
 from streamline.storage.syncing import Syncs
@@ -108,7 +109,9 @@ class SegmentLog:
         segment = self._chain.active
         position = segment.size + self._pending_bytes
         if segment.is_full(position, header, self._wall_ms):
-            self._roll(header.base_offset)
+            # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
+            reach = header.last_offset - self.end_offset
+            self._roll(self.end_offset if reach <= RELATIVE_OFFSET_MAX else header.base_offset)
             segment, position = self._chain.active, 0
         last_offset = header.base_offset + header.last_offset_delta
         segment.note(last_offset, header.max_timestamp, position)

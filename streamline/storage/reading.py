@@ -86,6 +86,9 @@ class Reader:
         return LogSlice(parts, end - start, end_offset) if parts else None
 
     def _read_file(self, segment: Segment, wanted: Wanted) -> Read | None:
+        if not segment.index_is_near():
+            loading: Deferred[None] = self._chain.commons.disk.elsewhere(segment.load)
+            return loading.addCallback(lambda _: self._again(wanted))
         view = segment.view()
         start = self._known.get(wanted.offset) if segment is self._chain.active else None
         likely = view.likely_position(wanted.offset) if start is None else start

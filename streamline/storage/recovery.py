@@ -156,7 +156,7 @@ class Recovery:
         durable = sum(base_offset <= known for base_offset in bases)
         for slot in range(durable, len(self.segments)):
             segment = self.segments[slot]
-            if slot > durable and not self._follows(segment.base_offset):
+            if slot > durable and segment.base_offset != self.end_offset:
                 self._drop_from(slot, f"offset {self.end_offset} is missing before {segment.path()}")
                 break
             whole = self._scan(segment)
@@ -170,7 +170,7 @@ class Recovery:
             self._plan.disk.sync_directory(self._plan.directory)
 
     def _follows(self, base_offset: int) -> bool:
-        """Say whether a batch or segment may come next; only compaction leaves gaps."""
+        """Say whether a batch may come next; only compaction leaves gaps, and none between segments."""
         return base_offset == self.end_offset or (base_offset > self.end_offset and self._plan.config.compacts)
 
     def _drop_from(self, slot: int, why: str) -> None:

@@ -16,7 +16,7 @@ from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP, Buffer
-from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
+from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, IndexWork, OffsetIndex, TimeIndex, save_index
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
 from streamline.storage.view import Found, View, header_at, walk
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, BatchHeader
@@ -31,10 +31,6 @@ REBUILD_BYTES = 2**16
 """What is read at once to look at all headers."""
 
 T = TypeVar("T")
-
-IndexWork = list[tuple[str, int, bytes]]
-"""For each index file that lacks entries: its path, the length to keep, the bytes to add."""
-
 
 class Segment:
     """
@@ -114,6 +110,23 @@ class Segment:
                 self.rebuild(why)
         assert self._index is not None
         return self._index
+
+    def index_is_near(self) -> bool:
+        """Say whether the offset index can be used without waiting for the device."""
+        if self._index is not None:
+            return True
+        try:
+            file = self.disk.open(self.path(OFFSET_INDEX), write=False)
+        except FileNotFoundError:
+            return False  # making it anew takes a while, too
+        try:
+            return file.is_cached(0, max(1, file.size()))
+        finally:
+            file.close()
+
+    def load(self) -> None:
+        """Load the offset index; may run in a thread."""
+        self._index = self.index
 
     @property
     def times(self) -> TimeIndex:
@@ -378,31 +391,3 @@ class Segment:
             self._file = None
         self._index = self._times = None
         self._allocated = 0
-
-
-def save_index(disk: IDisk, work: IndexWork) -> bool:
-    """
-    Write what L{Segment.unsaved} found, durably.
-
-    Entries below the recovery point stay as they are at every moment, as
-    recovery begins with them; those above are made anew, and the recovery point
-    is noted only after this.  What cannot be written is removed: no index is
-    better than half of one.
-
-    @return: whether all is written.
-    """
-    try:
-        for path, length, data in work:
-            file = disk.open(path, create=not disk.exists(path))
-            try:
-                file.write([data], length)
-                file.truncate(length + len(data))
-                file.sync()
-            finally:
-                file.close()
-    except OSError:
-        for path, _, _ in work:
-            if disk.exists(path):
-                disk.remove(path)
-        return False
-    return True

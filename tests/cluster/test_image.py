@@ -102,6 +102,7 @@ class CommandTests(ImageCase):
         """Of two that asked at once, the second is refused, on every node alike."""
         self.do(create())
         self.refuses(ErrorCode.TOPIC_ALREADY_EXISTS, create(topic_id=IDS[1]))
+        self.refuses(ErrorCode.INVALID_REQUEST, create("u"))
 
     def test_delete(self) -> None:
         self.do(create(retention="5"))
@@ -209,5 +210,6 @@ class CommandBytesTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         good = dump(FoundCluster(cluster_id="c"))
-        for data in (b"", b"\0", good[:3], b"\0\x63" + good[2:], good[:2] + b"\0\1" + good[4:], good[:-1], good + b"\0"):
+        later = b"\0\x63" + good[2:], good[:2] + b"\0\1" + good[4:]
+        for data in (b"", b"\0", good[:3], *later, good[:-1], good + b"\0"):
             self.assertRaises(ProtocolError, load, data)

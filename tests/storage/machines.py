@@ -28,6 +28,7 @@ class Station:
     One machine with a storage on it.
 
     @ivar log: the log under test, open.
+    @ivar open_segments: the storage's option of that name.
     """
 
     storage: SegmentStorage
@@ -35,6 +36,7 @@ class Station:
 
     def __init__(self, seed: int = 1, **settings: Any) -> None:
         self.settings = SETTINGS | settings
+        self.open_segments = "512"
         self.machine = Machine(Fabric.of(Simulation(seed), Weather()), "n1", "10.0.0.1")
         self.faults = self.machine.platter.faults
         self.faults.uncached_chance = 0.0
@@ -59,7 +61,8 @@ class Station:
 
     def start(self) -> None:
         """Start a storage and open the log."""
-        self.storage = SegmentStorage(self.process.host, NodeConfig(data_dir=DATA))
+        host, config = self.process.host, NodeConfig(data_dir=DATA)
+        self.storage = SegmentStorage(host, config, open_segments=self.open_segments)
         self.wait(self.storage.start())
         self.log = self.open()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.model import LogIdentity
-from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID
+from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, make_batch
 from streamline.testing.simulation import MachineDown
 from streamline.testing.worlds import EPOCH_MS
 from tests.storage.machines import DATA, DIRECTORY, Station, segment_name
@@ -109,11 +109,17 @@ class CrashTests(SynchronousTestCase):
                 self.assert_sound(station)
 
     def test_retain(self) -> None:
-        """Of the segments to be dropped, the oldest are gone; what is left begins where the log says."""
-        for station in self.deaths(self.synced, lambda station: station.log.retain(EPOCH_MS + 8 * DAY_MS)):
-            self.assertIn(station.log.start_offset, (0, 10, 20, 30, 35))
-            self.assertEqual(station.log.end_offset, 35)
-            self.assert_sound(station)
+        """The start is the old or the new one, whichever files are gone by then, and the rest is there."""
+        for high_watermark, start_offset in ((35, 35), (25, 20)):
+
+            def act(station: Station, high_watermark: int = high_watermark) -> None:
+                station.log.high_watermark = high_watermark
+                station.log.retain(EPOCH_MS + 8 * DAY_MS)
+
+            for station in self.deaths(self.synced, act):
+                self.assertIn(station.log.start_offset, (0, start_offset))
+                self.assertEqual(station.log.end_offset, 35)
+                self.assert_sound(station)
 
     def test_advance_start(self) -> None:
         """The start is the old or the new one."""
@@ -176,6 +182,18 @@ class CrashTests(SynchronousTestCase):
             if station.storage.clean_epoch is not None:
                 self.assertEqual(station.log.end_offset, 35)
             self.assert_sound(station, at_least=35)
+
+    def test_cut_in_a_batch(self) -> None:
+        """What is noted as durable never leads the end, wherever that comes to be."""
+        station = Station()
+        station.start()
+        station.append(make_batch(0, 3), make_batch(3, 3))
+        station.log.high_watermark = 6
+        station.wait(station.storage.checkpoint())
+        station.log.truncate(4)
+        self.assertEqual(station.log.end_offset, 3)
+        for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
+            self.assertEqual(station.read_file(name, DATA), b"0\n1\norders 3 3\n")
 
     def test_clean_marker_counts_once(self) -> None:
         """The marker of a clean stop is gone, durably, before anything is written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from struct import iter_unpack, pack
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -131,6 +132,42 @@ class DamageTests(SynchronousTestCase):
             station.start()
             self.assertEqual(station.log.end_offset, offset if seen else 50)
             station.kill()
+
+    def test_index_that_lies(self) -> None:
+        """An entry that pretends to be below the recovery point leads no scan past what is not."""
+        station = Station()
+        station.start()
+        batches = station.fill(20)
+        station.wait(station.storage.checkpoint())
+        batches += station.fill(20)
+        station.stop()
+        data = bytearray(b"".join(batches))
+        data[sum(map(len, batches[:25])) + 70] ^= 1
+        entries = [list(entry) for entry in iter_unpack(">ii", station.read_file(segment_name(0, ".index")))]
+        (slot,) = (slot for slot, (offset, _) in enumerate(entries) if offset < 20 <= entries[slot + 1][0])
+        entries[slot : slot + 2] = [[entries[slot][0], entries[-1][1]]]
+        del entries[slot + 1 :]
+        station.write_file(segment_name(0, ".index"), b"".join(pack(">ii", *entry) for entry in entries))
+        station.write_file(FIRST, bytes(data))
+        station.write_file("recovery-point-offset-checkpoint", b"0\n1\norders 3 20\n", DATA)
+        station.write_file(".kafka_cleanshutdown", None, DATA)
+        station.start()
+        self.assertEqual(station.log.end_offset, 25)
+
+    def test_index_ahead_of_the_log(self) -> None:
+        """Entries of batches that were lost are forgotten, also in the time index."""
+        station = Station()
+        station.start()
+        batches = [station.fill(1, timestamp=EPOCH_MS + number)[0] for number in range(40)]
+        station.stop()
+        station.write_file(FIRST, b"".join(batches[:25]).ljust(len(b"".join(batches)), b"\0"))
+        station.write_file("recovery-point-offset-checkpoint", b"0\n1\norders 3 20\n", DATA)
+        station.write_file(".kafka_cleanshutdown", None, DATA)
+        station.start()
+        self.assertEqual(b"".join(station.log.batch_of_max_timestamp().parts), batches[24])
+        self.assertEqual(station.log.batch_at_timestamp(EPOCH_MS + 25).parts, ())
+        station.fill(1, timestamp=EPOCH_MS + 7)
+        self.assertEqual(station.log.batch_at_timestamp(EPOCH_MS + 25).parts, ())
 
     def test_segments_after_damage_go(self) -> None:
         """Behind a bad batch nothing is kept, not in later segments either."""
@@ -266,12 +303,12 @@ class CrashInRecoveryTests(SynchronousTestCase):
 
     def test_five_times(self) -> None:
         """Killed or without power, at any step of five recoveries, what was synced is there, and no gap."""
-        for seed in range(60):
-            station = Station(seed)
+        for seed in range(120):
+            station = Station(seed, segment_ms=500, cleanup_policy=("delete", "compact")[seed % 2])
             station.start()
-            station.fill(12, value_bytes=100_000)
+            station.fill(12)
             synced = station.wait(station.log.sync())
-            station.fill(12, value_bytes=100_000)
+            station.fill(42)
             station.kill(power=True)
             for attempt in range(5):
                 station.faults.dies_in = 1 + (seed * 5 + attempt) % 13

@@ -15,7 +15,7 @@ from twisted.logger import globalLogBeginner
 
 from streamline.testing.simulation.faults import KIND_NAMES
 from streamline.testing.simulation.noderun import NodeRun, Report, Settings
-from streamline.testing.simulation.shrink import shrink
+from streamline.testing.simulation.shrink import broken_by, shrink
 from streamline.testing.simulation.twins import first_difference
 from streamline.testing.simulation.world import Event
 
@@ -138,8 +138,10 @@ def main(arguments: list[str]) -> int:
         print(difference or "both runs were the same, event by event")
         return 1 if difference else 0
     if options.shrink:
-        settings = shrink(options.seed, settings_of(options), print)
-        run_one(options.seed, settings, argparse.Namespace(plan=True, trace=None))
+        settings = settings_of(options)
+        numbers = [fault.number for fault in NodeRun(options.seed, settings).plan.faults]
+        smaller = shrink(numbers, settings, broken_by(options.seed), print)
+        run_one(options.seed, smaller, argparse.Namespace(plan=True, trace=None))
         return 1
     return run_all(options)
 

@@ -43,6 +43,9 @@ SETTLE_S = 5.0
 
 CALM_SHARE_MIN = 0.5
 
+UNHANDLED = "Unhandled error in Deferred"
+"""What Twisted says before it logs the failure itself, which then is judged."""
+
 
 @frozen(kw_only=True)
 class Settings:
@@ -156,6 +159,8 @@ class NodeRun:
         if event.get("log_level") != LogLevel.critical or (failure is not None and _is_death(failure)):
             return
         text = failure.getErrorMessage() if failure is not None else str(event.get("log_format"))
+        if text.startswith(UNHANDLED):
+            return
         trace = failure.getBriefTraceback() if failure is not None else ""
         self.report.anomalies.append(Anomaly("traceback", "log", f"{text}\n{trace}"))
 
@@ -221,7 +226,7 @@ class NodeRun:
             report.anomalies += loss.anomalies + check_all(history, loss.pardon)
             report.anomalies += broken_changes(history, self._topics)
             report.anomalies += lost_commits(history, cuts.may_go_back) + double_owners(history, cuts.may_go_back)
-        report.invalid = self._why_invalid()
+        report.invalid = self.why_invalid()
 
     def _calm_share(self) -> float:
         """Return the share of what was sent in calm spans that was acknowledged."""
@@ -233,7 +238,8 @@ class NodeRun:
         ]
         return sum(calm) / len(calm) if calm else 1.0
 
-    def _why_invalid(self) -> str:
+    def why_invalid(self) -> str:
+        """Return why the run says nothing, or an empty text."""
         report = self.report
         if report.planned and not report.injected:
             return "none of the planned faults took effect"

@@ -12,19 +12,27 @@ from collections.abc import Callable
 
 import attrs
 
-from streamline.testing.simulation.noderun import NodeRun, Report, Settings
+from streamline.testing.simulation.noderun import NodeRun, Settings
 
 RUNS_MAX = 200
 
+Broken = Callable[[Settings], set[str]]
+"""Runs with these settings and returns the rules that were broken."""
 
-def shrink(seed: int, settings: Settings, said: Callable[[str], None]) -> Settings:
+
+def broken_by(seed: int) -> Broken:
+    """Return what runs a seed."""
+    return lambda settings: {anomaly.kind for anomaly in NodeRun(seed, settings).run().anomalies}
+
+
+def shrink(numbers: list[int], settings: Settings, broken: Broken, said: Callable[[str], None]) -> Settings:
     """
     Return settings that leave out every fault without which the run fails all the same.
 
+    @param numbers: the faults that a run with these settings has.
     @param said: told of each step.
     """
-    kinds = _kinds_of(NodeRun(seed, settings).run())
-    remaining = [fault.number for fault in NodeRun(seed, settings).plan.faults]
+    kinds, remaining = broken(settings), list(numbers)
     size, runs = max(1, len(remaining) // 2), 0
     while remaining and size and runs < RUNS_MAX:
         smaller = False
@@ -32,7 +40,7 @@ def shrink(seed: int, settings: Settings, said: Callable[[str], None]) -> Settin
             group = remaining[start : start + size]
             attempt = attrs.evolve(settings, without=(*settings.without, *group))
             runs += 1
-            if kinds & _kinds_of(NodeRun(seed, attempt).run()):
+            if kinds & broken(attempt):
                 settings, smaller = attempt, True
                 remaining = [number for number in remaining if number not in group]
                 said(f"fails without {len(group)} of the faults too; {len(remaining)} are left")
@@ -40,7 +48,3 @@ def shrink(seed: int, settings: Settings, said: Callable[[str], None]) -> Settin
         if not smaller:
             size //= 2
     return settings
-
-
-def _kinds_of(report: Report) -> set[str]:
-    return {anomaly.kind for anomaly in report.anomalies}
