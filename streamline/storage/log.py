@@ -108,7 +108,11 @@ class SegmentLog:
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
         segment = self._chain.active
         position = segment.size + self._pending_bytes
-        if segment.is_full(position, header, self._wall_ms):
+        try:
+            is_full = segment.is_full(position, header, self._wall_ms)
+        except OSError as error:
+            raise self._failed(error) from error
+        if is_full:
             # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
             reach = header.last_offset - self.end_offset
             self._roll(self.end_offset if reach <= RELATIVE_OFFSET_MAX else header.base_offset)

@@ -8,6 +8,9 @@ answered; all of it is read once more.  Then the history is judged.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import define, field, frozen
@@ -168,17 +171,30 @@ class NodeRun:
 
     def run(self) -> Report:
         """Go through all phases and return the verdict."""
-        globalLogPublisher.addObserver(self)
-        try:
+        with self._watched():
             self._supervisor.start()
             self.workload.start()
             if self._reaches(READY_S, lambda: self.workload.is_ready, "the topics were never made"):
                 self._misbehave()
                 self._wind_down()
-        finally:
-            globalLogPublisher.removeObserver(self)
         self._judge()
         return self.report
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """
+        Read the log, and let no garbage be collected meanwhile.
+
+        When the remains of a dead process are collected, its coroutines end, and what they do then is nobody's fault.
+        """
+        gc.collect()
+        gc.disable()
+        globalLogPublisher.addObserver(self)
+        try:
+            yield
+        finally:
+            globalLogPublisher.removeObserver(self)
+            gc.enable()
 
     def _reaches(self, within_s: float, condition: Any, otherwise: str) -> bool:
         self.simulation.run(self.simulation.now + within_s, condition)
