@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from streamline.config import TopicConfig
 from streamline.interfaces import IAcksPolicy, IClock, IPartitionLog
-from streamline.model import NO_PRODUCER_ID, PartitionState
+from streamline.model import NO_EPOCH, NO_PRODUCER_ID, PartitionState
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, load_epochs
 from streamline.services.bookkeeping import crc_before
 from streamline.services.partition import Partition
@@ -60,6 +60,8 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, list[tuple[int, int]
         return LeaderEpochs(), [], log.start_offset
     epochs = LeaderEpochs(written)
     epochs.truncate_end(log.end_offset)
+    if log.start_offset < log.end_offset and epochs.epoch_at(log.start_offset) == NO_EPOCH:
+        return LeaderEpochs(), written, log.start_offset  # whatever it is of, it is not of this log
     newest = next(log.headers(log.end_offset - 1), None) if log.end_offset > log.start_offset else None
     if newest is None or newest.partition_leader_epoch == epochs.latest:
         return epochs, written, log.end_offset
