@@ -85,13 +85,13 @@ def show(stacks: str) -> None:
     top: Counter[str] = Counter()
     anywhere: Counter[str] = Counter()
     for line in stacks.splitlines():
-        stack, _, count = line.rpartition(" ")
+        stack, _, seen = line.rpartition(" ")
         thread, *called = stack.split(";")
         if "MainThread" not in thread:
             continue
-        top[called[-1]] += int(count)
+        top[called[-1]] += int(seen)
         for function in {frame.rpartition(":")[0] for frame in called if "streamline" in frame}:
-            anywhere[function] += int(count)
+            anywhere[function] += int(seen)
     total = sum(top.values())
     for title, counter in (("on top", top), ("anywhere", anywhere)):
         print(title)

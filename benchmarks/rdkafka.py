@@ -143,7 +143,7 @@ def consume(bootstrap: str, topic: str, partitions: int, records: int) -> float:
         while seen < records:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{seen} of {records} records")
-            messages = consumer.consume(min(5000, records - seen), 0.5)
+            messages = consumer.consume(min(500, records - seen), 0.5)
             if messages and not seen:
                 first, started = len(messages), time.perf_counter()
             seen += len(messages)

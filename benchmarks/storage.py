@@ -304,8 +304,10 @@ def openings(bench: Bench, partitions: int = 500) -> None:
         bench.world.result_of(storage.start())
         batch = a_batch(1000)
         start = time.perf_counter()
-        logs = [bench.world.result_of(storage.open(LogIdentity("many", n, TOPIC_ID), TopicConfig()))
-                for n in range(partitions)]
+        logs = [
+            bench.world.result_of(storage.open(LogIdentity("many", n, TOPIC_ID), TopicConfig()))
+            for n in range(partitions)
+        ]
         spent = (time.perf_counter() - start) / partitions * 1e6
         if not clean:
             for log in logs:

@@ -44,7 +44,7 @@ class Scale:
 
 
 FULL = Scale(rounds=3, bytes_per_run=500_000_000, seconds=5.0, java=True)
-QUICK = Scale(rounds=3, bytes_per_run=60_000_000, seconds=1.0, java=False)
+QUICK = Scale(rounds=3, bytes_per_run=40_000_000, seconds=0.7, java=False)
 
 
 @define

@@ -23,6 +23,7 @@ from streamline.api.call import BrokerServices
 from streamline.cluster.commands import FoundCluster, RegisterBroker
 from streamline.cluster.placement import RackSpread
 from streamline.config import NodeConfig
+from streamline.errors import Refused, StartRefused
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IReplicator, IStorage
 from streamline.model import Endpoint
 from streamline.net.kafka import KafkaFactory
@@ -97,22 +98,28 @@ class Node(Staircase):
         return self._listener.address
 
     async def join(self) -> None:
-        """Found the cluster if there is none, and register under the address that clients are told."""
+        """
+        Found the cluster if there is none, and register under the address that clients are told.
+
+        @raise StartRefused: the metadata has been lost, or cannot be written.
+        """
         metadata = self.broker.metadata
-        if not metadata.image.cluster_id:
-            cluster_id = self._known_cluster_id() or _new_cluster_id(self._host)
-            await metadata.propose(FoundCluster(cluster_id=cluster_id))
-        self.directory.join(metadata.image.cluster_id)
         advertised = self.config.advertised_addr or self.address
-        await metadata.propose(
-            RegisterBroker(
-                node_id=self.config.node_id,
-                incarnation_id=self._host.rng.randbytes(16),
-                host=advertised.host,
-                port=advertised.port,
-                rack=self.config.rack,
+        try:
+            if not metadata.image.cluster_id:
+                await metadata.propose(FoundCluster(cluster_id=self._new_cluster()))
+            self.directory.join(metadata.image.cluster_id)
+            await metadata.propose(
+                RegisterBroker(
+                    node_id=self.config.node_id,
+                    incarnation_id=self._host.rng.randbytes(16),
+                    host=advertised.host,
+                    port=advertised.port,
+                    rack=self.config.rack,
+                )
             )
-        )
+        except (Refused, OSError) as error:
+            raise StartRefused(f"the node cannot register itself: {error}") from error
         log.info(
             "node {node_id} of cluster {cluster_id} is ready for clients at {address}",
             node_id=self.config.node_id,
@@ -120,9 +127,16 @@ class Node(Staircase):
             address=str(advertised),
         )
 
-    def _known_cluster_id(self) -> str | None:
-        """Return the cluster that the data directory remembers."""
-        return None if self.directory.meta is None else self.directory.meta.cluster_id
+    def _new_cluster(self) -> str:
+        """Return the id of a cluster that is to be founded here."""
+        meta = self.directory.meta
+        if meta is not None and meta.cluster_id is not None:
+            # It is written down only after the founding is durable, so that has been there and is gone.
+            raise StartRefused(
+                f"the metadata of the cluster {meta.cluster_id} is missing from {self.config.data_dir}; "
+                "restore it from a backup, or name another directory with --data-dir"
+            )
+        return _new_cluster_id(self._host)
 
 
 def _new_cluster_id(host: Host) -> str:
@@ -218,6 +232,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     node = Node(host, config, directory, broker, factory, listener)
     for step in (
         directory,
+        Step(lambda: None, deadlines.stop),
         listener,
         Step(storage.start, storage.stop),
         Step(lambda: consensus.start(metadata), consensus.stop),

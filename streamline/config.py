@@ -182,11 +182,6 @@ class TopicConfig:
         """Whether old segments are dropped."""
         return "delete" in self.cleanup_policy
 
-    @property
-    def syncs_each_append(self) -> bool:
-        """Whether an append counts only once it is on the device."""
-        return self.flush_messages == 1
-
 
 @frozen(kw_only=True)
 class BrokerConfig:

@@ -168,6 +168,10 @@ class Refused(StreamlineError):
         self.code = code
         self.message = message
 
+    def again(self) -> Refused:
+        """Return one like it: raised twice, an exception keeps all the frames that it went through."""
+        return Refused(self.code, self.message)
+
 
 class ProtocolError(StreamlineError):
     """Bytes that no honest client sends; the connection they came on is closed."""

@@ -11,6 +11,7 @@ by every C{twist} on the machine, so it stays light and never touches the reacto
 from __future__ import annotations
 
 import inspect
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import entry_points
 from typing import Any
@@ -179,8 +180,12 @@ def make(interface: InterfaceClass, choice: str, host: Any, config: Any) -> Any:
     _check_options(maker, options, label)
     try:
         provider = maker(host, config, **options)
+    except StartRefused:
+        raise
     except ValueError as error:
         raise StartRefused(f"{label}: {error}") from error
+    except Exception as error:  # whatever a stranger's module raises
+        raise StartRefused(f"{label} cannot be made: {type(error).__name__}: {error} ({_place(error)})") from error
     _check_provider(interface, provider, label)
     return provider
 
@@ -195,8 +200,16 @@ def _imported(backend: Backend, label: str) -> Callable[..., Any]:
     return maker
 
 
+def _place(error: Exception) -> str:
+    innermost = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{innermost.filename}:{innermost.lineno}"
+
+
 def _check_options(maker: Callable[..., Any], options: dict[str, str], label: str) -> None:
-    parameters = list(inspect.signature(maker).parameters.values())[2:]
+    try:
+        parameters = list(inspect.signature(maker).parameters.values())[2:]
+    except (TypeError, ValueError):
+        return  # written in C, perhaps; calling it will tell
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = {parameter.name: parameter for parameter in parameters}

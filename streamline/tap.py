@@ -29,7 +29,7 @@ from streamline.launcher import Launcher
 from streamline.options.command import Options
 from streamline.services.data_directory import DataDirectory
 from streamline.services.doorstep import Doorstep
-from streamline.services.host import real_host
+from streamline.services.host import keep_freed_memory, real_host
 from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def makeService(options: Options) -> Service:
 
     launcher = Launcher(options.parent)
     config = attrs.evolve(options.config, data_dir=launcher.path(options.config.data_dir))
+    keep_freed_memory()
     host = real_host(reactor, RealDisk(reactor))
     doorstep = Doorstep(host.network)
     directory = DataDirectory(host, config)

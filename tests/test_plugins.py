@@ -65,6 +65,11 @@ class Forgetful:
         """Too few arguments."""
 
 
+def clumsy(host: object, config: object) -> object:
+    """Fail in a way that nobody foresaw."""
+    raise KeyError("left out")
+
+
 def undeclared(host: object, config: object, **options: str) -> object:
     """Make something that provides nothing, whatever the options."""
     return object()
@@ -230,6 +235,15 @@ class MakeTests(PluginsCase):
 
     def test_a_value_that_the_maker_does_not_like(self) -> None:
         self.assertIn("size must be a number, not 'x'", self.refused(f"{__name__}.Patient", ":path=/x:size=x"))
+
+    def test_a_maker_that_fails(self) -> None:
+        message = self.refused(f"{__name__}.clumsy")
+        self.assertIn("cannot be made: KeyError: 'left out' (", message)
+        self.assertIn("test_plugins.py:", message)
+
+    def test_a_maker_that_takes_something_else(self) -> None:
+        self.assertIn("cannot be made: TypeError", self.refused("builtins.len"))
+        self.assertIn("cannot be made: TypeError", self.refused("builtins.object"))
 
     def test_a_maker_that_is_not_there(self) -> None:
         self.assertIn("cannot be imported", self.refused("nothing_of_that_name.Acme"))

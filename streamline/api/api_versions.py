@@ -4,10 +4,14 @@ ApiVersions (18): what this node speaks.
 Behaviour: an unknown version is answered too, in version 0, with error 35 and
 the range of this API, so that the client can try again (KIP-511); the
 connection does that, because such a request's body must not be read.
+
+Version notes: 3 flexible, and the client says what it is called and of which
+version (KIP-511); 4 features whose lowest version is 0.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Protocol
 
@@ -20,6 +24,9 @@ from streamline.wire.messages.api_versions import (
 )
 
 API_VERSIONS = 18
+NAMED_FROM = 3
+_NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
+"""What Kafka takes for the name or version of a client's software; it goes into logs and metrics."""
 
 
 class Spoken(Protocol):
@@ -50,6 +57,10 @@ def advertise(apis: Iterable[Spoken]) -> None:
 
 def api_versions(call: Call, request: ApiVersionsRequest) -> ApiVersionsResponse:
     """Answer with the table."""
+    if call.version >= NAMED_FROM and not (
+        _NAME.fullmatch(request.client_software_name) and _NAME.fullmatch(request.client_software_version)
+    ):
+        return ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
     return ApiVersionsResponse(api_keys=_advertised, finalized_features_epoch=call.broker.metadata.image.index)
 
 

@@ -2,14 +2,15 @@
 What a handler is given besides the request, and what it may give back.
 
 A handler returns its answer; or a L{Deferred} of it when it has to wait; or
-L{Later} when the answer needs what was collected to be written first; or L{Hold}
-when the request itself takes long; or None when the client wants no answer.
+L{Parked} when it may wait for something that never comes; or L{Later} when the
+answer needs what was collected to be written first; or L{Hold} when the request
+itself takes long; or None when the client wants no answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -40,25 +41,34 @@ class BrokerServices:
     sessions: FetchSessions
 
 
+class Room(Protocol):
+    """How much room there is, given what this and other clients hold."""
+
+    @property
+    def room_bytes(self) -> int:
+        """How large an answer may be."""
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so much waits that nothing large should wait in addition."""
+
+
 class Caller:
     """
     Who asks, and over which connection.
 
     @ivar address: the client's host.
     @ivar reached_at: where the client reached us, which is what it is told where nothing better is known.
-    @ivar close: ends the connection.
-    @ivar room_bytes: how large an answer may be, given what is not yet sent to this and other clients.
+    @ivar close: ends the connection, once what was asked before is answered.
     """
 
-    __slots__ = ("address", "close", "principal", "reached_at", "room_bytes")
+    __slots__ = ("address", "close", "principal", "reached_at", "room")
 
-    def __init__(
-        self, address: str, reached_at: Endpoint, close: Callable[[str], None], room_bytes: Callable[[], int]
-    ) -> None:
+    def __init__(self, address: str, reached_at: Endpoint, close: Callable[[str], None], room: Room) -> None:
         self.address = address
         self.reached_at = reached_at
         self.close = close
-        self.room_bytes = room_bytes
+        self.room = room
         self.principal = "User:ANONYMOUS"
 
 
@@ -83,6 +93,20 @@ class Later:
         self.finish = finish
 
 
+class Parked:
+    """
+    An answer that waits for something that may never come, and that nobody should wait for when the node stops.
+
+    @ivar hurry: makes it come as it is by now, at once or very soon.
+    """
+
+    __slots__ = ("answer", "hurry")
+
+    def __init__(self, answer: Deferred[Any], hurry: Callable[[], object]) -> None:
+        self.answer = answer
+        self.hurry = hurry
+
+
 class Hold:
     """
     Work that must end before the connection's next request is looked at, too long for one turn of the reactor.
@@ -96,4 +120,4 @@ class Hold:
         self.work = work
 
 
-Answer: TypeAlias = "Message | Deferred[Any] | Later | Hold | None"
+Answer: TypeAlias = "Message | Deferred[Any] | Later | Parked | Hold | None"

@@ -8,8 +8,13 @@ log was truncated (KIP-320).
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
+from twisted.internet.defer import Deferred
+
 from streamline.api.call import Call
 from streamline.errors import Refused
+from streamline.services.turns import work_off
 from streamline.wire.messages.leader_epoch import (
     EpochEndOffset,
     OffsetForLeaderEpochRequest,
@@ -18,17 +23,30 @@ from streamline.wire.messages.leader_epoch import (
     OffsetForLeaderTopicResult,
 )
 
+LOOKUPS_PER_TURN = 1000
 
-def offset_for_leader_epoch(call: Call, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse:
+
+def offset_for_leader_epoch(
+    call: Call, request: OffsetForLeaderEpochRequest
+) -> OffsetForLeaderEpochResponse | Deferred[OffsetForLeaderEpochResponse]:
     """Look every epoch up."""
-    return OffsetForLeaderEpochResponse(
-        topics=[
-            OffsetForLeaderTopicResult(
-                topic=topic.topic, partitions=[_end_of(call, topic.topic, part) for part in topic.partitions]
-            )
-            for topic in request.topics
-        ]
-    )
+    return work_off(_look_up(call, request), call.broker.host.clock)
+
+
+def _look_up(
+    call: Call, request: OffsetForLeaderEpochRequest
+) -> Generator[None, None, OffsetForLeaderEpochResponse]:
+    response = OffsetForLeaderEpochResponse(topics=[])
+    count = 0
+    for topic in request.topics:
+        found = []
+        for part in topic.partitions:
+            found.append(_end_of(call, topic.topic, part))
+            count += 1
+            if count % LOOKUPS_PER_TURN == 0:
+                yield
+        response.topics.append(OffsetForLeaderTopicResult(topic=topic.topic, partitions=found))  # type: ignore[attr-defined]
+    return response
 
 
 def _end_of(call: Call, topic: str, part: OffsetForLeaderPartition) -> EpochEndOffset:

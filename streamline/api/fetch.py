@@ -13,13 +13,15 @@ state (KIP-903).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from twisted.internet.defer import Deferred
 
-from streamline.api.call import Call
-from streamline.api.fetching import Read, Reading
+from streamline.api.call import Call, Parked
+from streamline.api.fetching import PARTITIONS_PER_TURN, Read, Reading
+from streamline.api.leaders import MOVED, addresses_of, leader_of
 from streamline.errors import ErrorCode, ProtocolError, Refused
+from streamline.model import ZERO_UUID
 from streamline.replication.sessions import (
     FINAL_EPOCH,
     INITIAL_EPOCH,
@@ -28,93 +30,136 @@ from streamline.replication.sessions import (
     Session,
     Wanted,
 )
+from streamline.services.turns import next_turn
 from streamline.wire.messages.fetch import (
     AbortedTransaction,
     EpochEndOffset,
     FetchableTopicResponse,
     FetchRequest,
     FetchResponse,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
     PartitionData,
 )
 
 TOPIC_IDS_FROM = 13
+LEADERS_FROM = 16
+STORAGE_ERROR_FROM = 6
+"""Clients that send an earlier version do not know KAFKA_STORAGE_ERROR, and would give up where they should retry."""
 READ_COMMITTED = 1
 SESSION_ID_MAX = 2**31 - 1
 _NONE_ABORTED: tuple[AbortedTransaction, ...] = ()
 
 
-def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchResponse]:
+def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchResponse] | Parked:
     """Read now, or wait until there is enough."""
     replica_id = request.replica_id if request.replica_state is None else request.replica_state.replica_id
     if replica_id >= 0:
         # A client that passes for a follower could move the high watermark (CVE-2018-1288).
         raise ProtocolError(f"a client fetched as if it were replica {replica_id}")
     try:
-        session = _session(call, request)
+        session, wanted = _session(call, request)
     except Refused as refusal:
         return FetchResponse(error_code=refusal.code, session_id=NO_SESSION)
-    wanted = list(session.partitions.values()) if session is not None else list(_wanted(call, request))
     is_incremental = session is not None and request.session_epoch > INITIAL_EPOCH
+    # The request itself can go: only what the answer needs of it is kept.
+    answer = Answer(call, request.isolation_level, session, is_incremental)
     reading = Reading(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
     done = reading.begin()
     if isinstance(done, Deferred):
-        return done.addCallback(lambda reads: _response(call, request, session, is_incremental, reads))
-    return _response(call, request, session, is_incremental, done)
+        return Parked(done.addCallback(answer.make), reading.hurry)
+    return answer.make(done)
 
 
-def _session(call: Call, request: FetchRequest) -> Session | None:
-    """Return the session that this fetch belongs to, brought up to date, or None for a fetch without one."""
+def _session(call: Call, request: FetchRequest) -> tuple[Session | None, Sequence[Wanted]]:
+    """Return the session that this fetch belongs to, where it has one, and what it wants."""
     sessions = call.broker.sessions
     epoch, session_id = request.session_epoch, request.session_id
+    wanted = _wanted(call, request)
     if epoch == FINAL_EPOCH:
         sessions.end(session_id)
-        return None
+        return None, wanted
     now_s = call.broker.host.clock.seconds()
     uses_ids = call.version >= TOPIC_IDS_FROM
     if epoch == INITIAL_EPOCH:
         sessions.end(session_id)
-        session = sessions.begin(call.broker.host.rng.randrange(1, SESSION_ID_MAX), uses_ids, now_s)
-    else:
-        session = sessions.resume(session_id, epoch, uses_ids, now_s)
-    if session is not None:
-        session.update(_wanted(call, request), _forgotten(call, request))
-    return session
+        begun = sessions.begin(call.broker.host.rng.randrange(1, SESSION_ID_MAX), uses_ids, now_s, wanted)
+        return begun, wanted
+    resumed = sessions.resume(session_id, epoch, uses_ids, now_s, wanted, _forgotten(request))
+    return resumed, list(resumed.partitions.values()) if resumed is not None else ()
 
 
-def _wanted(call: Call, request: FetchRequest) -> Iterable[Wanted]:
-    for topic in request.topics:
-        for part in topic.partitions:
-            yield Wanted(
-                (topic.topic_id, topic.topic, part.partition),
-                part.fetch_offset,
-                part.partition_max_bytes,
-                part.current_leader_epoch,
-                part.last_fetched_epoch,
-            )
+def _wanted(call: Call, request: FetchRequest) -> Sequence[Wanted]:
+    wanted = [
+        Wanted(
+            (topic.topic_id, topic.topic, part.partition),
+            part.fetch_offset,
+            part.partition_max_bytes,
+            part.current_leader_epoch,
+            part.last_fetched_epoch,
+        )
+        for topic in request.topics
+        for part in topic.partitions
+    ]
+    if len(wanted) < 2:
+        return wanted
+    return list({partition.key: partition for partition in wanted}.values())
 
 
-def _forgotten(call: Call, request: FetchRequest) -> Iterable[Key]:
+def _forgotten(request: FetchRequest) -> Iterable[Key]:
     for topic in request.forgotten_topics_data:
         for index in topic.partitions:
             yield topic.topic_id, topic.topic, index
 
 
-def _response(
-    call: Call, request: FetchRequest, session: Session | None, is_incremental: bool, reads: list[Read]
-) -> FetchResponse:
-    topics: list[FetchableTopicResponse] = []
-    last: tuple[bytes, str] | None = None
-    for read in reads:
-        if is_incremental and not _is_news(read):
-            continue
-        topic_id, name, index = read.wanted.key
-        if last != (topic_id, name):
-            last = topic_id, name
-            topics.append(FetchableTopicResponse(topic=name, topic_id=topic_id, partitions=[]))
-        topics[-1].partitions.append(_data(request, index, read))  # type: ignore[attr-defined]
-        if session is not None:
-            _told(session, read)
-    return FetchResponse(session_id=NO_SESSION if session is None else session.session_id, responses=topics)
+class Answer:
+    """The answer to one fetch, made of what was read."""
+
+    def __init__(self, call: Call, isolation_level: int, session: Session | None, is_incremental: bool) -> None:
+        self._call = call
+        self._isolation_level = isolation_level
+        self._session = session
+        self._is_incremental = is_incremental
+        self._topics: list[FetchableTopicResponse] = []
+        self._moved: list[int] = []
+
+    def make(self, reads: list[Read]) -> FetchResponse | Deferred[FetchResponse]:
+        """Put everything in; in several turns where it is very much."""
+        if len(reads) > PARTITIONS_PER_TURN:
+            return Deferred.fromCoroutine(self._make_long(reads))
+        self._put(reads)
+        return self._whole()
+
+    async def _make_long(self, reads: list[Read]) -> FetchResponse:
+        for at in range(0, len(reads), PARTITIONS_PER_TURN):
+            self._put(reads[at : at + PARTITIONS_PER_TURN])
+            await next_turn(self._call.broker.host.clock)
+        return self._whole()
+
+    def _put(self, reads: list[Read]) -> None:
+        call, session, topics = self._call, self._session, self._topics
+        for read in reads:
+            if self._is_incremental and not _is_news(read):
+                continue
+            topic_id, name, index = read.wanted.key
+            if not topics or topics[-1].topic != name or topics[-1].topic_id != topic_id:
+                topics.append(FetchableTopicResponse(topic=name, topic_id=topic_id, partitions=[]))
+            data = _data(call, self._isolation_level, index, read)
+            topics[-1].partitions.append(data)  # type: ignore[attr-defined]
+            if read.error in MOVED and call.version >= LEADERS_FROM:
+                self._moved.append(_name_leader(call, read, data))
+            if session is not None:
+                _told(session, read)
+
+    def _whole(self) -> FetchResponse:
+        session_id = NO_SESSION if self._session is None else self._session.session_id
+        response = FetchResponse(session_id=session_id, responses=self._topics)
+        if self._moved:
+            response.node_endpoints = [
+                NodeEndpoint(node_id=node, host=address.host, port=address.port, rack=rack)
+                for node, address, rack in addresses_of(self._call, self._moved)
+            ]
+        return response
 
 
 def _is_news(read: Read) -> bool:
@@ -139,17 +184,30 @@ def _told(session: Session, read: Read) -> None:
         session.give_way(wanted.key)
 
 
-def _data(request: FetchRequest, index: int, read: Read) -> PartitionData:
+def _data(call: Call, isolation_level: int, index: int, read: Read) -> PartitionData:
+    error = read.error
+    if error == ErrorCode.KAFKA_STORAGE_ERROR and call.version < STORAGE_ERROR_FROM:
+        error = ErrorCode.NOT_LEADER_OR_FOLLOWER
     data = PartitionData(
         partition_index=index,
-        error_code=read.error,
+        error_code=error,
         high_watermark=read.high_watermark,
         last_stable_offset=read.high_watermark,  # without transactions, everything committed is stable
         log_start_offset=read.start_offset,
-        aborted_transactions=_NONE_ABORTED if request.isolation_level == READ_COMMITTED else None,
+        aborted_transactions=_NONE_ABORTED if isolation_level == READ_COMMITTED else None,
         records=read.slice.parts or b"",
     )
     if read.diverging is not None:
         epoch, end_offset = read.diverging
         data.diverging_epoch = EpochEndOffset(epoch=epoch, end_offset=end_offset)
     return data
+
+
+def _name_leader(call: Call, read: Read, data: PartitionData) -> int:
+    """Say who leads a partition that is not found here, and return it."""
+    topic_id, name, index = read.wanted.key
+    if topic_id != ZERO_UUID:
+        name = call.broker.metadata.image.names.get(topic_id, "")
+    leader, epoch = leader_of(call, name, index)
+    data.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=epoch)
+    return leader

@@ -4,6 +4,12 @@ One fetch while it reads and waits.
 It reads every partition once.  Where that gives too little it waits, adding up
 what the partitions say has become readable, and reads again only when that is
 enough, or when its time is up.
+
+# Note [Long looks]
+
+Looking at very many partitions takes several turns, and what lies on the device
+alone is waited for.  A fetch that looks so long goes on by itself and answers
+when it is done.  What its partitions say meanwhile makes it look again.
 """
 
 from __future__ import annotations
@@ -16,10 +22,15 @@ from twisted.python.failure import Failure
 
 from streamline.api.call import Call
 from streamline.errors import ErrorCode, Refused
-from streamline.model import ZERO_UUID, LogSlice
+from streamline.model import NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import Wanted
 from streamline.services.deadlines import Deadline
 from streamline.services.partition import Partition
+from streamline.services.turns import next_turn
+
+CROWD_PARTITIONS = 100
+"""A fetch of more partitions is not kept waiting while too much waits already."""
+PARTITIONS_PER_TURN = 1000
 
 _NOTHING = LogSlice()
 
@@ -30,10 +41,15 @@ class Read:
 
     wanted: Wanted
     error: ErrorCode = ErrorCode.NONE
-    high_watermark: int = -1
-    start_offset: int = -1
+    high_watermark: int = NO_OFFSET
+    start_offset: int = NO_OFFSET
     slice: LogSlice = _NOTHING
     diverging: tuple[int, int] | None = None
+
+    def failed(self, error: ErrorCode) -> None:
+        """Note that it gave nothing but an error."""
+        self.error = error
+        self.high_watermark = self.start_offset = NO_OFFSET
 
 
 class Reading:
@@ -44,27 +60,41 @@ class Reading:
     ) -> None:
         self._call = call
         self._wanted = wanted
-        self._min_bytes = min_bytes
         self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes)
+        self._min_bytes = min(min_bytes, self._max_bytes)
         self._max_wait_s = max_wait_s
         self._missing_bytes = 0
+        self._left_bytes = 0
+        self._needs_one = True
         self._partitions: list[Partition] = []
+        self._cold: list[Deferred[None]] = []
         self._deadline: Deadline | None = None
         self._done: Deferred[list[Read]] | None = None
         self._must_answer = False
+        self._is_looking = False
+        self._has_missed = False
 
     def begin(self) -> list[Read] | Deferred[list[Read]]:
         """Return what can be read, if it is enough; else a Deferred of it, which may be cancelled."""
-        reads = self._read()
-        if isinstance(reads, Deferred):
+        reads = self._look()
+        if reads is not None and (self._is_enough(reads) or self._is_unwelcome()):
             return reads
-        if self._is_enough(reads):
-            return reads
-        self._done = Deferred(self._cancelled)
-        self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self._time_is_up)
-        for partition in self._partitions:
-            partition.add_reader(self._more)
-        return self._done
+        done = self._done = Deferred(self._cancelled)
+        if reads is not None:
+            self._park()
+        return done
+
+    def hurry(self) -> None:
+        """Answer with what there is by now."""
+        self._must_answer = True
+        self._read_again()
+
+    def _park(self) -> None:
+        """Wait for what partitions say."""
+        if self._deadline is None:
+            self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
+            for partition in self._partitions:
+                partition.add_reader(self._more)
 
     def _is_enough(self, reads: list[Read]) -> bool:
         """Say whether to answer now; errors and divergence are never kept waiting."""
@@ -78,95 +108,132 @@ class Reading:
         self._missing_bytes = self._min_bytes - size_bytes
         return self._missing_bytes <= 0
 
+    def _is_unwelcome(self) -> bool:
+        """Say whether it is too large to wait among so many others that do."""
+        return len(self._wanted) > CROWD_PARTITIONS and self._call.caller.room.is_crowded
+
     def _more(self, size_bytes: int) -> None:
         """Hear that a partition has more; C{size_bytes} of 0 means that something else is the matter with it."""
         self._missing_bytes -= size_bytes
         if self._missing_bytes <= 0 or size_bytes == 0:
             self._read_again()
 
-    def _time_is_up(self) -> None:
-        self._must_answer = True
-        self._read_again()
-
     def _read_again(self) -> None:
         if self._done is None:
             return
-        reads = self._read()
-        if isinstance(reads, Deferred):
-            done = self._stop()
-            if done is not None:
-                reads.addBoth(done.callback)
-        elif self._is_enough(reads):
-            done = self._stop()
-            if done is not None:
-                done.callback(reads)
+        if self._is_looking:
+            self._has_missed = True
+            return
+        reads = self._look()
+        if reads is not None and self._is_enough(reads):
+            self._finish(reads)
+
+    def _finish(self, reads: list[Read]) -> None:
+        done, self._done = self._done, None
+        self._stop()
+        if done is not None:
+            done.callback(reads)
+
+    def _broken(self, failure: Failure) -> None:
+        done, self._done = self._done, None
+        self._stop()
+        if done is not None:
+            done.errback(failure)
 
     def _cancelled(self, _: Deferred[list[Read]]) -> None:
+        self._done = None
         self._stop()
 
-    def _stop(self) -> Deferred[list[Read]] | None:
-        done, self._done = self._done, None
+    def _stop(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         for partition in self._partitions:
             partition.drop_reader(self._more)
-        return done
 
     # Reading
 
-    def _read(self) -> list[Read] | Deferred[list[Read]]:
-        left = min(self._max_bytes, self._call.caller.room_bytes())
+    def _look(self) -> list[Read] | None:
+        """Read every partition; None where that takes longer, see Note [Long looks]."""
+        room_bytes = self._call.caller.room.room_bytes
+        self._left_bytes = min(self._max_bytes, room_bytes)
+        self._needs_one = room_bytes > 0
+        reads = self._read(self._wanted[:PARTITIONS_PER_TURN])
+        if not self._cold and len(reads) == len(self._wanted):
+            return reads
+        self._is_looking = True
+        Deferred.fromCoroutine(self._look_long(reads)).addErrback(self._broken)
+        return None
+
+    async def _look_long(self, reads: list[Read]) -> None:
+        while len(reads) < len(self._wanted):
+            await next_turn(self._call.broker.host.clock)
+            if self._done is None:
+                return
+            reads += self._read(self._wanted[len(reads) : len(reads) + PARTITIONS_PER_TURN])
+        cold, self._cold = self._cold, []
+        if cold:
+            await gatherResults(cold, consumeErrors=True)
+        else:
+            await next_turn(self._call.broker.host.clock)
+        self._is_looking = False
+        if self._done is None:
+            return
+        if cold or self._is_enough(reads) or self._is_unwelcome():
+            self._finish(reads)
+        elif self._has_missed or self._deadline is None:
+            self._has_missed = False
+            self._park()
+            self._read_again()
+
+    def _read(self, some: Sequence[Wanted]) -> list[Read]:
+        """Read some partitions; what has to come from the device is in C{_cold} and comes into its place."""
+        left = self._left_bytes
         reads: list[Read] = []
-        cold: list[Deferred[None]] = []
-        partitions: list[Partition] = []
-        is_first = True
-        for wanted in self._wanted:
+        for wanted in some:
             read = Read(wanted)
             reads.append(read)
+            most = wanted.max_bytes if wanted.max_bytes < left else left
             try:
                 partition = self._partition(wanted)
-                partitions.append(partition)
-                found = self._read_one(partition, read, min(left, wanted.max_bytes), is_first)
+                if self._deadline is None:
+                    self._partitions.append(partition)
+                found = self._read_one(partition, read, most)
             except Refused as refusal:
-                read.error = refusal.code
+                read.failed(refusal.code)
                 continue
             if isinstance(found, Deferred):
-                cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
-                left -= min(left, wanted.max_bytes)
-                is_first = False
+                self._cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
+                left = max(left - most, 0)
+                self._needs_one = False
             elif found.size_bytes:
                 read.slice = found
-                left -= found.size_bytes
-                is_first = False
-            left = max(left, 0)
-        self._partitions = self._partitions or partitions
-        if cold:
-            return gatherResults(cold, consumeErrors=True).addCallback(lambda _: reads)
+                left = max(left - found.size_bytes, 0)
+                self._needs_one = False
+        self._left_bytes = left
         return reads
 
     def _partition(self, wanted: Wanted) -> Partition:
         topic_id, name, index = wanted.key
-        if topic_id != ZERO_UUID:
-            known = self._call.broker.metadata.image.names.get(topic_id)
-            if known is None:
-                raise Refused(ErrorCode.UNKNOWN_TOPIC_ID)
-            name = known
-        partition = self._call.broker.replicas.leading(name, index)
-        if topic_id != ZERO_UUID and partition.log.identity.topic_id != topic_id:
+        if topic_id == ZERO_UUID:
+            return self._call.broker.replicas.leading(name, index)
+        known = self._call.broker.metadata.image.names.get(topic_id)
+        if known is None:
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_ID)
+        partition = self._call.broker.replicas.leading(known, index)
+        if partition.log.identity.topic_id != topic_id:
             raise Refused(ErrorCode.INCONSISTENT_TOPIC_ID)
         return partition
 
-    def _read_one(
-        self, partition: Partition, read: Read, max_bytes: int, at_least_one: bool
-    ) -> LogSlice | Deferred[LogSlice]:
+    def _read_one(self, partition: Partition, read: Read, max_bytes: int) -> LogSlice | Deferred[LogSlice]:
         wanted = read.wanted
         partition.check_epoch(wanted.current_leader_epoch)
         read.high_watermark = partition.high_watermark
         read.start_offset = partition.log.start_offset
-        read.diverging = partition.divergence(wanted.fetch_offset, wanted.last_fetched_epoch)
-        if read.diverging is not None:
-            return _NOTHING
-        return partition.read(wanted.fetch_offset, max_bytes, at_least_one)
+        if wanted.last_fetched_epoch >= 0:
+            read.diverging = partition.divergence(wanted.fetch_offset, wanted.last_fetched_epoch)
+            if read.diverging is not None:
+                return _NOTHING
+        return partition.read(wanted.fetch_offset, max_bytes, self._needs_one)
 
 
 def _take(found: LogSlice, read: Read) -> None:
@@ -176,4 +243,4 @@ def _take(found: LogSlice, read: Read) -> None:
 def _fail(failure: Failure, read: Read) -> None:
     failure.trap(Refused)
     assert isinstance(failure.value, Refused)
-    read.error = failure.value.code
+    read.failed(failure.value.code)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from streamline.api.call import Call
 from streamline.errors import ErrorCode
 from streamline.model import NO_LEADER, Broker, Endpoint
@@ -23,6 +25,15 @@ def address_of(call: Call, broker: Broker) -> Endpoint:
     if broker.endpoint.host in WILDCARDS:
         return Endpoint(call.caller.reached_at.host, broker.endpoint.port)
     return broker.endpoint
+
+
+def addresses_of(call: Call, nodes: Iterable[int]) -> Iterator[tuple[int, Endpoint, str | None]]:
+    """Yield (node id, address, rack) of each of these nodes that is known, once."""
+    brokers = call.broker.metadata.image.brokers
+    for node in dict.fromkeys(nodes):
+        broker = brokers.get(node)
+        if broker is not None:
+            yield node, address_of(call, broker), broker.rack
 
 
 def topic_name(call: Call, first_with_ids: int, name: str, topic_id: bytes) -> str | None:

@@ -11,7 +11,7 @@ with null; 1 controller; 4 auto-creation can be declined; 5 offline replicas;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
@@ -20,9 +20,10 @@ from streamline.api import operations
 from streamline.api.call import Call
 from streamline.api.leaders import address_of
 from streamline.cluster.names import check_topic_name
-from streamline.cluster.planning import USE_DEFAULT
+from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, USE_DEFAULT
 from streamline.errors import ErrorCode, Refused
 from streamline.model import INTERNAL_TOPICS, NO_LEADER, ZERO_UUID, PartitionState, Topic
+from streamline.services.turns import work_off
 from streamline.wire.messages.metadata import (
     Cursor,
     DescribeTopicPartitionsRequest,
@@ -37,36 +38,57 @@ from streamline.wire.messages.metadata import (
     MetadataResponseTopic,
 )
 
+PIECES_PER_TURN = 1000
+"""Topics and partitions that are described in one turn."""
+
 
 def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse]:
     """Answer from the image, making missing topics first."""
     wanted = request.topics
     if wanted is None or (call.version == 0 and not wanted):
-        return _response(call, request, [_topic(call, request, topic) for topic in _all_topics(call)])
+        return _answer(call, request, None, {})
     missing = _missing(call, request, wanted)
     if not missing:
-        return _response(call, request, [_wanted(call, request, topic, {}) for topic in wanted])
+        return _answer(call, request, wanted, {})
     failures: dict[str, Refused] = {}
     made = [_make(call, name).addErrback(_note, name, failures) for name in missing]
-    return gatherResults(made, consumeErrors=True).addCallback(
-        lambda _: _response(call, request, [_wanted(call, request, topic, failures) for topic in wanted])
-    )
+    return gatherResults(made, consumeErrors=True).addCallback(lambda _: _answer(call, request, wanted, failures))
 
 
-def _all_topics(call: Call) -> Sequence[Topic]:
-    return list(call.broker.metadata.image.topics.values())
+def _answer(
+    call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic] | None, failures: dict[str, Refused]
+) -> MetadataResponse | Deferred[MetadataResponse]:
+    return work_off(_describe_all(call, request, wanted, failures), call.broker.host.clock)
+
+
+def _describe_all(
+    call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic] | None, failures: dict[str, Refused]
+) -> Generator[None, None, MetadataResponse]:
+    image = call.broker.metadata.image
+    topics: list[MetadataResponseTopic] = []
+    pieces = 0
+    found: Iterable[Topic | MetadataRequestTopic] = image.topics.values() if wanted is None else wanted
+    for one in found:
+        topic = _topic(call, request, one) if isinstance(one, Topic) else _wanted(call, request, one, failures)
+        topics.append(topic)
+        pieces += 1 + len(topic.partitions)
+        if pieces >= PIECES_PER_TURN:
+            pieces = 0
+            yield
+    return _response(call, request, topics)
 
 
 def _missing(call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic]) -> list[str]:
-    """Return the topics to make, each once."""
-    if not (request.allow_auto_topic_creation and call.broker.config.broker.auto_create_topics_enable):
+    """Return the topics to make, each once; no more than CreateTopics would make, the client asks again anyway."""
+    broker = call.broker.config.broker
+    if not (request.allow_auto_topic_creation and broker.auto_create_topics_enable):
         return []
     topics = call.broker.metadata.image.topics
     missing: dict[str, None] = {}
     for topic in wanted:
         if topic.name is not None and topic.name not in topics and topic.name not in INTERNAL_TOPICS:
             missing[topic.name] = None
-    return list(missing)
+    return list(missing)[: max(1, PARTITIONS_PER_REQUEST_MAX // broker.num_partitions)]
 
 
 def _make(call: Call, name: str) -> Deferred[None]:
@@ -157,34 +179,46 @@ def _response(call: Call, request: MetadataRequest, topics: list[MetadataRespons
 
 def describe_topic_partitions(
     call: Call, request: DescribeTopicPartitionsRequest
-) -> DescribeTopicPartitionsResponse:
+) -> DescribeTopicPartitionsResponse | Deferred[DescribeTopicPartitionsResponse]:
     """Answer with one page: topics in the order of their names, up to a limit of partitions (KIP-966)."""
+    return work_off(_page(call, request), call.broker.host.clock)
+
+
+def _page(
+    call: Call, request: DescribeTopicPartitionsRequest
+) -> Generator[None, None, DescribeTopicPartitionsResponse]:
     image = call.broker.metadata.image
-    asked = {topic.name: None for topic in request.topics}
-    names = sorted(asked or image.topics)
-    cursor = request.cursor
-    first = 0
-    if cursor is not None:
-        names = [name for name in names if name >= cursor.topic_name]
-        first = max(0, cursor.partition_index) if names and names[0] == cursor.topic_name else 0
+    names, first = _from_cursor(sorted({topic.name: None for topic in request.topics} or image.topics), request.cursor)
     room = min(max(1, request.response_partition_limit), call.broker.config.broker.max_request_partition_size_limit)
-    response = DescribeTopicPartitionsResponse(topics=[])
+    topics: list[DescribeTopicPartitionsResponseTopic] = []
+    response = DescribeTopicPartitionsResponse(topics=topics)
     for name in names:
         if room <= 0:
             response.next_cursor = Cursor(topic_name=name, partition_index=0)
             break
         known = image.topics.get(name)
         if known is None:
-            response.topics.append(_unknown_topic(name))  # type: ignore[attr-defined]
-            continue
-        page = known.partitions[first : first + room]
-        response.topics.append(_described(call, known, page))  # type: ignore[attr-defined]
-        room -= len(page)
-        if first + len(page) < len(known.partitions):
-            response.next_cursor = Cursor(topic_name=name, partition_index=first + len(page))
-            break
+            topics.append(_unknown_topic(name))
+        else:
+            page = known.partitions[first : first + room]
+            topics.append(_described(call, known, page))
+            room -= len(page)
+            if first + len(page) < len(known.partitions):
+                response.next_cursor = Cursor(topic_name=name, partition_index=first + len(page))
+                break
         first = 0
+        if len(topics) % PIECES_PER_TURN == 0:
+            yield
     return response
+
+
+def _from_cursor(names: list[str], cursor: Cursor | None) -> tuple[list[str], int]:
+    """Return the topics that are left, and the first partition of the first one."""
+    if cursor is None:
+        return names, 0
+    names = [name for name in names if name >= cursor.topic_name]
+    is_there = bool(names) and names[0] == cursor.topic_name
+    return names, max(0, cursor.partition_index) if is_there else 0
 
 
 def _unknown_topic(name: str) -> DescribeTopicPartitionsResponseTopic:

@@ -151,9 +151,10 @@ FoundTopic = tuple[str, bytes, list[Found]]
 
 
 def offset_fetch(call: Call, request: OffsetFetchRequest) -> OffsetFetchResponse:
-    """Look up what groups have committed."""
+    """Look up what groups have committed; each once, however often it is named, lest a short request ask for a lot."""
     if call.version >= SEVERAL_GROUPS_FROM:
-        return OffsetFetchResponse(groups=[_fetch_group(call, group) for group in request.groups])
+        groups = {group.group_id: group for group in request.groups}
+        return OffsetFetchResponse(groups=[_fetch_group(call, group) for group in groups.values()])
     try:
         found = _fetch(call, request.group_id, request.topics)
     except Refused as refusal:

@@ -16,13 +16,13 @@ from collections.abc import Generator
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call, Hold, Later
-from streamline.api.leaders import MOVED, address_of, leader_of, topic_name
+from streamline.api.leaders import MOVED, addresses_of, leader_of, topic_name
 from streamline.errors import ErrorCode, Refused
-from streamline.model import NO_LEADER, NO_OFFSET
+from streamline.model import NO_OFFSET
 from streamline.replication.acks import ACKS_NONE
-from streamline.services.partition import Receipt, refused
 from streamline.services.purgatory import Group
-from streamline.services.turns import in_turns
+from streamline.services.receipts import Receipt, refused
+from streamline.services.turns import work_off
 from streamline.wire.messages.produce import (
     LeaderIdAndEpoch,
     NodeEndpoint,
@@ -33,6 +33,8 @@ from streamline.wire.messages.produce import (
 )
 
 TOPIC_IDS_FROM = 13
+LEADERS_FROM = 10
+PARTITIONS_PER_TURN = 200
 
 Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
 """(topic name, topic id, (partition, receipt) pairs) in the order of the request."""
@@ -40,41 +42,43 @@ Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
 
 def produce(call: Call, request: ProduceRequest) -> Later | Hold:
     """Collect every batch now; write, wait and answer later."""
-    work = _append(call, request)
-    try:
-        next(work)
-    except StopIteration as done:
-        return _later(call, request, done.value)
-    # The batches hold so many records that looking at them takes more than one turn of the reactor.
-    return Hold(in_turns(work, call.broker.host.clock).addCallback(lambda value: _later(call, request, value)))
+    acks, timeout_s = request.acks, request.timeout_ms / 1000
+    appended = work_off(_append(call, request), call.broker.host.clock)
+    if isinstance(appended, Deferred):
+        # So many records or partitions that looking at them takes more than one turn of the reactor.
+        return Hold(appended.addCallback(lambda found: _later(call, acks, timeout_s, found)))
+    return _later(call, acks, timeout_s, appended)
 
 
-def _later(call: Call, request: ProduceRequest, appended: Appended) -> Later:
-    return Later(lambda: _finish(call, request, appended))
+def _later(call: Call, acks: int, timeout_s: float, appended: Appended) -> Later:
+    """Return what is left to do; it keeps nothing of the request, so that the records can go."""
+    return Later(lambda: _finish(call, acks, timeout_s, appended))
 
 
 def _append(call: Call, request: ProduceRequest) -> Generator[None, None, Appended]:
     append = call.broker.replicas.append
     acks, version = request.acks, call.version
     appended: Appended = []
+    count = 0
     for topic in request.topic_data:
         name = topic_name(call, TOPIC_IDS_FROM, topic.name, topic.topic_id)
-        if name is None:
-            unknown = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
-            receipts = [(part.index, unknown) for part in topic.partition_data]
-        else:
-            receipts = []
-            for part in topic.partition_data:
+        receipts = []
+        for part in topic.partition_data:
+            if name is None:
+                receipt = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
+            else:
                 receipt = yield from append(name, part.index, part.records, acks, version)  # type: ignore[arg-type]
-                receipts.append((part.index, receipt))
+            receipts.append((part.index, receipt))
+            count += 1
+            if count % PARTITIONS_PER_TURN == 0:
+                yield
         appended.append((name, topic.topic_id, receipts))
     return appended
 
 
 def _finish(
-    call: Call, request: ProduceRequest, appended: Appended
+    call: Call, acks: int, timeout_s: float, appended: Appended
 ) -> ProduceResponse | Deferred[ProduceResponse] | None:
-    acks = request.acks
     if acks == ACKS_NONE:
         _close_if_refused(call, appended)
         return None
@@ -86,7 +90,7 @@ def _finish(
     ]
     if not waiting:
         return _response(call, acks, appended)
-    group = Group(len(waiting), call.broker.deadlines, request.timeout_ms / 1000)
+    group = Group(len(waiting), call.broker.deadlines, timeout_s)
     for receipt in waiting:
         assert receipt.partition is not None
         receipt.partition.when_settled(receipt, acks, group.settle)
@@ -113,7 +117,7 @@ def _response(call: Call, acks: int, appended: Appended) -> ProduceResponse:
             for name, topic_id, receipts in appended
         ]
     )
-    if call.version >= 10:
+    if call.version >= LEADERS_FROM:
         _add_endpoints(call, response)
     return response
 
@@ -137,7 +141,7 @@ def _result(call: Call, acks: int, name: str | None, index: int, receipt: Receip
     result = PartitionProduceResponse(
         index=index, error_code=refusal.code, base_offset=NO_OFFSET, error_message=refusal.message or None
     )
-    if refusal.code in MOVED and name is not None and call.version >= 10:
+    if refusal.code in MOVED and name is not None and call.version >= LEADERS_FROM:
         leader, epoch = leader_of(call, name, index)
         result.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=epoch)
     return result
@@ -145,16 +149,14 @@ def _result(call: Call, acks: int, name: str | None, index: int, receipt: Receip
 
 def _add_endpoints(call: Call, response: ProduceResponse) -> None:
     """Name the address of every leader that the answer mentions."""
-    leaders = {
-        part.current_leader.leader_id: None
+    leaders = [
+        part.current_leader.leader_id
         for topic in response.responses
         for part in topic.partition_responses
-        if part.current_leader is not None and part.current_leader.leader_id != NO_LEADER
-    }
+        if part.current_leader is not None
+    ]
     if leaders:
-        brokers = call.broker.metadata.image.brokers
         response.node_endpoints = [
-            NodeEndpoint(node_id=node, host=address.host, port=address.port, rack=brokers[node].rack)
-            for node in leaders
-            if node in brokers and (address := address_of(call, brokers[node]))
+            NodeEndpoint(node_id=node, host=address.host, port=address.port, rack=rack)
+            for node, address, rack in addresses_of(call, leaders)
         ]

@@ -12,17 +12,17 @@ Version notes: CreateTopics 4 broker defaults with -1 (KIP-464); 5 what was made
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
 from streamline.api.settings import topic_settings
 from streamline.cluster.commands import CreateTopic
-from streamline.cluster.planning import NewTopic
+from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, NewTopic, partition_count, too_many
 from streamline.errors import ErrorCode, Refused
 from streamline.model import ZERO_UUID, Topic
+from streamline.services.turns import next_turn
 from streamline.wire.messages.topics import (
     CreatableTopic,
     CreatableTopicConfigs,
@@ -35,53 +35,56 @@ from streamline.wire.messages.topics import (
     DeleteTopicState,
 )
 
+CONFIGS_FROM = 5
+TOPICS_PER_TURN = 20
+DELETIONS_PER_TURN = 100
+
 
 def create_topics(call: Call, request: CreateTopicsRequest) -> Deferred[CreateTopicsResponse]:
     """Make each topic, or say whether it could be made."""
+    return Deferred.fromCoroutine(_create_all(call, request))
+
+
+async def _create_all(call: Call, request: CreateTopicsRequest) -> CreateTopicsResponse:
     counts = Counter(topic.name for topic in request.topics)
-    results = [
-        _duplicate(name) if counts[name] > 1 else _try_to_create(call, topic, request.validate_only)
-        for name, topic in {topic.name: topic for topic in request.topics}.items()
-    ]
-    return gatherResults(results, consumeErrors=True).addCallback(lambda topics: CreateTopicsResponse(topics=topics))
+    results: list[Deferred[CreatableTopicResult]] = []
+    partitions = 0
+    for topic in {topic.name: topic for topic in request.topics}.values():
+        partitions += max(0, partition_count(_new_topic(topic), call.broker.config.broker))
+        refusal = _refusal(counts[topic.name], partitions)
+        result = fail(refusal) if refusal is not None else Deferred.fromCoroutine(_create(call, topic, request))
+        results.append(result.addErrback(_not_created, topic.name))
+        if len(results) % TOPICS_PER_TURN == 0:
+            await next_turn(call.broker.host.clock)
+    return CreateTopicsResponse(topics=await gatherResults(results, consumeErrors=True))
 
 
-def _duplicate(name: str) -> Deferred[CreatableTopicResult]:
-    return succeed(
-        CreatableTopicResult(
-            name=name, error_code=ErrorCode.INVALID_REQUEST, error_message="the request names this topic twice"
-        )
-    )
+def _refusal(times_named: int, partitions: int) -> Refused | None:
+    """Say what is wrong with a topic because of the others in the request."""
+    if times_named > 1:
+        return Refused(ErrorCode.INVALID_REQUEST, "the request names this topic twice")
+    return too_many(partitions) if partitions > PARTITIONS_PER_REQUEST_MAX else None
 
 
-def _try_to_create(call: Call, topic: CreatableTopic, validate_only: bool) -> Deferred[CreatableTopicResult]:
-    return Deferred.fromCoroutine(_create(call, topic, validate_only)).addErrback(_not_created, topic.name)
-
-
-async def _create(call: Call, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult:
-    wanted = NewTopic(
-        name=topic.name,
-        partitions=topic.num_partitions,
-        replication_factor=topic.replication_factor,
-        assignments=_assignments(topic),
-        configs=_configs(topic),
-    )
-    if validate_only:
+async def _create(call: Call, topic: CreatableTopic, request: CreateTopicsRequest) -> CreatableTopicResult:
+    wanted = _new_topic(topic)
+    if len(wanted.assignments) < len(topic.assignments):
+        raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "a partition is assigned twice")
+    if request.validate_only:
         return _planned(call, call.broker.controller.plan(wanted))
     made = await call.broker.controller.create_topic(wanted)
     await call.broker.replicas.when_open(made)
     return _result(call, made.name, made.topic_id, len(made.partitions), len(made.partitions[0].replicas))
 
 
-def _assignments(topic: CreatableTopic) -> dict[int, Sequence[int]]:
-    assignments = {given.partition_index: given.broker_ids for given in topic.assignments}
-    if len(assignments) < len(topic.assignments):
-        raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "a partition is assigned twice")
-    return assignments
-
-
-def _configs(topic: CreatableTopic) -> dict[str, str | None]:
-    return {given.name: given.value for given in topic.configs}
+def _new_topic(topic: CreatableTopic) -> NewTopic:
+    return NewTopic(
+        name=topic.name,
+        partitions=topic.num_partitions,
+        replication_factor=topic.replication_factor,
+        assignments={given.partition_index: given.broker_ids for given in topic.assignments},
+        configs={given.name: given.value for given in topic.configs},
+    )
 
 
 def _planned(call: Call, command: CreateTopic) -> CreatableTopicResult:
@@ -95,6 +98,7 @@ def _result(
     call: Call, name: str, topic_id: bytes, partitions: int, factor: int, overrides: dict[str, str] | None = None
 ) -> CreatableTopicResult:
     configs = call.broker.metadata.image.configs.get(name, {}) if overrides is None else overrides
+    shown = topic_settings(call.broker.config.broker, configs) if call.version >= CONFIGS_FROM else ()
     return CreatableTopicResult(
         name=name,
         topic_id=topic_id,
@@ -102,7 +106,7 @@ def _result(
         replication_factor=factor,
         configs=[
             CreatableTopicConfigs(name=setting.name, value=setting.value, config_source=setting.source)
-            for setting in topic_settings(call.broker.config.broker, configs)
+            for setting in shown
         ],
     )
 
@@ -117,19 +121,30 @@ def _not_created(failure: Failure, name: str) -> CreatableTopicResult:
 
 def delete_topics(call: Call, request: DeleteTopicsRequest) -> Deferred[DeleteTopicsResponse]:
     """Delete each topic."""
+    return Deferred.fromCoroutine(_delete_all(call, request))
+
+
+async def _delete_all(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsResponse:
     if call.version >= 6:
         wanted = list(request.topics)
     else:
         wanted = [DeleteTopicState(name=name) for name in request.topic_names]
-    results = [Deferred.fromCoroutine(_delete(call, topic)).addErrback(_not_deleted, topic) for topic in wanted]
-    answer = gatherResults(results, consumeErrors=True)
-    return answer.addCallback(lambda responses: DeleteTopicsResponse(responses=responses))
+    counts = Counter((topic.name, topic.topic_id) for topic in wanted)
+    results: list[Deferred[DeletableTopicResult]] = []
+    for topic in {(topic.name, topic.topic_id): topic for topic in wanted}.values():
+        is_twice = counts[topic.name, topic.topic_id] > 1
+        results.append(Deferred.fromCoroutine(_delete(call, topic, is_twice)).addErrback(_not_deleted, topic))
+        if len(results) % DELETIONS_PER_TURN == 0:
+            await next_turn(call.broker.host.clock)
+    return DeleteTopicsResponse(responses=await gatherResults(results, consumeErrors=True))
 
 
-async def _delete(call: Call, wanted: DeleteTopicState) -> DeletableTopicResult:
+async def _delete(call: Call, wanted: DeleteTopicState, is_twice: bool) -> DeletableTopicResult:
     if not call.broker.config.broker.delete_topic_enable:
         code = ErrorCode.INVALID_REQUEST if call.version < 3 else ErrorCode.TOPIC_DELETION_DISABLED
         raise Refused(code, "delete.topic.enable is false")
+    if is_twice:
+        raise Refused(ErrorCode.INVALID_REQUEST, "the request names this topic twice")
     topic = _find(call, wanted)
     if topic.is_internal:
         raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic.name} belongs to the cluster itself")
@@ -139,8 +154,8 @@ async def _delete(call: Call, wanted: DeleteTopicState) -> DeletableTopicResult:
 
 def _find(call: Call, wanted: DeleteTopicState) -> Topic:
     image = call.broker.metadata.image
-    if wanted.name is not None and wanted.topic_id != ZERO_UUID:
-        raise Refused(ErrorCode.INVALID_REQUEST, "a topic is named or its id is given, not both")
+    if (wanted.name is None) == (wanted.topic_id == ZERO_UUID):
+        raise Refused(ErrorCode.INVALID_REQUEST, "a topic is named or its id is given, one of both")
     if wanted.name is None:
         by_id = image.topic_of(wanted.topic_id)
         if by_id is None:

@@ -95,6 +95,8 @@ def _register_broker(image: MetadataImage, index: int, command: RegisterBroker) 
 def _create_topic(image: MetadataImage, _: int, command: CreateTopic) -> tuple[MetadataImage, Any]:
     if command.name in image.topics:
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic '{command.name}' already exists")
+    if command.topic_id in image.names:
+        raise Refused(ErrorCode.INVALID_REQUEST, f"the id of topic '{command.name}' is that of another")
     partitions = tuple(
         PartitionState(
             index=placed.index,
@@ -130,6 +132,8 @@ def _change_partitions(image: MetadataImage, _: int, command: ChangePartitions) 
         raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, "no topic has this id")
     partitions = list(topic.partitions)
     for change in command.partitions:
+        if not 0 <= change.index < len(partitions):
+            raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"{topic.name} has no partition {change.index}")
         known = partitions[change.index]
         if change.partition_epoch <= known.partition_epoch:
             raise Refused(ErrorCode.INVALID_UPDATE_VERSION, f"{topic.name}-{change.index} has changed meanwhile")

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from streamline.errors import ErrorCode, Refused
 
 NAME_LENGTH_MAX = 249
+METADATA_TOPIC = "__cluster_metadata"
+"""Kafka's name for the metadata log, which looks like a topic to its tools and is none."""
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]+")
 
 
@@ -33,12 +35,20 @@ def check_topic_name(name: str) -> None:
         )
 
 
-def check_no_collision(name: str, existing: Iterable[str]) -> None:
+def check_new_topic_name(name: str, existing: Iterable[str]) -> None:
     """
-    Refuse a name that differs from another only in '.' and '_', which metrics cannot tell apart.
+    Refuse a name that no new topic may have.
 
-    @raise Refused: INVALID_TOPIC_EXCEPTION.
+    @raise Refused: INVALID_TOPIC_EXCEPTION, or INVALID_REQUEST for the one that Kafka keeps for itself.
     """
+    if name == METADATA_TOPIC:
+        raise Refused(ErrorCode.INVALID_REQUEST, f"no topic may be named {METADATA_TOPIC}")
+    check_topic_name(name)
+    _check_no_collision(name, existing)
+
+
+def _check_no_collision(name: str, existing: Iterable[str]) -> None:
+    """Refuse a name that differs from another only in '.' and '_', which metrics cannot tell apart."""
     if "." not in name and "_" not in name:
         return
     plain = name.replace(".", "_")

@@ -13,12 +13,13 @@ from attrs import field, frozen
 
 from streamline.cluster.commands import ConfigEntry, CreateTopic, PartitionPlacement
 from streamline.cluster.image import MetadataImage
-from streamline.cluster.names import check_no_collision, check_topic_name
+from streamline.cluster.names import check_new_topic_name
 from streamline.config import BrokerConfig, topic_config
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IPlacement
 
-PARTITIONS_PER_TOPIC_MAX = 10_000
+PARTITIONS_PER_REQUEST_MAX = 10_000
+"""Kafka's bound on what one request may make; a topic is made by one request."""
 USE_DEFAULT = -1
 
 
@@ -54,10 +55,9 @@ def plan_topic(
     @param first: drawn by chance: at which node placing begins.
     @raise Refused: with the error that Kafka gives in that case.
     """
-    check_topic_name(wanted.name)
     if wanted.name in image.topics:
         raise Refused(ErrorCode.TOPIC_ALREADY_EXISTS, f"topic '{wanted.name}' already exists")
-    check_no_collision(wanted.name, image.topics)
+    check_new_topic_name(wanted.name, image.topics)
     configs = _checked_configs(wanted.configs, broker)
     placed = _assigned(image, wanted) if wanted.assignments else _placed(image, wanted, broker, placement, first)
     return CreateTopic(
@@ -65,6 +65,21 @@ def plan_topic(
         topic_id=topic_id,
         partitions=[PartitionPlacement(index=index, replicas=replicas) for index, replicas in enumerate(placed)],
         configs=[ConfigEntry(name=name, value=value) for name, value in configs.items()],
+    )
+
+
+def partition_count(wanted: NewTopic, broker: BrokerConfig) -> int:
+    """Return how many partitions a topic would have."""
+    if wanted.assignments:
+        return len(wanted.assignments)
+    return broker.num_partitions if wanted.partitions == USE_DEFAULT else wanted.partitions
+
+
+def too_many(partitions: int) -> Refused:
+    """Return the refusal of a request that asks for more partitions than any may."""
+    return Refused(
+        ErrorCode.POLICY_VIOLATION,
+        f"one request makes at most {PARTITIONS_PER_REQUEST_MAX} partitions, not {partitions}",
     )
 
 
@@ -84,15 +99,16 @@ def _checked_configs(given: Mapping[str, str | None], broker: BrokerConfig) -> d
 def _placed(
     image: MetadataImage, wanted: NewTopic, broker: BrokerConfig, placement: IPlacement, first: int
 ) -> list[tuple[int, ...]]:
-    partitions = broker.num_partitions if wanted.partitions == USE_DEFAULT else wanted.partitions
-    if not 0 < partitions <= PARTITIONS_PER_TOPIC_MAX:
-        raise Refused(
-            ErrorCode.INVALID_PARTITIONS,
-            f"a topic has 1 to {PARTITIONS_PER_TOPIC_MAX} partitions, not {partitions}",
-        )
     factor = wanted.replication_factor
     if factor == USE_DEFAULT:
         factor = broker.default_replication_factor
+    if factor < 1:
+        raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, f"a partition has at least one replica, not {factor}")
+    partitions = partition_count(wanted, broker)
+    if partitions < 1:
+        raise Refused(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {partitions}")
+    if partitions > PARTITIONS_PER_REQUEST_MAX:
+        raise too_many(partitions)
     racks = {broker.node_id: broker.rack for broker in image.brokers.values() if not broker.fenced}
     return placement.place(racks, partitions, factor, first)
 
@@ -102,8 +118,8 @@ def _assigned(image: MetadataImage, wanted: NewTopic) -> list[tuple[int, ...]]:
         raise Refused(
             ErrorCode.INVALID_REQUEST, "a topic has either a partition count and a replication factor or assignments"
         )
-    if len(wanted.assignments) > PARTITIONS_PER_TOPIC_MAX:
-        raise Refused(ErrorCode.INVALID_PARTITIONS, f"a topic has at most {PARTITIONS_PER_TOPIC_MAX} partitions")
+    if len(wanted.assignments) > PARTITIONS_PER_REQUEST_MAX:
+        raise too_many(len(wanted.assignments))
     if sorted(wanted.assignments) != list(range(len(wanted.assignments))):
         raise Refused(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT, "partitions must be numbered from 0 without a gap"

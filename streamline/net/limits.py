@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from attrs import field, frozen
+from attrs import frozen
 
 from streamline.config import BrokerConfig
 from streamline.interfaces import IClock
@@ -21,15 +21,18 @@ SOCKET_SHARE = 0.8
 @frozen(kw_only=True)
 class Limits:
     """
-    What a connection may do.
+    What a connection may do, and what all may together.
 
     @ivar pending_max: requests of one connection that may wait for their answers; then nothing more is read.
-    @ivar unsent_bytes_max: bytes given to the transport above which no further request is taken.
-    @ivar inbound_bytes_max: bytes of unfinished frames of all connections together.
-    @ivar outbound_bytes_max: unsent bytes of all connections together, above which fetches return one batch.
+    @ivar unsent_bytes_max: answers of one connection that have not left, above which no further request is taken.
+    @ivar inbound_bytes_max: unfinished requests of all connections together.
+    @ivar waiting_bytes_max: requests that wait for their answers, of all connections together, as they lie in memory.
+    @ivar outbound_bytes_max: answers of all connections together that have not left.
     @ivar frame_s_max: how long a frame may take to arrive.
     @ivar stalled_s_max: how long a client may leave an answer untouched.
-    @ivar elements_max: array elements in one request.
+    @ivar pressure_s_max: how long it may do either while there is too much of it.
+    @ivar elements_max: array elements in one request; reading so many, or writing as many in an answer, takes some
+        20 ms, and is the longest that one request holds up all others.
     """
 
     connections_max: int
@@ -41,11 +44,12 @@ class Limits:
     pending_max: int = 100
     unsent_bytes_max: int = 1 << 20
     inbound_bytes_max: int = 256 << 20
+    waiting_bytes_max: int = 256 << 20
     outbound_bytes_max: int = 256 << 20
     frame_s_max: float = 30.0
     stalled_s_max: float = 60.0
-    elements_max: int = 100_000
-    exempt: tuple[str, ...] = field(default=())
+    pressure_s_max: float = 5.0
+    elements_max: int = 25_000
 
     @classmethod
     def of(cls, broker: BrokerConfig, sockets_max: int) -> Limits:

@@ -27,34 +27,48 @@ RECEIVE_BYTES = 130_816
 
 
 class Sender:
-    """Sends over one transport."""
+    """
+    Sends over one transport.
 
-    __slots__ = ("_is_blocked", "_queued_bytes", "_socket", "_transport")
+    @ivar given_bytes: what it was given in all.
+    """
+
+    __slots__ = ("_is_blocked", "_queued_bytes", "_socket", "_tcp", "_transport", "given_bytes")
 
     def __init__(self, transport: Any) -> None:
+        self.given_bytes = 0
         self._transport = transport
         self._socket = None
         self._is_blocked = False
         self._queued_bytes = 0
-        if isinstance(transport, tcp.Connection) and not getattr(transport, "TLS", False):
-            self._socket = transport.socket
-            transport.SEND_LIMIT = SEND_BYTES
-            transport.bufferSize = RECEIVE_BYTES
+        # Under TLS the transport wraps that of the socket.
+        innermost = transport if isinstance(transport, tcp.Connection) else getattr(transport, "transport", None)
+        self._tcp = innermost if isinstance(innermost, tcp.Connection) else None
+        if self._tcp is not None:
+            self._tcp.SEND_LIMIT = SEND_BYTES
+            self._tcp.bufferSize = RECEIVE_BYTES
+            if self._tcp is transport and not getattr(transport, "TLS", False):
+                self._socket = transport.socket
 
     @property
     def unsent_bytes(self) -> int:
         """
         What was given to the transport and not yet to the kernel.
 
-        Exact for a plain socket; else what was given since the transport said that it has too much.
+        Exact for a plain socket; under TLS, without what is about to be encrypted; elsewhere, what was given since the
+        transport said that it has too much.
         """
-        transport = self._transport
-        if self._socket is not None:
-            return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # type: ignore[no-any-return]
-        return self._queued_bytes if self._is_blocked else 0
+        transport = self._tcp
+        if transport is None:
+            return self._queued_bytes if self._is_blocked else 0
+        unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        if self._socket is None:
+            unsent += sum(map(len, getattr(self._transport, "_appSendBuffer", ())))
+        return unsent
 
     def send(self, parts: list[Buffer], size_bytes: int) -> None:
         """Send parts that are C{size_bytes} together."""
+        self.given_bytes += size_bytes
         if self._socket is None or len(parts) > PARTS_MAX or self.unsent_bytes:
             self._queue(parts, size_bytes)
             return

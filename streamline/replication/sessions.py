@@ -3,8 +3,9 @@ Fetch sessions: what a reader asked for before, so that it need not say it again
 
 A session remembers partitions and what was last said of each; an incremental
 fetch names only what changed, and its answer holds only what changed.  The cache
-has a fixed number of places; who finds none fetches without a session, which
-always works.  Pure: time and chance come in as arguments.
+has a fixed number of places, and all sessions together remember no more than so
+many partitions; who finds no place fetches without a session, which always works.
+Pure: time and chance come in as arguments.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ FINAL_EPOCH = -1
 EPOCH_MAX = 2**31 - 1
 EVICTION_S = 120.0
 """A session that was used within this time keeps its place (min.incremental.fetch.session.eviction.ms)."""
+PARTITIONS_MAX = 250_000
+"""What all sessions together remember at most; each partition takes a few hundred bytes."""
 
 Key = tuple[bytes, str, int]
 """(topic id, topic name, partition); a session uses either ids or names, the other one is empty."""
@@ -53,7 +56,7 @@ class Session:
         self.session_id = session_id
         self.uses_ids = uses_ids
         self.used_s = used_s
-        self.epoch = INITIAL_EPOCH
+        self.epoch = 1
         self.partitions: dict[Key, Wanted] = {}
 
     def update(self, wanted: Iterable[Wanted], forgotten: Iterable[Key]) -> None:
@@ -78,35 +81,23 @@ class Session:
 
 
 class FetchSessions:
-    """All sessions of a node."""
+    """
+    All sessions of a node.
 
-    def __init__(self, slots: int) -> None:
+    @ivar partitions: how many they remember together.
+    """
+
+    def __init__(self, slots: int, partitions_max: int = PARTITIONS_MAX) -> None:
         self._slots = slots
+        self._partitions_max = partitions_max
         self._sessions: dict[int, Session] = {}
+        """Least recently used first, so that eviction looks at one session only."""
+        self.partitions = 0
 
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def resume(self, session_id: int, epoch: int, uses_ids: bool, now_s: float) -> Session:
-        """
-        Return the session that an incremental fetch continues; its epoch moves on.
-
-        @raise Refused: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH, or FETCH_SESSION_TOPIC_ID_ERROR.
-        """
-        session = self._sessions.get(session_id)
-        if session is None:
-            raise Refused(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
-        if session.uses_ids != uses_ids:
-            raise Refused(ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
-        if epoch != session.epoch:
-            raise Refused(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
-        session.epoch = 1 if session.epoch == EPOCH_MAX else session.epoch + 1
-        # Least recently used first, so that eviction looks at one session only.
-        session.used_s = now_s
-        self._sessions[session_id] = self._sessions.pop(session_id)
-        return session
-
-    def begin(self, session_id: int, uses_ids: bool, now_s: float) -> Session | None:
+    def begin(self, session_id: int, uses_ids: bool, now_s: float, wanted: Iterable[Wanted]) -> Session | None:
         """
         Make a session where there is a place.
 
@@ -115,13 +106,56 @@ class FetchSessions:
         if session_id in self._sessions or not self._has_place(now_s):
             return None
         session = Session(session_id, uses_ids, now_s)
-        session.epoch = 1
+        session.update(wanted, ())
+        if self.partitions + len(session.partitions) > self._partitions_max:
+            return None
         self._sessions[session_id] = session
+        self.partitions += len(session.partitions)
+        return session
+
+    def resume(
+        self,
+        session_id: int,
+        epoch: int,
+        uses_ids: bool,
+        now_s: float,
+        wanted: Iterable[Wanted],
+        forgotten: Iterable[Key],
+    ) -> Session | None:
+        """
+        Return the session that an incremental fetch continues, brought up to date; its epoch moves on.
+
+        None where no partition is left in it: it has ended then.
+
+        @raise Refused: FETCH_SESSION_ID_NOT_FOUND, also where it has become too large and has been ended for that;
+            INVALID_FETCH_SESSION_EPOCH, or FETCH_SESSION_TOPIC_ID_ERROR.
+        """
+        session = self._sessions.get(session_id)
+        if session is None:
+            raise Refused(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+        if epoch != session.epoch:
+            raise Refused(ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+        if session.uses_ids != uses_ids:
+            raise Refused(ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
+        before = len(session.partitions)
+        session.update(wanted, forgotten)
+        self.partitions += len(session.partitions) - before
+        if not session.partitions:
+            self.end(session_id)
+            return None
+        if self.partitions > self._partitions_max:
+            self.end(session_id)
+            raise Refused(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+        session.epoch = 1 if session.epoch == EPOCH_MAX else session.epoch + 1
+        session.used_s = now_s
+        self._sessions[session_id] = self._sessions.pop(session_id)
         return session
 
     def end(self, session_id: int) -> None:
         """Forget a session; fine where there is none."""
-        self._sessions.pop(session_id, None)
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            self.partitions -= len(session.partitions)
 
     def _has_place(self, now_s: float) -> bool:
         if len(self._sessions) < self._slots:
@@ -131,5 +165,5 @@ class FetchSessions:
         oldest = next(iter(self._sessions.values()))
         if now_s - oldest.used_s < EVICTION_S:
             return False
-        del self._sessions[oldest.session_id]
+        self.end(oldest.session_id)
         return True

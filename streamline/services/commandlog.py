@@ -2,12 +2,18 @@
 An append-only file of checked entries: what C{single} consensus writes its commands to.
 
 An entry is a 28-byte head (magic, payload length, CRC-32C of what follows,
-index, synced index) and its payload.  Entries that were not synced when the power
-went may be there in any part, the later ones without the earlier ones; nobody was
-ever told of them, so the file is cut where the first bad one begins.  An entry
-says up to which index the file was synced when it was written: a bad entry up to
-there was acknowledged, so the file is damaged, and refused (RF14): dropping what
-was acknowledged is never this module's decision.
+index, and the index up to which everything had been synced when it was written)
+and its payload; a mark has another magic and no payload, and says that last
+number and nothing else.  A file begins with a mark and is put in place whole.
+
+# Note [Torn or damaged]
+
+A crash may leave any part of what was not synced: the last entry cut short, or,
+as pages reach the device in any order, a hole with good entries behind it.
+Nobody was ever told of those entries, so they are cut off.  Where something
+behind a bad entry says that the bad one had been synced, the file was damaged
+later, and is refused (RF14): dropping what was acknowledged is never this
+module's decision.
 """
 
 from __future__ import annotations
@@ -20,54 +26,68 @@ from attrs import frozen
 from streamline.errors import StartRefused
 from streamline.wire.crc import crc32c
 
-MAGIC = 0x534C4331
+MAGIC = 0x534C4332
+MARK_MAGIC = 0x534C4D32
 _HEAD = struct.Struct(">IIIQQ")
-_CHECKED_FROM = 12
+_BODY = struct.Struct(">QQ")
+_CHECKED_AT = _HEAD.size - _BODY.size
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
 
 
 @frozen
 class Entry:
     """
-    One command at its place in the agreed order.
+    One command at its place in the agreed order, or a mark.
 
-    @ivar synced_index: the last entry that was durable when this one was written.
+    @ivar payload: the command; None for a mark.
+    @ivar synced: entries up to this index were durable before this one was written.
     """
 
     index: int
-    synced_index: int
-    payload: bytes
+    payload: bytes | None
+    synced: int = 0
 
 
 def encode_entry(entry: Entry) -> bytes:
     """Return an entry as it lies in the file."""
-    body = struct.pack(">QQ", entry.index, entry.synced_index) + entry.payload
-    return struct.pack(">III", MAGIC, len(entry.payload), crc32c(body)) + body
+    payload = entry.payload or b""
+    body = _BODY.pack(entry.index, entry.synced) + payload
+    return struct.pack(">III", MARK_MAGIC if entry.payload is None else MAGIC, len(payload), crc32c(body)) + body
 
 
-def read_entries(data: bytes, snapshot_index: int, name: str) -> tuple[list[Entry], int]:
+def encode_mark(synced: int) -> bytes:
+    """Return a mark: entries up to this index are durable."""
+    return encode_entry(Entry(synced, None, synced))
+
+
+def read_entries(data: bytes, name: str, after: int = 0) -> list[Entry]:
     """
-    Read the entries of a file.
+    Read the commands of a file, without marks and without what a crash left of those that were never synced.
 
-    @param snapshot_index: the last entry that nobody needs any more.
     @param name: the file's name, for the message.
-    @return: the entries, and the length of what they take; behind them lies what was never synced.
-    @raise StartRefused: the file is damaged where it was synced.
+    @param after: entries up to this index are not needed, because a snapshot holds what they did.
+    @raise StartRefused: the file is damaged; see Note [Torn or damaged].
     """
     entries: list[Entry] = []
-    at = 0
+    at, mark = 0, None
     for entry, end in _good_entries(data, 0):
-        if entries and entry.index != entries[-1].index + 1:
-            break
-        entries.append(entry)
+        if entry.payload is not None:
+            if mark is None or (entries and entry.index != entries[-1].index + 1):
+                break
+            entries.append(entry)
+        else:
+            mark = entry
         at = end
-    first_lost = max(snapshot_index, entries[-1].index if entries else 0) + 1
-    if any(entry.synced_index >= first_lost for entry in _entries_behind(data, at + 1)):
+    known = max(entries[-1].index if entries else 0, after)
+    if mark is None or any(entry.synced > known for entry in _entries_behind(data, at + 1)):
         raise StartRefused(
-            f"{name} is damaged at byte {at}, where entry {first_lost} should be; restore it from a backup, "
-            "because starting without it would lose acknowledged changes"
+            f"{name} is damaged at byte {at}, where acknowledged changes were; restore it from a backup, "
+            "because starting without them would lose them for good"
         )
-    return entries, at
+    needed = [entry for entry in entries if entry.index > after]
+    if (needed[0].index if needed else mark.index) > after + bool(needed):
+        raise StartRefused(f"{name} begins behind its snapshot; restore both from one backup")
+    return needed
 
 
 def _good_entries(data: bytes, at: int) -> Iterator[tuple[Entry, int]]:
@@ -79,21 +99,20 @@ def _good_entries(data: bytes, at: int) -> Iterator[tuple[Entry, int]]:
 def _entry_at(data: bytes, at: int) -> tuple[Entry, int] | None:
     if at + _HEAD.size > len(data):
         return None
-    magic, length, crc, index, synced_index = _HEAD.unpack_from(data, at)
+    magic, length, crc, index, synced = _HEAD.unpack_from(data, at)
     end = at + _HEAD.size + length
-    if magic != MAGIC or length > PAYLOAD_BYTES_MAX or end > len(data):
+    if magic not in (MAGIC, MARK_MAGIC) or length > PAYLOAD_BYTES_MAX or end > len(data):
         return None
-    if crc32c(data[at + _CHECKED_FROM : end]) != crc:
+    if crc32c(memoryview(data)[at + _CHECKED_AT : end]) != crc:
         return None
-    return Entry(index, synced_index, data[at + _HEAD.size : end]), end
+    return Entry(index, data[at + _HEAD.size : end] if magic == MAGIC else None, synced), end
 
 
 def _entries_behind(data: bytes, at: int) -> Iterator[Entry]:
-    """Yield whatever good entries there are from here on, wherever they begin."""
-    marker = MAGIC.to_bytes(4, "big")
-    at = data.find(marker, at)
-    while at >= 0:
-        found = _entry_at(data, at)
-        if found is not None:
-            yield found[0]
-        at = data.find(marker, at + 1)
+    for marker in (MAGIC.to_bytes(4, "big"), MARK_MAGIC.to_bytes(4, "big")):
+        start = data.find(marker, at)
+        while start >= 0:
+            found = _entry_at(data, start)
+            if found is not None:
+                yield found[0]
+            start = data.find(marker, start + 1)

@@ -107,8 +107,7 @@ class GroupCoordinator(Service):
 
     def _load(self, shards: list[LedShard]) -> None:
         for shard in shards:
-            if not shard.is_closed:
-                Deferred.fromCoroutine(shard.load()).addErrback(self._not_loaded, shard)
+            Deferred.fromCoroutine(shard.load()).addErrback(self._not_loaded, shard)
 
     def _not_loaded(self, failure: Failure, shard: LedShard) -> None:
         log.failure("{topic}-{index} cannot be loaded", failure, topic=OFFSETS_TOPIC, index=shard.index)
@@ -143,20 +142,13 @@ class GroupCoordinator(Service):
 
     def shards(self) -> list[LedShard]:
         """
-        Return every shard of this node.
+        Return every shard of this node that can be asked.
 
         @raise Refused: COORDINATOR_LOAD_IN_PROGRESS.
         """
-        ready = []
-        for shard in self._shards.values():
-            try:
-                shard.check()
-            except Refused as refusal:
-                if refusal.code is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS:
-                    raise
-                continue
-            ready.append(shard)
-        return ready
+        if any(shard.is_loading for shard in self._shards.values()):
+            raise Refused(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
+        return self._ready()
 
     def new_member_suffix(self) -> str:
         """Draw what makes a new member's id unique."""
@@ -203,10 +195,7 @@ class GroupCoordinator(Service):
         return succeed(None)
 
     def _ready(self) -> list[LedShard]:
-        try:
-            return self.shards()
-        except Refused:
-            return []
+        return [shard for shard in self._shards.values() if shard.is_ready]
 
 
 def _is_gone(topic: Topic, image: MetadataImage) -> bool:

@@ -12,8 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from streamline.interfaces import IClock
+
+log = Logger()
 
 BUCKET_S = 0.01
 
@@ -61,18 +64,23 @@ class Deadlines:
 
     def _ring(self) -> None:
         self._timer = None
-        now = int(self._clock.seconds() / BUCKET_S)
-        due = sorted(number for number in self._buckets if number <= now)
-        for number in due:
-            bucket = self._buckets.pop(number)
-            while bucket:
-                deadline = next(iter(bucket))
-                del bucket[deadline]
-                deadline.expired()
+        # The clock may show a hair less than what the timer was set for; the bucket that it was set for is due.
+        now = max(self._timer_bucket, int(self._clock.seconds() / BUCKET_S))
+        for number in sorted(number for number in self._buckets if number <= now):
+            self._empty(self._buckets.pop(number))
         for number in [number for number, bucket in self._buckets.items() if not bucket]:
             del self._buckets[number]
         if self._buckets:
             self._schedule(min(self._buckets))
+
+    def _empty(self, bucket: dict[Deadline, None]) -> None:
+        while bucket:
+            deadline = next(iter(bucket))
+            del bucket[deadline]
+            try:
+                deadline.expired()
+            except Exception:
+                log.failure("what was to be done when a time-out expired failed")  # the others are still due
 
     def stop(self) -> None:
         """Forget them all."""

@@ -1,5 +1,5 @@
 """
-What has to be done from time to time: checkpoints, retention, late syncs, forgetting, and looking at the free space.
+What has to be done from time to time: checkpoints, retention, forgetting, and looking at the free space.
 
 Partitions are visited one in a turn of the reactor, so that a thousand of them
 hold up nobody.
@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, gatherResults, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from streamline.config import NodeConfig
-from streamline.errors import ErrorCode, Refused
+from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import Host
 from streamline.services.partition import Partition
 from streamline.services.replicas import Replicas
+from streamline.services.sharing import Shared
 from streamline.services.turns import next_turn
 
 log = Logger()
@@ -38,6 +39,7 @@ class Chore:
         self._work = work
         self._name = name
         self._timer: IDelayedCall | None = None
+        self._ended: Shared[None] | None = None
         self._running = False
 
     def start(self) -> None:
@@ -45,21 +47,28 @@ class Chore:
         self._running = True
         self._timer = self._clock.callLater(self._every_s, self._due)
 
-    def stop(self) -> None:
-        """Do it no more."""
+    def stop(self) -> Deferred[None]:
+        """Do it no more; fires once it is not being done."""
         self._running = False
-        if self._timer is not None and self._timer.active():
+        if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
+        return succeed(None) if self._ended is None else self._ended.wait()
 
     def _due(self) -> None:
+        self._timer = None
+        self._ended = Shared()
         self._work().addErrback(self._failed).addCallback(self._again)
 
     def _failed(self, failure: Failure) -> None:
-        log.error("{chore} failed: {reason}", chore=self._name, reason=failure.getErrorMessage())
+        log.error("{chore} failed: {why}", chore=self._name, why=failure.getErrorMessage())
 
     def _again(self, _: object) -> None:
+        ended, self._ended = self._ended, None
         if self._running:
             self._timer = self._clock.callLater(self._every_s, self._due)
+        if ended is not None:
+            ended.tell(None)
 
 
 class Housekeeping(Service):
@@ -75,7 +84,6 @@ class Housekeeping(Service):
             Chore(host, broker.log_retention_check_interval_ms, self._retain, "retention"),
             Chore(host, LOOK_EVERY_MS, self._look, "looking after the disk"),
         ]
-        self._last_sync_s: dict[Partition, float] = {}
 
     def startService(self) -> None:
         """Begin all chores."""
@@ -84,11 +92,10 @@ class Housekeeping(Service):
         for chore in self._chores:
             chore.start()
 
-    def stopService(self) -> None:
-        """End them."""
+    def stopService(self) -> Deferred[None]:
+        """End them; fires once none is being done."""
         Service.stopService(self)
-        for chore in self._chores:
-            chore.stop()
+        return gatherResults([chore.stop() for chore in self._chores]).addCallback(lambda _: None)
 
     def _checkpoint(self) -> Deferred[None]:
         visited = self._visit(Partition.checkpoint)
@@ -100,7 +107,8 @@ class Housekeeping(Service):
 
         def retain(partition: Partition) -> None:
             freed = partition.log.retain(now_ms)
-            partition.epochs.truncate_start(partition.log.start_offset)
+            if partition.epochs.truncate_start(partition.log.start_offset):
+                partition.books.epochs_changed = True
             partition.producers.expire(expired_ms)
             if freed:
                 log.info(
@@ -111,16 +119,7 @@ class Housekeeping(Service):
 
     def _look(self) -> Deferred[None]:
         self._watch_space()
-        now_s = self._host.clock.seconds()
-        due = [partition for partition in self._replicas if self._is_sync_due(partition, now_s)]
-        for partition in due:
-            self._last_sync_s[partition] = now_s
-            partition.sync_if_due()
         return succeed(None)
-
-    def _is_sync_due(self, partition: Partition, now_s: float) -> bool:
-        flush_s = partition.config.flush_ms / 1000
-        return flush_s < 1e9 and now_s - self._last_sync_s.get(partition, 0.0) >= flush_s
 
     def _watch_space(self) -> None:
         """Refuse records while there is less space than the reserve (DK11); everything else goes on."""
@@ -146,5 +145,12 @@ class Housekeeping(Service):
             if not self.running:
                 return
             if partition.offline is None:
-                work(partition)
+                _do(work, partition)
             await next_turn(self._host.clock)
+
+
+def _do(work: Callable[[Partition], object], partition: Partition) -> None:
+    try:
+        work(partition)
+    except StorageFailed as error:  # of this one; the others still have their turn
+        log.error("{partition}: {why}", partition=str(partition.log.identity), why=str(error))

@@ -11,8 +11,10 @@ from streamline.errors import ProtocolError, Refused
 from streamline.groups.entries import Entry
 from streamline.groups.records import to_entry
 from streamline.interfaces import IClock
-from streamline.model import LogSlice
+from streamline.model import NO_OFFSET, NO_TIMESTAMP, LogSlice
+from streamline.replication.acks import ACKS_ALL
 from streamline.services.partition import Partition
+from streamline.services.receipts import Receipt
 from streamline.services.turns import next_turn
 from streamline.wire.batch import headers
 from streamline.wire.records import Record, records
@@ -35,15 +37,16 @@ async def load_entries(partition: Partition, clock: IClock) -> AsyncIterator[Ent
     @raise Refused: the partition cannot be read, or is led no more.
     """
     offset, end_offset = partition.log.start_offset, partition.log.end_offset
+    if partition.high_watermark < end_offset:
+        await _committed(partition, end_offset)
     count = 0
     while offset < end_offset:
         found = partition.read(offset, SLICE_BYTES, at_least_one=True)
         part = await found if isinstance(found, Deferred) else found
         if partition.offline is not None:
-            raise partition.offline
+            raise Refused(partition.offline.code, partition.offline.message)
         if part.next_offset <= offset:
-            await _more(partition)
-            continue
+            return
         for entry in _entries(partition, part):
             yield entry
             count += 1
@@ -52,16 +55,12 @@ async def load_entries(partition: Partition, clock: IClock) -> AsyncIterator[Ent
         offset = part.next_offset
 
 
-def _more(partition: Partition) -> Deferred[None]:
-    """Fire when more of the log can be read, or none will be."""
-    more: Deferred[None] = Deferred()
-
-    def readable(_: int) -> None:
-        partition.drop_reader(readable)
-        more.callback(None)
-
-    partition.add_reader(readable)
-    return more
+def _committed(partition: Partition, end_offset: int) -> Deferred[None]:
+    """Fire when the log is committed up to an offset, or will not be."""
+    committed: Deferred[None] = Deferred()
+    receipt = Receipt(partition, NO_OFFSET, end_offset, NO_TIMESTAMP)
+    partition.when_settled(receipt, ACKS_ALL, lambda: committed.callback(None))
+    return committed
 
 
 def _entries(partition: Partition, part: LogSlice) -> Iterator[Entry]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from streamline.config import TopicConfig
 from streamline.interfaces import IAcksPolicy, IClock, IPartitionLog
-from streamline.model import NO_PRODUCER_ID, PartitionState
+from streamline.model import NO_EPOCH, NO_PRODUCER_ID, PartitionState
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, load_epochs
+from streamline.services.bookkeeping import crc_before
 from streamline.services.partition import Partition
 from streamline.services.turns import next_turn
 from streamline.transactions.producers import Batch, ProducerStates
@@ -25,52 +26,60 @@ async def open_partition(
     log: IPartitionLog, state: PartitionState, config: TopicConfig, acks: IAcksPolicy, clock: IClock
 ) -> Partition:
     """Rebuild what the log implies, and return the partition, not yet leading."""
-    epochs, from_epochs = _load_epochs(log)
-    producers, from_producers = _load_producers(log)
+    now_ms = clock.wall_ms()
+    epochs, written, from_epochs = _load_epochs(log)
+    producers, from_producers = _load_producers(log, now_ms)
+    replayed = 0
     headers = log.headers(min(from_epochs, from_producers))
     while True:
         read = 0
         for header in headers:
-            _replay(header, epochs, producers, from_producers)
+            epochs.assign(header.partition_leader_epoch, header.base_offset)
+            replayed += _replay(header, producers, from_producers, now_ms)
             read += 1
             if read == SLICE_HEADERS:
                 break
         if read < SLICE_HEADERS:
             break
         await next_turn(clock)
-    producers.settle()
-    epochs.truncate_end(log.end_offset)
-    return Partition(log, state, config, acks, clock, epochs, producers)
+    epochs.truncate_start(log.start_offset)
+    partition = Partition(log, state, config, acks, clock, epochs, producers)
+    partition.books.epochs_changed = epochs.entries() != written
+    partition.books.unsaved_batches = replayed
+    return partition
 
 
-def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, int]:
-    """Return the epochs that were written down, and the offset from which batches must be read to complete them."""
+def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, list[tuple[int, int]], int]:
+    """Return the epochs, what was written down of them, and where the batches begin that must be read besides."""
     data = log.get_checkpoint(CHECKPOINT_NAME)
-    if data is None:
-        return LeaderEpochs(), log.start_offset
     try:
-        epochs = LeaderEpochs(load_epochs(data))
+        written = load_epochs(data) if data is not None else None
     except ValueError:
-        return LeaderEpochs(), log.start_offset
+        written = None
+    if written is None:
+        return LeaderEpochs(), [], log.start_offset
+    epochs = LeaderEpochs(written)
     epochs.truncate_end(log.end_offset)
+    if log.start_offset < log.end_offset and epochs.epoch_at(log.start_offset) == NO_EPOCH:
+        return LeaderEpochs(), written, log.start_offset  # whatever it is of, it is not of this log
     newest = next(log.headers(log.end_offset - 1), None) if log.end_offset > log.start_offset else None
     if newest is None or newest.partition_leader_epoch == epochs.latest:
-        return epochs, log.end_offset
+        return epochs, written, log.end_offset
     known = epochs.entries()
-    return epochs, max(log.start_offset, known[-1][1] if known else 0)
+    return epochs, written, max(log.start_offset, known[-1][1] if known else 0)
 
 
-def _load_producers(log: IPartitionLog) -> tuple[ProducerStates, int]:
+def _load_producers(log: IPartitionLog, now_ms: int) -> tuple[ProducerStates, int]:
     """Return the producers of the newest good snapshot, and the offset behind it."""
     producers = ProducerStates()
     _drop_stale(log)
     known = [(offset, name) for name in log.checkpoint_names() if (offset := snapshot_offset(name)) is not None]
     for offset, name in sorted(known, reverse=True):
-        data = log.get_checkpoint(name)
-        if data is None or offset < log.start_offset:
+        snapshot, batches = log.get_checkpoint(name), log.get_checkpoint(batches_name(offset))
+        if snapshot is None or batches is None or offset < log.start_offset:
             continue
         try:
-            producers.restore(load_producers(offset, data, log.get_checkpoint(batches_name(offset))))
+            producers.restore(load_producers(offset, crc_before(log, offset), snapshot, batches), now_ms)
         except ValueError:
             continue
         return producers, offset
@@ -85,12 +94,13 @@ def _drop_stale(log: IPartitionLog) -> None:
             log.drop_checkpoint(name)
 
 
-def _replay(header: BatchHeader, epochs: LeaderEpochs, producers: ProducerStates, from_producers: int) -> None:
-    epochs.assign(header.partition_leader_epoch, header.base_offset)
-    if header.producer_id != NO_PRODUCER_ID and header.base_offset >= from_producers and not header.is_control:
-        batch = Batch(
-            header.base_sequence, header.last_sequence, header.base_offset, header.last_offset, header.max_timestamp
-        )
-        producers.wrote(header.producer_id, header.producer_epoch, batch, header.max_timestamp)
-        producers.settle()
-
+def _replay(header: BatchHeader, producers: ProducerStates, from_offset: int, now_ms: int) -> bool:
+    """Take a batch into account; return whether it was a producer's."""
+    if header.producer_id == NO_PRODUCER_ID or header.base_offset < from_offset or header.is_control:
+        return False
+    batch = Batch(
+        header.base_sequence, header.last_sequence, header.base_offset, header.last_offset, header.max_timestamp
+    )
+    producers.wrote(header.producer_id, header.producer_epoch, batch, now_ms)
+    producers.settle()
+    return True

@@ -10,55 +10,33 @@ it wrote is ever counted, shown or acknowledged.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from streamline.config import TopicConfig
+from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLog, IReplicator
 from streamline.model import NO_OFFSET, NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, LogSlice, PartitionState
-from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, dump_epochs
+from streamline.replication.epochs import LeaderEpochs
+from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.purgatory import Queue
+from streamline.services.receipts import Receipt
 from streamline.transactions.producers import Batch, ProducerStates
-from streamline.transactions.snapshots import blob_offset, dump_producers
 from streamline.wire.batch import BatchHeader, read_header, stamp, stamp_append_time, stamp_max_timestamp
 from streamline.wire.quick import Looked, look
 
 log = Logger()
 
-SNAPSHOTS_KEPT = 3
-"""Producer snapshots of a log: the newest, and two in case it is damaged."""
-
 Reader = Callable[[int], None]
-"""Called with the bytes that have become readable."""
+"""Called with the bytes that have become readable; 0 where something else happened."""
 
-
-class Receipt:
-    """
-    What became of one batch.
-
-    @ivar next_offset: the batch is safe once what the acks ask for has reached this offset.
-    @ivar refusal: why it was not kept, or None.
-    """
-
-    __slots__ = ("append_time_ms", "base_offset", "next_offset", "partition", "refusal")
-
-    def __init__(self, partition: Partition | None, base_offset: int, next_offset: int, append_time_ms: int) -> None:
-        self.partition = partition
-        self.base_offset = base_offset
-        self.next_offset = next_offset
-        self.append_time_ms = append_time_ms
-        self.refusal: Refused | None = None
-
-
-def refused(refusal: Refused) -> Receipt:
-    """Return the receipt of a batch that was not taken."""
-    receipt = Receipt(None, NO_OFFSET, NO_OFFSET, NO_TIMESTAMP)
-    receipt.refusal = refusal
-    return receipt
+WASTE_BYTES = 16 * 1024
+"""A batch that lies in a frame this much larger is copied, or the storage's memory of it would keep the frame."""
 
 
 class Partition:
@@ -66,6 +44,7 @@ class Partition:
     A partition as its leader sees it.
 
     @ivar counted_offset: our own copy counts up to here: flushed, or synced where the topic asks for that.
+    @ivar offline: why nothing can be done with it any more, or None.
     @ivar appended_bytes: bytes of batches taken since the start; C{appended_records} likewise.
     """
 
@@ -84,6 +63,7 @@ class Partition:
         self.config = config
         self.epochs = epochs
         self.producers = producers
+        self.books = Bookkeeping(log, epochs, producers)
         self.counted_offset = log.flushed_offset
         self.offline: Refused | None = None
         self.appended_bytes = 0
@@ -96,16 +76,27 @@ class Partition:
         self._readers: dict[Reader, None] = {}
         self._unflushed: list[Receipt] = []
         self._unflushed_bytes = 0
+        self._unread: deque[tuple[int, int]] = deque()
+        """(end offset, bytes) of what was flushed and consumers may not read yet."""
         self._unsynced_records = 0
-        self._epochs_changed = False
+        self._syncs = 0
+        """Syncs in flight that acknowledgements wait for."""
+        self._sync_timer: IDelayedCall | None = None
+        self._trouble = ""
         self._stamps_time = config.message_timestamp_type == "LogAppendTime"
         self._is_plain = not self._stamps_time and config.compression_type == "producer"
-        """Whether batches are stored as they come, so that a quick look is enough."""
+        """Whether batches are stored as they come, so that a quick look at them may be enough."""
 
     # Leading
 
     def lead(self, replicator: IReplicator) -> None:
-        """Begin to lead."""
+        """Begin to lead; from here on batches carry our epoch, which is written down before the first one."""
+        books, epochs = self.books, self.epochs
+        if self.state.leader_epoch > epochs.latest:
+            epochs.assign(self.state.leader_epoch, self.log.end_offset)
+            books.epochs_changed = True
+            if len(epochs.entries()) > 1:  # a log's only epoch follows from its first batch
+                books.save_epochs()
         self._leadership = replicator.lead(self.log, self.state, self.config.min_insync_replicas, self._advanced)
 
     @property
@@ -116,7 +107,7 @@ class Partition:
     def close(self, refusal: Refused) -> Deferred[None]:
         """Lead no more; whoever waits is told C{refusal}."""
         self._stop(refusal)
-        self.checkpoint()
+        self.books.close()
         return self.log.close()
 
     def abandon(self, refusal: Refused) -> None:
@@ -125,6 +116,9 @@ class Partition:
 
     def _stop(self, refusal: Refused) -> None:
         self.offline = self.offline or refusal
+        if self._sync_timer is not None:
+            self._sync_timer.cancel()
+            self._sync_timer = None
         if self._leadership is not None:
             self._leadership.close()
         self._for_commit.release_all()
@@ -154,7 +148,7 @@ class Partition:
         """
         leadership = self._leadership
         if self.offline is not None or leadership is None:
-            raise self.offline or Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if header.is_transactional:
             raise Refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open: this release serves none")
         self._acks.admit(acks, len(leadership.isr), self.config.min_insync_replicas)
@@ -163,59 +157,62 @@ class Partition:
                 header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
             )
             if known is not None:
-                return Receipt(self, known.first_offset, known.last_offset + 1, NO_TIMESTAMP)
-        return self._collect(memoryview(records), header, max_timestamp)
+                return self._again(known)
+        return self._collect(records, header, max_timestamp)
 
-    def _collect(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> Receipt:
-        log = self.log
-        segment_offset = log.segment_offset
-        append_time_ms = NO_TIMESTAMP
-        if header.max_timestamp == max_timestamp and not self._stamps_time:
-            header.base_offset = log.end_offset
-            header.partition_leader_epoch = self.state.leader_epoch
-            head = stamp(view, header.base_offset, header.partition_leader_epoch)
-        else:
-            head, header, append_time_ms = self._restamp(view, header, max_timestamp)
-        try:
-            log.append(header, (head, view[len(head) :]))
-        except StorageFailed as error:
-            raise self._fail(error) from error
-        if log.segment_offset != segment_offset:
-            self._rolled()
-        self._remember(header)
-        size_bytes, count = header.size, header.record_count
-        self._unflushed_bytes += size_bytes
-        self._unsynced_records += count
-        self.appended_bytes += size_bytes
-        self.appended_records += count
-        receipt = Receipt(self, header.base_offset, log.end_offset, append_time_ms)
-        self._unflushed.append(receipt)
+    def _again(self, known: Batch) -> Receipt:
+        """Answer a batch that is here already as it was, or would have been, answered the first time."""
+        timestamp_ms = known.timestamp_ms if self._stamps_time else NO_TIMESTAMP
+        receipt = Receipt(self, known.first_offset, known.last_offset + 1, timestamp_ms)
+        if receipt.next_offset > self.log.flushed_offset:
+            self._unflushed.append(receipt)
         return receipt
 
-    def _restamp(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
+    def _stamp(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
         """Return the bytes that replace the batch's first ones, the header as it is then, and the append time."""
         offset, epoch = self.log.end_offset, self.state.leader_epoch
         if self._stamps_time:
             now_ms = self._clock.wall_ms()
             head = stamp_append_time(view, offset, epoch, now_ms)
             return head, read_header(head), now_ms
-        head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
-        return head, read_header(head), NO_TIMESTAMP
+        if header.max_timestamp != max_timestamp:
+            head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
+            return head, read_header(head), NO_TIMESTAMP
+        header.base_offset = offset
+        header.partition_leader_epoch = epoch
+        return stamp(view, offset, epoch), header, NO_TIMESTAMP
+
+    def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
+        log = self.log
+        segment_offset = log.segment_offset
+        view = memoryview(records)
+        if len(view.obj) > len(view) + WASTE_BYTES:  # type: ignore[arg-type]
+            view = memoryview(bytes(view))
+        head, header, append_time_ms = self._stamp(view, header, max_timestamp)
+        try:
+            log.append(header, (head, view[len(head) :]))
+        except StorageFailed as error:
+            raise self._not_written(error) from error
+        next_offset = log.end_offset
+        if log.segment_offset != segment_offset:
+            self.books.rolled()  # which may close the log, and take what it had not written off its end
+        if header.producer_id != NO_PRODUCER_ID:
+            self._remember(header)
+        size_bytes, count = header.size, header.record_count
+        self._unflushed_bytes += size_bytes
+        self._unsynced_records += count
+        self.appended_bytes += size_bytes
+        self.appended_records += count
+        receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)
+        self._unflushed.append(receipt)
+        return receipt
 
     def _remember(self, header: BatchHeader) -> None:
-        if header.partition_leader_epoch != self.epochs.latest:
-            self._note_epoch(header)
-        if header.producer_id != NO_PRODUCER_ID:
-            batch = Batch(
-                header.base_sequence, header.last_sequence, header.base_offset, header.last_offset, header.max_timestamp
-            )
-            self.producers.wrote(header.producer_id, header.producer_epoch, batch, self._clock.wall_ms())
-
-    def _note_epoch(self, header: BatchHeader) -> None:
-        self.epochs.assign(header.partition_leader_epoch, header.base_offset)
-        self._epochs_changed = True
-        if len(self.epochs.entries()) > 1:
-            self._save_epochs()  # before anything of the new epoch is acknowledged (KR4)
+        batch = Batch(
+            header.base_sequence, header.last_sequence, header.base_offset, header.last_offset, header.max_timestamp
+        )
+        self.producers.wrote(header.producer_id, header.producer_epoch, batch, self._clock.wall_ms())
+        self.books.unsaved_batches += 1
 
     def flush(self) -> None:
         """Write what was collected; count it, or wait for the sync that the topic asks for."""
@@ -224,45 +221,78 @@ class Partition:
         try:
             self.log.flush()
         except StorageFailed as error:
-            self.producers.take_back()
-            self.epochs.truncate_end(self.log.end_offset)
-            refusal = self._fail(error)
-            for receipt in receipts:
-                receipt.refusal = refusal
-            return
-        self.producers.settle()
-        if self.config.syncs_each_append:
-            self.log.sync().addCallbacks(self._synced, self._sync_failed, callbackArgs=(size_bytes,))
-            return
+            self._take_back(receipts, self._not_written(error))
+        else:
+            self._trouble = ""
+            self.producers.settle()
+        if size_bytes:
+            self._unread.append((self.log.flushed_offset, size_bytes))
         if self._unsynced_records >= self.config.flush_messages:
+            self._sync()
+        elif not self._syncs:
+            self._count(self.log.flushed_offset)
+            if self._sync_timer is None and self._unsynced_records and self.config.flush_ms != INT64_MAX:
+                self._sync_timer = self._clock.callLater(self.config.flush_ms / 1000, self._sync_is_due)
+
+    def _take_back(self, receipts: list[Receipt], refusal: Refused) -> None:
+        """
+        Forget the batches that could not be written.
+
+        Those before the last roll were written with it, and stay: told otherwise, their producer would send them again.
+        """
+        kept = self.log.flushed_offset
+        self.producers.take_back(kept)
+        for receipt in receipts:
+            if receipt.next_offset > kept:
+                receipt.refusal = refusal
+        try:
+            self.log.flush()
+        except StorageFailed:  # it is closed for good, not just full
+            self._stop(refusal)
+
+    def _sync(self) -> None:
+        """Sync, and acknowledge nothing more until that has ended: flush.messages says how much may be lost."""
+        self._unsynced_records = 0
+        self._syncs += 1
+        self.log.sync().addCallbacks(self._synced, self._sync_failed)
+
+    def _sync_is_due(self) -> None:
+        self._sync_timer = None
+        if self._unsynced_records:
             self._unsynced_records = 0
             self.log.sync().addErrback(self._sync_failed)
-        self._count(self.log.flushed_offset, size_bytes)
 
-    def _synced(self, offset: int, size_bytes: int) -> None:
-        self._count(offset, size_bytes)
+    def _synced(self, offset: int) -> None:
+        self._syncs -= 1
+        self._count(offset if self._syncs else self.log.flushed_offset)
 
     def _sync_failed(self, failure: Failure) -> None:
         """A failed sync is never tried again: the pages may be gone.  Nothing that waited for it is acknowledged."""
-        self._stop(self._fail(failure.value or StorageFailed("the sync failed")))
+        if self.offline is None:
+            self._stop(self._not_written(failure.value or StorageFailed("the sync failed")))
 
-    def _count(self, offset: int, size_bytes: int) -> None:
-        """Our own copy counts up to C{offset}; say so, and let the readers know."""
+    def _count(self, offset: int) -> None:
+        """Our own copy counts up to C{offset}."""
         if offset > self.counted_offset and self._leadership is not None:
             self.counted_offset = offset
-            self._for_count.advance(offset)
-            before = self._leadership.high_watermark
             self._leadership.appended(offset)
-            if self._leadership.high_watermark > before:
-                self._poke(size_bytes)
+            self._for_count.advance(offset)
 
     def _advanced(self, high_watermark: int) -> None:
+        """Hear that consumers may read further; whoever waits for that may do anything, also append."""
+        unread, size_bytes = self._unread, 0
+        while unread and unread[0][0] <= high_watermark:
+            size_bytes += unread.popleft()[1]
+        if size_bytes and self._readers:
+            self._poke(size_bytes)
         self._for_commit.advance(high_watermark)
 
-    def _fail(self, error: BaseException) -> Refused:
-        refusal = Refused(ErrorCode.KAFKA_STORAGE_ERROR, str(error))
-        log.error("{partition} cannot be written: {reason}", partition=str(self.log.identity), reason=str(error))
-        return refusal
+    def _not_written(self, error: BaseException) -> Refused:
+        why = str(error)
+        if why != self._trouble:
+            self._trouble = why
+            log.error("{partition} cannot be written: {why}", partition=str(self.log.identity), why=why)
+        return Refused(ErrorCode.KAFKA_STORAGE_ERROR, why)
 
     # Waiting
 
@@ -287,12 +317,9 @@ class Partition:
         """
         if receipt.refusal is not None:
             raise receipt.refusal
-        if not self.is_settled(receipt, acks):
-            raise Refused(ErrorCode.REQUEST_TIMED_OUT)
         reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
         if reached < receipt.next_offset:
-            assert self.offline is not None
-            raise self.offline
+            raise self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)
         assert self._leadership is not None
         self._acks.settle(acks, len(self._leadership.isr), self.config.min_insync_replicas)
 
@@ -306,7 +333,11 @@ class Partition:
 
     def _poke(self, size_bytes: int) -> None:
         for reader in list(self._readers):
-            reader(size_bytes)
+            try:
+                reader(size_bytes)
+            except Exception:  # a reader's trouble is not that of whoever appended
+                log.failure("a reader of {partition} failed", partition=str(self.log.identity))
+                self.drop_reader(reader)
 
     # Reading
 
@@ -317,7 +348,7 @@ class Partition:
         @raise Refused: FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH.
         """
         if self.offline is not None:
-            raise self.offline
+            raise self.offline.again()
         if 0 <= current_leader_epoch < self.state.leader_epoch:
             raise Refused(ErrorCode.FENCED_LEADER_EPOCH)
         if current_leader_epoch > self.state.leader_epoch:
@@ -329,19 +360,19 @@ class Partition:
 
         @raise Refused: OFFSET_OUT_OF_RANGE outside of [start, end].
         """
-        if offset < self.log.start_offset or offset > self.log.end_offset:
+        if offset < self.log.start_offset or offset > self.log.flushed_offset:
             raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
         high_watermark = self.high_watermark
-        if offset >= high_watermark:
-            return LogSlice(next_offset=offset)
         return self.log.read(offset, max_bytes, end_offset=high_watermark, at_least_one=at_least_one)
 
     def divergence(self, offset: int, last_fetched_epoch: int) -> tuple[int, int] | None:
-        """Return the (epoch, end offset) at which a reader's log and ours part, or None where they agree (KIP-595)."""
-        if last_fetched_epoch < 0:
-            return None
-        epoch, end_offset = self.epochs.end_of(last_fetched_epoch, self.log.end_offset)
-        if end_offset == NO_OFFSET:
+        """
+        Return the (epoch, end offset) at which a reader's log and ours part, or None where they agree (KIP-595).
+
+        @raise Refused: OFFSET_OUT_OF_RANGE, where that cannot be said, or where it lies before all that is kept.
+        """
+        epoch, end_offset = self.epochs.end_of(last_fetched_epoch, self.log.flushed_offset)
+        if end_offset == NO_OFFSET or offset < self.log.start_offset:
             raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
         if epoch < last_fetched_epoch or end_offset < offset:
             return epoch, end_offset
@@ -350,50 +381,5 @@ class Partition:
     # Keeping
 
     def checkpoint(self) -> None:
-        """
-        Write down what would otherwise have to be read from the log again.
-
-        Order: epochs before the storage moves its recovery point past them.
-        """
-        if self._epochs_changed:
-            self._save_epochs()
-        if len(self.producers):
-            self._save_producers(self.log.end_offset)
-
-    def _save_epochs(self) -> None:
-        self._put(CHECKPOINT_NAME, dump_epochs(self.epochs.entries()))
-        self._epochs_changed = False
-
-    def _rolled(self) -> None:
-        if len(self.producers):
-            self._save_producers(self.log.segment_offset)
-
-    def _save_producers(self, offset: int) -> None:
-        for name, data in dump_producers(offset, self.producers.producers()):
-            self._put(name, data)
-        try:
-            known = [(of, name) for name in self.log.checkpoint_names() if (of := blob_offset(name)) is not None]
-            kept = sorted({of: None for of, _ in known if of <= offset})[-SNAPSHOTS_KEPT:]
-            for of, name in known:
-                if of < kept[0]:
-                    self.log.drop_checkpoint(name)
-        except (OSError, StorageFailed) as error:
-            log.warn("{partition}: old snapshots stay: {reason}", partition=str(self.log.identity), reason=str(error))
-
-    def _put(self, name: str, data: bytes) -> None:
-        try:
-            self.log.put_checkpoint(name, data)
-        except (OSError, StorageFailed) as error:
-            # Nothing is lost: what it says can be read from the batches.
-            log.warn(
-                "{partition}: cannot write {name}: {reason}",
-                partition=str(self.log.identity),
-                name=name,
-                reason=str(error),
-            )
-
-    def sync_if_due(self) -> None:
-        """Sync records that have been unsynced for flush.ms."""
-        if self._unsynced_records and not self.config.syncs_each_append:
-            self._unsynced_records = 0
-            self.log.sync().addErrback(self._sync_failed)
+        """Write down what would otherwise take long to read from the log again."""
+        self.books.checkpoint()

@@ -55,13 +55,17 @@ class Queue:
 
 
 class Group:
-    """One request that waits for several things."""
+    """
+    One request that waits for several things.
+
+    @ivar done: fires when they are settled or the time is up; may be cancelled.
+    """
 
     __slots__ = ("_deadline", "_left", "done")
 
     def __init__(self, count: int, deadlines: Deadlines, timeout_s: float) -> None:
         self._left = count
-        self.done: Deferred[None] = Deferred()
+        self.done: Deferred[None] = Deferred(self._cancelled)
         self._deadline: Deadline | None = deadlines.after(timeout_s, self._finish)
 
     def settle(self) -> None:
@@ -71,7 +75,15 @@ class Group:
             self._finish()
 
     def _finish(self) -> None:
+        if self._stop():
+            self.done.callback(None)
+
+    def _cancelled(self, _: Deferred[None]) -> None:
+        self._stop()
+
+    def _stop(self) -> bool:
+        """Wait no more; return whether it still did."""
         deadline, self._deadline = self._deadline, None
         if deadline is not None:
             deadline.cancel()
-            self.done.callback(None)
+        return deadline is not None

@@ -7,7 +7,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from typing import Any
 
 from twisted.application.service import Service
@@ -17,14 +17,15 @@ from twisted.python.failure import Failure
 
 from streamline.cluster.image import MetadataImage
 from streamline.config import NodeConfig, TopicConfig, topic_config
-from streamline.errors import ErrorCode, Refused
+from streamline.errors import ErrorCode, Refused, StartRefused, StreamlineError
 from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
-from streamline.model import Buffer, LogIdentity, PartitionState, Topic, TopicPartition
+from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
 from streamline.services.metadata import Metadata
 from streamline.services.opening import open_partition
-from streamline.services.partition import Partition, Receipt, refused
+from streamline.services.partition import Partition
+from streamline.services.receipts import Receipt, refused
 from streamline.services.sharing import Shared
-from streamline.wire.batch import check, produced_header
+from streamline.wire.batch import BatchHeader, check, produced_header
 from streamline.wire.quick import Looked
 from streamline.wire.recompress import CODECS, recompress
 from streamline.wire.recordcheck import checking
@@ -35,13 +36,14 @@ OPENED_AT_ONCE = 16
 _GONE = Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "the topic was deleted")
 _KEYLESS = Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
 _STOPPING = Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, "the node is stopping")
+_BROKEN = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "the partition failed in a way that should not happen")
 
 
 class Replicas(Service):
     """
     Every partition that this node has a copy of.
 
-    @ivar full: why nothing may be written at the moment, or None.
+    @ivar full: why no client may produce at the moment, or None.
     """
 
     def __init__(
@@ -61,27 +63,61 @@ class Replicas(Service):
         self._acks = acks
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._dirty: dict[Partition, None] = {}
-        self._opening: dict[TopicPartition, Shared[None]] = {}
+        self._opening: dict[LogIdentity, Shared[None]] = {}
+        self._last: dict[TopicPartition, Deferred[None]] = {}
+        """What is being done last to each name on disk: a topic may be made again before the old one has gone."""
         self._slots = DeferredSemaphore(OPENED_AT_ONCE)
+        self._refusal: StartRefused | None = None
         self.full: Refused | None = None
 
     # Life
 
     def startService(self) -> Deferred[None]:
-        """Open everything that the image gives to this node, and follow it from now on."""
+        """
+        Open everything that the image gives to this node, and follow it from now on.
+
+        @raise StartRefused: through the Deferred; everything is closed again then.
+        """
         Service.startService(self)
         self._metadata.listen(self._image_changed)
+        return Deferred.fromCoroutine(self._open_all())
+
+    async def _open_all(self) -> None:
         self._note_strays()
-        opening = [self._open_topic(topic) for topic in self._metadata.image.topics.values()]
-        return gatherResults(opening, consumeErrors=True).addCallback(lambda _: None)
+        for topic in self._metadata.image.topics.values():
+            self._open_topic(topic)
+        await self._all_settled()
+        if self._refusal is not None:
+            await self.stopService()
+            raise self._refusal
 
     def stopService(self) -> Deferred[None]:
         """Close every partition: flush, sync, write down what a restart wants to know."""
         Service.stopService(self)
         self.flush()
-        closing = [partition.close(_STOPPING) for partition in self._partitions.values()]
+        return Deferred.fromCoroutine(self._close_all())
+
+    async def _close_all(self) -> None:
+        await self._all_settled()
+        closing = [
+            partition.close(_STOPPING.again()).addErrback(self._not_closed, partition)
+            for partition in self._partitions.values()
+        ]
         self._partitions.clear()
-        return gatherResults(closing, consumeErrors=True).addCallback(lambda _: None)
+        await gatherResults(closing)
+
+    def _not_closed(self, failure: Failure, partition: Partition) -> None:
+        """One that cannot be closed as it should does not keep the others from it; the storage knows of it."""
+        log.error(
+            "{partition} cannot be closed: {reason}",
+            partition=str(partition.log.identity),
+            reason=failure.getErrorMessage(),
+        )
+
+    async def _all_settled(self) -> None:
+        """Wait until nothing is being opened or discarded."""
+        while self._last:
+            await next(iter(self._last.values()))
 
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
         if not self.running or old.topics is new.topics:
@@ -108,63 +144,96 @@ class Replicas(Service):
     def when_open(self, topic: Topic) -> Deferred[None]:
         """Fire once every partition of a topic that this node has is open, or has failed to open."""
         waiting = [
-            self._opening[key].wait()
+            self._opening[identity].wait()
             for state in topic.partitions
-            if (key := TopicPartition(topic.name, state.index)) in self._opening
+            if (identity := LogIdentity(topic.name, state.index, topic.topic_id)) in self._opening
         ]
-        return gatherResults(waiting, consumeErrors=True).addCallback(lambda _: None)
+        return gatherResults(waiting).addCallback(lambda _: None)
 
     def config_of(self, topic: str) -> TopicConfig:
         """Return a topic's settings, its overrides laid over the broker's."""
         return topic_config(self._config.broker, self._metadata.image.configs.get(topic, {}))
 
-    def _open_topic(self, topic: Topic) -> Deferred[None]:
+    def _open_topic(self, topic: Topic) -> None:
         config = self.config_of(topic.name)
-        mine = [state for state in topic.partitions if self._config.node_id in state.replicas]
-        for state in mine:
-            key = TopicPartition(topic.name, state.index)
-            self._opening[key] = Shared()
-            opened = self._slots.run(self._open, LogIdentity(topic.name, state.index, topic.topic_id), state, config)
-            opened.addErrback(self._not_opened, key).addCallback(self._opened, key)
-        return self.when_open(topic)
+        for state in topic.partitions:
+            if self._config.node_id in state.replicas:
+                identity = LogIdentity(topic.name, state.index, topic.topic_id)
+                self._opening[identity] = Shared()
+                self._in_turn(identity, self._opened, state, config)
 
-    def _open(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> Deferred[None]:
-        return Deferred.fromCoroutine(self._open_and_lead(identity, state, config))
+    def _in_turn(self, identity: LogIdentity, work: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Do something to a name on disk once all that was to be done to it before has been done."""
+        key = identity.topic_partition
+        before = self._last.get(key)
+        done = Deferred.fromCoroutine(self._after(before, work, identity, *args))
+        if not done.called:
+            self._last[key] = done
+            done.addBoth(self._done, key, done)
+
+    async def _after(
+        self, before: Deferred[None] | None, work: Callable[..., Awaitable[None]], identity: LogIdentity, *args: Any
+    ) -> None:
+        if before is not None:
+            await before
+        await work(identity, *args)
+
+    def _done(self, _: object, key: TopicPartition, done: Deferred[None]) -> None:
+        if self._last.get(key) is done:
+            del self._last[key]
+
+    async def _opened(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
+        await self._slots.acquire()
+        try:
+            await self._open_and_lead(identity, state, config)
+        except StartRefused as refusal:
+            self._refusal = self._refusal or refusal
+            self._not_opened(identity)
+        except Exception:
+            self._not_opened(identity)
+        finally:
+            self._slots.release()
+            self._opening.pop(identity).tell(None)
 
     async def _open_and_lead(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
+        if not self.running or self._is_gone(identity):
+            return
         partition_log = await self._storage.open(identity, config)
         partition = await open_partition(partition_log, state, config, self._acks, self._host.clock)
-        topic = self._metadata.image.topics.get(identity.topic)
         if not self.running:
-            await partition.close(_STOPPING)
-        elif topic is None or topic.topic_id != identity.topic_id:
-            partition.abandon(_GONE)
-            await self._storage.discard(identity)
+            await partition.close(_STOPPING.again())
+        elif self._is_gone(identity):
+            partition.abandon(_GONE.again())
         else:
             partition.lead(self._replicator)
             self._partitions[identity.topic_partition] = partition
 
-    def _not_opened(self, failure: Failure, key: TopicPartition) -> None:
-        log.error("{partition} cannot be opened: {reason}", partition=str(key), reason=failure.getErrorMessage())
+    def _is_gone(self, identity: LogIdentity) -> bool:
+        return self._metadata.image.names.get(identity.topic_id) != identity.topic
 
-    def _opened(self, _: object, key: TopicPartition) -> None:
-        self._opening.pop(key).tell(None)
+    def _not_opened(self, identity: LogIdentity) -> None:
+        failure = Failure()
+        log.error("{partition} cannot be opened: {why}", partition=str(identity), why=failure.getErrorMessage())
+        if not failure.check(StreamlineError, OSError):
+            log.failure("opening {partition} failed in a way that should not happen", failure, partition=str(identity))
 
     def _discard_topic(self, topic: Topic) -> None:
         for state in topic.partitions:
-            partition = self._partitions.pop(TopicPartition(topic.name, state.index), None)
+            identity = LogIdentity(topic.name, state.index, topic.topic_id)
+            partition = self._partitions.pop(identity.topic_partition, None)
             if partition is not None:
                 self._dirty.pop(partition, None)
-                self._replicator.forget(partition.log.identity)
-                partition.abandon(_GONE)
-                self._storage.discard(partition.log.identity).addErrback(self._not_discarded, partition)
+                self._replicator.forget(identity)
+                partition.abandon(_GONE.again())
+            if partition is not None or identity in self._opening:
+                self._in_turn(identity, self._discarded)
 
-    def _not_discarded(self, failure: Failure, partition: Partition) -> None:
-        log.error(
-            "{partition} cannot be deleted: {reason}",
-            partition=str(partition.log.identity),
-            reason=failure.getErrorMessage(),
-        )
+    async def _discarded(self, identity: LogIdentity) -> None:
+        try:
+            await self._storage.discard(identity)
+        except Exception:
+            why = Failure().getErrorMessage()
+            log.error("{partition} cannot be deleted: {why}", partition=str(identity), why=why)
 
     # Finding
 
@@ -177,13 +246,14 @@ class Replicas(Service):
 
         @raise Refused: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR.
         """
-        partition = self._partitions.get((topic, index))  # a plain pair is found as well, and costs less to make
+        partition = self._partitions.get((topic, index))
         if partition is not None:
             return partition
         state = self._metadata.image.partition(topic, index)
         if state is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        if state.leader != self._config.node_id or TopicPartition(topic, index) in self._opening or not self.running:
+        identity = LogIdentity(topic, index, self._metadata.image.topics[topic].topic_id)
+        if state.leader != self._config.node_id or identity in self._opening or not self.running:
             raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         raise Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"{topic}-{index} could not be opened; the node's log says why")
 
@@ -198,17 +268,18 @@ class Replicas(Service):
         A generator, because looking at the records of a large batch is more than one turn's work: it pauses
         where others should have the reactor, and returns the receipt.
 
-        @param produce_version: that of the client's request; None where a coordinator appends.
+        @param produce_version: that of the client's request; None where a coordinator appends, which may write to
+            internal topics, and into the space that is kept in reserve.
         """
         try:
             partition = self.leading(topic, index)
-            if self.full is not None:
-                raise self.full
+            if produce_version is not None:
+                self._check_client(topic)
             looked = partition.look(records, self._host.clock.wall_ms())
             if looked is None:
                 records, looked = yield from self._look_closely(partition, records, produce_version)
             elif looked.has_null_key and partition.config.compacts:
-                raise _KEYLESS
+                raise _KEYLESS.again()
             assert records is not None
             receipt = partition.append(records, looked.header, looked.max_timestamp, acks)
         except Refused as refusal:
@@ -225,6 +296,12 @@ class Replicas(Service):
             except StopIteration as done:
                 self.flush()
                 return done.value  # type: ignore[no-any-return]
+
+    def _check_client(self, topic: str) -> None:
+        if topic in INTERNAL_TOPICS:
+            raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic} belongs to the cluster itself")
+        if self.full is not None:
+            raise self.full.again()
 
     def _look_closely(
         self, partition: Partition, records: Buffer | None, produce_version: int | None
@@ -245,10 +322,10 @@ class Replicas(Service):
         )
         checked = yield from checking(records, header)
         if checked.has_null_key and config.compacts:
-            raise _KEYLESS
+            raise _KEYLESS.again()
         codec = CODECS.get(config.compression_type, header.compression)
         if codec != header.compression:
-            records, header = recompress(records, codec)
+            records, header = _recompressed(records, config, codec)
         return records, Looked(header, checked.max_timestamp, checked.has_null_key)
 
     def flush(self) -> None:
@@ -256,8 +333,22 @@ class Replicas(Service):
         while self._dirty:
             dirty, self._dirty = self._dirty, {}
             for partition in dirty:
-                partition.flush()
+                try:
+                    partition.flush()
+                except Exception:  # of one partition; the others of this pass have nothing to do with it
+                    log.failure("{partition} failed", partition=str(partition.log.identity))
+                    partition.abandon(_BROKEN.again())
 
     def checkpoint(self) -> Deferred[Any]:
         """Have the storage note how far everything is durable."""
         return self._storage.checkpoint() if self.running else succeed(None)
+
+
+def _recompressed(records: Buffer, config: TopicConfig, codec: int) -> tuple[bytes, BatchHeader]:
+    batch, header = recompress(records, codec)
+    if header.size > config.max_message_bytes:
+        raise Refused(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"a batch of {header.size} bytes in {config.compression_type} is larger than {config.max_message_bytes}",
+        )
+    return batch, header

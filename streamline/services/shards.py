@@ -45,7 +45,8 @@ from streamline.model import OFFSETS_TOPIC
 from streamline.replication.acks import ACKS_ALL
 from streamline.services.deadlines import Deadline, Deadlines
 from streamline.services.loading import load_entries
-from streamline.services.partition import Partition, Receipt
+from streamline.services.partition import Partition
+from streamline.services.receipts import Receipt, refused
 from streamline.services.replicas import Replicas
 from streamline.wire.records import Record, build_batch
 
@@ -56,9 +57,6 @@ R = TypeVar("R")
 
 ENTRIES_PER_BATCH = 1000
 """How many entries of the node's own making go into one batch, so that it stays far below the largest allowed."""
-
-_LOADING = Refused(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
-_NOT_LED = Refused(ErrorCode.NOT_COORDINATOR)
 
 
 class Reply(Generic[B]):
@@ -120,14 +118,24 @@ class LedShard:
         self._todo: deque[Decision] = deque()
         self._is_busy = False
         self._partition: Partition | None = None
-        self._refusal: Refused | None = _LOADING
+        self._error = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
 
     # Life
 
     @property
     def is_closed(self) -> bool:
         """Whether this leadership has ended."""
-        return self._refusal is _NOT_LED
+        return self._error is ErrorCode.NOT_COORDINATOR
+
+    @property
+    def is_loading(self) -> bool:
+        """Whether its log is still being read."""
+        return self._error is ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it can be asked."""
+        return self._error is ErrorCode.NONE
 
     def check(self) -> None:
         """
@@ -135,8 +143,8 @@ class LedShard:
 
         @raise Refused: COORDINATOR_LOAD_IN_PROGRESS, or NOT_COORDINATOR where it cannot be read or is led no more.
         """
-        if self._refusal is not None:
-            raise self._refusal
+        if self._error is not ErrorCode.NONE:
+            raise Refused(self._error)
 
     async def load(self) -> None:
         """Read the log, as far as it went when this was called; then begin."""
@@ -149,18 +157,19 @@ class LedShard:
                 self.groups.replay(entry)
                 count += 1
         except Refused as refusal:
-            log.error(
-                "the groups of {topic}-{index} cannot be loaded: {reason}",
-                topic=OFFSETS_TOPIC,
-                index=self.index,
-                reason=str(refusal),
-            )
-            self._refusal = self._refusal and _NOT_LED
+            if not self.is_closed:
+                self._error = ErrorCode.NOT_COORDINATOR
+                log.error(
+                    "the groups of {topic}-{index} cannot be loaded: {reason}",
+                    topic=OFFSETS_TOPIC,
+                    index=self.index,
+                    reason=str(refusal),
+                )
             return
         if self.is_closed:
             return
         self._partition = partition
-        self._refusal = None
+        self._error = ErrorCode.NONE
         if count:
             log.info("{topic}-{index}: {count} entries loaded", topic=OFFSETS_TOPIC, index=self.index, count=count)
         self._carry_out(self.groups.loaded(self._clock.wall_ms()))
@@ -168,11 +177,8 @@ class LedShard:
     def close(self) -> None:
         """The leadership ends: whoever waits is sent to look for the new coordinator."""
         if not self.is_closed:
-            self._refusal = _NOT_LED
+            self._error = ErrorCode.NOT_COORDINATOR
             self._carry_out(self.groups.unloaded(self._clock.wall_ms()))
-            for deadline in self._timers.values():
-                deadline.cancel()
-            self._timers.clear()
 
     # Requests; each is for a shard that check() has let pass.
 
@@ -308,10 +314,10 @@ class LedShard:
         The shard takes them over when every in-sync replica has them, even if that is after the time was up: what
         is in the log counts.
         """
-        receipt, refusal = self._append(entries)
-        if refusal is not None:
+        receipt = self._append(entries)
+        if receipt.refusal is not None:
             self._give_up(entries)
-            told(APPEND_ERRORS.get(refusal.code, refusal.code))
+            told(APPEND_ERRORS.get(receipt.refusal.code, receipt.refusal.code))
             return
         assert self._partition is not None
         if self._partition.is_settled(receipt, ACKS_ALL):
@@ -327,16 +333,25 @@ class LedShard:
 
         self._partition.when_settled(receipt, ACKS_ALL, settled)
 
-    def _append(self, entries: Sequence[Entry]) -> tuple[Receipt, Refused | None]:
-        """Append entries, unless the partition is led under another epoch by now."""
+    def _append(self, entries: Sequence[Entry]) -> Receipt:
+        """Append entries, unless the partition is led anew or not at all by now."""
         now_ms = self._clock.wall_ms()
-        partition = self._partition
-        assert partition is not None
-        if self._refusal is not None or partition.state.leader_epoch != self.leader_epoch:
-            return Receipt(None, -1, -1, -1), _NOT_LED
+        try:
+            self._check_leadership()
+        except Refused as refusal:
+            return refused(refusal)
         records = [Record(value, key, now_ms) for key, value in map(to_record, entries)]
-        receipt = self._replicas.append_now(OFFSETS_TOPIC, self.index, build_batch(records), ACKS_ALL)
-        return receipt, receipt.refusal
+        return self._replicas.append_now(OFFSETS_TOPIC, self.index, build_batch(records), ACKS_ALL)
+
+    def _check_leadership(self) -> None:
+        """
+        Make sure that what is appended now is appended in the epoch that this shard belongs to.
+
+        @raise Refused: it is not.
+        """
+        self.check()
+        if self._replicas.leading(OFFSETS_TOPIC, self.index).state.leader_epoch != self.leader_epoch:
+            raise Refused(ErrorCode.NOT_COORDINATOR)
 
     def _settle(self, entries: Sequence[Entry], receipt: Receipt) -> ErrorCode:
         """Take over entries that the log has; return what to tell whoever waits for them."""

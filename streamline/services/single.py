@@ -8,23 +8,27 @@ what is not durable.  A snapshot of the state machine bounds the file.
 
 from __future__ import annotations
 
+import errno
 from collections import deque
 from typing import Any
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.config import NodeConfig
-from streamline.errors import ErrorCode, Refused, StartRefused, StreamlineError
+from streamline.errors import ErrorCode, Refused, StartRefused
 from streamline.interfaces import Host, IConsensus, IFile, IStateMachine
-from streamline.services.commandlog import Entry, encode_entry, read_entries
+from streamline.services.commandlog import Entry, encode_entry, encode_mark, read_entries
 from streamline.wire.crc import crc32c
 
-SNAPSHOT_EVERY_ENTRIES = 1000
+log = Logger()
+
 ENTRIES_NAME = "commands.log"
 SNAPSHOT_NAME = "commands.snapshot"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 @frozen
@@ -35,11 +39,16 @@ class _Proposal:
 
 @implementer(IConsensus)
 class SingleConsensus:
-    """The metadata log of a node alone; it always leads, in term 1."""
+    """
+    The metadata log of a node alone; it always leads, in term 1.
+
+    C{snapshot_entries} is how many commands make a snapshot worth its while.
+    """
 
     term = 1
 
-    def __init__(self, host: Host, config: NodeConfig) -> None:
+    def __init__(self, host: Host, config: NodeConfig, *, snapshot_entries: str = "1000") -> None:
+        self._snapshot_entries = int(snapshot_entries)
         self._disk = host.disk
         self._directory = f"{config.data_dir}/metadata"
         self._node_id = config.node_id
@@ -52,19 +61,25 @@ class SingleConsensus:
         self._synced_index = 0
         self._snapshot_index = 0
         self._waiting: deque[_Proposal] = deque()
-        self._failed: StreamlineError | None = None
+        self._failed: Refused | None = None
+
+    # Starting and stopping
 
     def start(self, machine: IStateMachine) -> Deferred[None]:
         """Recover what was agreed before and apply it."""
         self._machine = machine
         try:
             self._disk.make_directories(self._directory)
-            self._restore(machine)
-            self._replay(machine)
+            entries = self._recover(machine)
+            for entry in entries:
+                self._apply(machine, entry)
         except OSError as error:
-            return _refuse(StartRefused(f"cannot read the metadata in {self._directory}: {error.strerror or error}"))
-        except StartRefused as error:
-            return _refuse(error)
+            self._close()
+            why = error.strerror or error
+            return fail(StartRefused(f"cannot read the metadata in {self._directory}: {why}"))
+        except StartRefused:
+            self._close()
+            return fail()
         self.leader_id = self._node_id
         return succeed(None)
 
@@ -72,24 +87,66 @@ class SingleConsensus:
         """Close the file; proposals whose sync has not ended have an unknown outcome."""
         self.leader_id = None
         self._fail(Refused(ErrorCode.REQUEST_TIMED_OUT, "the node stopped before the change was durable"))
+        self._close()
+        return succeed(None)
+
+    def _close(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
-        return succeed(None)
+
+    def _recover(self, machine: IStateMachine) -> list[Entry]:
+        """
+        Restore the snapshot, and return the entries behind it.
+
+        They are written anew: after a sync that failed, the page cache shows bytes that it takes for clean and the
+        device never got.  What is applied must be durable, not just readable.
+        """
+        path = f"{self._directory}/{ENTRIES_NAME}"
+        has_snapshot = self._restore(machine)
+        if self._disk.exists(path):
+            entries = read_entries(self._disk.read_file(path), path, self._snapshot_index)
+        elif has_snapshot:
+            raise StartRefused(f"{path} is missing; restore it from a backup, together with {SNAPSHOT_NAME}")
+        else:
+            entries = []
+        self._last_index = self._synced_index = entries[-1].index if entries else self._snapshot_index
+        self._put_in_place(encode_mark(self._snapshot_index) + b"".join(map(encode_entry, entries)))
+        self._write(encode_mark(self._synced_index))
+        return entries
+
+    def _put_in_place(self, data: bytes) -> None:
+        """Replace the file, old or new, never neither."""
+        path = f"{self._directory}/{ENTRIES_NAME}"
+        self._disk.replace_file(path, data)
+        file = self._disk.open(path)
+        self._close()
+        self._file, self._end = file, len(data)
+
+    def _restore(self, machine: IStateMachine) -> bool:
+        path = f"{self._directory}/{SNAPSHOT_NAME}"
+        if not self._disk.exists(path):
+            return False
+        data = self._disk.read_file(path)
+        if len(data) < 12 or crc32c(data[4:]) != int.from_bytes(data[:4], "big"):
+            raise StartRefused(f"{path} is damaged; restore it from a backup")
+        machine.restore(data[12:])
+        self._snapshot_index = self.applied_index = int.from_bytes(data[4:12], "big")
+        return True
+
+    # Agreeing
 
     def propose(self, command: bytes) -> Deferred[Any]:
         """Write, sync, apply, answer."""
         if self._file is None:
-            return _refuse(Refused(ErrorCode.NOT_CONTROLLER, "this node is not running"))
+            return fail(Refused(ErrorCode.NOT_CONTROLLER, "this node is not running"))
         if self._failed is not None:
-            return _refuse(self._failed)
-        entry = Entry(self._last_index + 1, self._synced_index, command)
-        data = encode_entry(entry)
+            return fail(self._failed.again())
+        entry = Entry(self._last_index + 1, command, self._synced_index)
         try:
-            self._file.write([data], self._end)
+            self._write(encode_entry(entry))
         except OSError as error:
-            return self._cut(error)
-        self._end += len(data)
+            return fail(_not_written(error))
         self._last_index = entry.index
         proposal = _Proposal(entry, Deferred())
         self._waiting.append(proposal)
@@ -100,88 +157,94 @@ class SingleConsensus:
         """Everything that was committed here has been applied here."""
         return succeed(None)
 
-    def _restore(self, machine: IStateMachine) -> None:
-        path = f"{self._directory}/{SNAPSHOT_NAME}"
-        if not self._disk.exists(path):
-            return
-        data = self._disk.read_file(path)
-        if len(data) < 12 or crc32c(data[4:]) != int.from_bytes(data[:4], "big"):
-            raise StartRefused(f"{path} is damaged; restore it from a backup")
-        machine.restore(data[12:])
-        self._snapshot_index = self.applied_index = self._last_index = int.from_bytes(data[4:12], "big")
+    def _write(self, data: bytes) -> None:
+        """
+        Add to the file.
 
-    def _replay(self, machine: IStateMachine) -> None:
-        path = f"{self._directory}/{ENTRIES_NAME}"
-        if not self._disk.exists(path):
-            self._disk.replace_file(path, b"")
-        self._file = file = self._disk.open(path)
-        entries, self._end = read_entries(file.read(0, file.size()), self._snapshot_index, path)
-        if self._end < file.size():
-            file.truncate(self._end)
-        file.sync()  # what is kept may only be in the page cache: applied means durable
-        if entries and entries[0].index > self._snapshot_index + 1:
-            raise StartRefused(f"{path} begins behind its snapshot; restore both from one backup")
-        for entry in entries:
-            if entry.index > self._snapshot_index:
-                self._last_index = entry.index
-                self._apply(machine, entry)
-        self._synced_index = self._last_index
+        On a full disk, what fails half way is taken off again, and the file stays usable (DK10).
+
+        @raise OSError: it was not added.
+        """
+        assert self._file is not None
+        try:
+            self._file.write([data], self._end)
+        except OSError as error:
+            try:
+                self._file.truncate(self._end)
+            except OSError:
+                self._fail(_not_written(error))
+            if error.errno not in NO_SPACE:
+                self._fail(_not_written(error))
+            raise
+        self._end += len(data)
 
     def _synced(self, _: None, index: int) -> None:
         machine = self._machine
-        assert machine is not None
+        if self._file is None or machine is None:
+            return
         self._synced_index = max(self._synced_index, index)
         while self._waiting and self._waiting[0].entry.index <= index:
             proposal = self._waiting.popleft()
-            proposal.outcome.callback(self._apply(machine, proposal.entry))
-        is_due = self.applied_index - self._snapshot_index >= SNAPSHOT_EVERY_ENTRIES
-        if is_due and not self._waiting and self._file is not None:
-            self._take_snapshot(machine)
+            try:
+                result = self._apply(machine, proposal.entry)
+            except Exception:
+                self._broken(proposal)
+                return
+            proposal.outcome.callback(result)
+        if not self._waiting and self._failed is None:
+            self._rest(machine)
 
     def _apply(self, machine: IStateMachine, entry: Entry) -> Any:
         self.applied_index = entry.index
         try:
-            return machine.apply(entry.index, entry.payload)
+            return machine.apply(entry.index, entry.payload or b"")
         except Refused as refusal:
             return Failure(refusal)
 
+    def _broken(self, proposal: _Proposal) -> None:
+        """A command that cannot be applied is there for good; to go on without it would be a state of our own."""
+        log.failure("metadata command {index} cannot be applied", index=proposal.entry.index)
+        refusal = Refused(ErrorCode.UNKNOWN_SERVER_ERROR, "the change cannot be applied; the node's log says why")
+        self._fail(refusal)
+        proposal.outcome.errback(refusal.again())
+
+    def _rest(self, machine: IStateMachine) -> None:
+        """Say that all is durable; where that has become much, put a snapshot in its place."""
+        if self.applied_index - self._snapshot_index >= self._snapshot_entries:
+            self._take_snapshot(machine)
+        try:
+            self._write(encode_mark(self._synced_index))
+        except OSError:
+            return  # it only helps to tell a damaged file from a torn one
+
     def _take_snapshot(self, machine: IStateMachine) -> None:
         """Order: the snapshot is durable under its name before the entries that it replaces go."""
-        assert self._file is not None
         body = self.applied_index.to_bytes(8, "big") + machine.take_snapshot()
         try:
             self._disk.replace_file(f"{self._directory}/{SNAPSHOT_NAME}", crc32c(body).to_bytes(4, "big") + body)
-        except OSError:
-            return  # a full disk, most likely; the entries hold everything, and the next command tries again
+        except OSError as error:
+            # A full disk, most likely; the entries hold everything, and the next command tries again.
+            log.warn("the metadata snapshot cannot be written: {why}", why=error.strerror or str(error))
+            return
         self._snapshot_index = self.applied_index
         try:
-            self._file.truncate(0)
-            self._file.sync()  # or a torn write could leave old entries behind a bad one
-            self._end = 0
+            self._put_in_place(encode_mark(self._snapshot_index))
         except OSError as error:
-            self._fail(Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata cannot be written: {error.strerror}"))
-
-    def _cut(self, error: OSError) -> Deferred[Any]:
-        """A write that failed half way is taken off again; a full disk leaves the log usable (DK10)."""
-        assert self._file is not None
-        refusal = Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata cannot be written: {error.strerror or error}")
-        try:
-            self._file.truncate(self._end)
-        except OSError:
-            self._fail(refusal)
-        return _refuse(refusal)
+            log.warn("the metadata log cannot be cut: {why}", why=error.strerror or str(error))
+            if error.errno not in NO_SPACE:
+                self._fail(_not_written(error))  # our file may be one that has no name any more
 
     def _sync_failed(self, failure: Failure) -> None:
         """Never retry a sync (the pages may be gone): nothing more is accepted until recovery has looked."""
+        if self._file is not None and self._failed is None:
+            log.error("the metadata cannot be synced: {why}", why=failure.getErrorMessage())
         self._fail(Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata cannot be synced: {failure.value}"))
 
     def _fail(self, refusal: Refused) -> None:
         self._failed = self._failed or refusal
         while self._waiting:
-            self._waiting.popleft().outcome.errback(refusal)
+            self._waiting.popleft().outcome.errback(refusal.again())
 
 
-def _refuse(error: StreamlineError) -> Deferred[Any]:
-    refused: Deferred[Any] = Deferred()
-    refused.errback(error)
-    return refused
+def _not_written(error: OSError) -> Refused:
+    return Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata cannot be written: {error.strerror or error}")

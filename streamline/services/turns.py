@@ -19,8 +19,16 @@ def next_turn(clock: IClock) -> Deferred[None]:
     return turn
 
 
-def in_turns(work: Generator[None, None, T], clock: IClock) -> Deferred[T]:
-    """Run a generator to its end, one step in a turn; fire with what it returns."""
+def work_off(work: Generator[None, None, T], clock: IClock) -> T | Deferred[T]:
+    """
+    Run a generator to its end; it pauses where others should have the reactor.
+
+    @return: what it returns, where it does not pause; else a Deferred of that, and each step has a turn of its own.
+    """
+    try:
+        next(work)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
     return Deferred.fromCoroutine(_run(work, clock))
 
 

@@ -15,9 +15,13 @@ from operator import lt
 from struct import Struct
 
 from streamline.errors import StreamlineError
+from streamline.interfaces import IDisk
 from streamline.model import NO_TIMESTAMP
 
 RELATIVE_OFFSET_MAX = 2**31 - 1
+
+IndexWork = list[tuple[str, int, bytes]]
+"""For each index file that lacks entries: its path, the length to keep, the bytes to add."""
 
 
 class IndexDoubted(StreamlineError):
@@ -182,4 +186,28 @@ def _pairs_rise(pairs: Iterable[tuple[int, ...]]) -> bool:
         if one <= first or other <= second:
             return False
         first, second = one, other
+    return True
+
+
+def save_index(disk: IDisk, work: IndexWork) -> bool:
+    """
+    Write what L{streamline.storage.segment.Segment.unsaved} found, durably.
+
+    Entries below the recovery point stay as they are at every moment, as
+    recovery begins with them; those above are made anew, and the recovery point
+    is noted only after this.  Half an index is doubted when it is loaded.
+
+    @return: whether all is written.
+    """
+    try:
+        for path, length, data in work:
+            file = disk.open(path, create=not disk.exists(path))
+            try:
+                file.write([data], length)
+                file.truncate(length + len(data))
+                file.sync()
+            finally:
+                file.close()
+    except OSError:
+        return False
     return True

@@ -8,91 +8,47 @@ C{pwritev}, C{sync} makes them durable.
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed, StreamlineError
 from streamline.interfaces import IPartitionLog
-from streamline.model import Buffer, LogIdentity, LogSlice
+from streamline.model import Buffer, LogIdentity
 from streamline.storage.blobs import Blobs
 from streamline.storage.chain import Chain
 from streamline.storage.index import RELATIVE_OFFSET_MAX
-from streamline.storage.reading import Read, Reader
+from streamline.storage.readable import ReadableLog
 from streamline.storage.retention import expendable
-from streamline.storage.syncing import Syncs
-from streamline.storage.view import Wanted
 from streamline.wire.batch import LOG_OVERHEAD, BatchHeader
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
-PASSING = (*NO_SPACE, errno.EMFILE, errno.ENFILE)
-"""Failures that say nothing about what is stored: the log goes on."""
-
 
 @implementer(IPartitionLog)
-class SegmentLog:
+class SegmentLog(ReadableLog):
     """
-    The log of one partition in a directory of segments.
+    The log of one partition in a directory of segments, with the half that is written.
 
     A failure of the device closes it for good; opening it again recovers what is there.
     """
-
-    log = Logger()
 
     def __init__(
         self, identity: LogIdentity, chain: Chain, config: TopicConfig, *, start_offset: int, high_watermark: int,
         recovery_point: int,
     ) -> None:  # fmt: skip
-        self.identity = identity
+        super().__init__(identity, chain, recovery_point)
         self.start_offset = start_offset
-        self.end_offset = chain.end_offset
         self.high_watermark = high_watermark
-        self._chain = chain
         self._config = config
-        self._commons = chain.commons
         self._wall_ms = chain.commons.host.clock.wall_ms
-        self._pending: list[Buffer] = []
-        self._pending_bytes = 0
-        self._failure: StorageFailed | None = None
         self._lost: StorageFailed | None = None
         self._blobs = Blobs(chain.commons.disk, chain.directory)
-        self._reader = Reader(chain, self._read)
-        self._syncs = Syncs(chain, recovery_point, self._failed_for_good)
-
-    @property
-    def flushed_offset(self) -> int:
-        """The offset after the last record that survives the process."""
-        return self._chain.end_offset
-
-    @property
-    def recovery_point(self) -> int:
-        """Everything below survives the loss of power."""
-        return self._syncs.recovery_point
-
-    @property
-    def segment_offset(self) -> int:
-        """The first offset of the active segment."""
-        return self._chain.active.base_offset
-
-    @property
-    def size_bytes(self) -> int:
-        """The bytes of all batches kept."""
-        return self._chain.size_bytes + self._pending_bytes
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the log was closed or has failed."""
-        return self._failure is not None
 
     # Writing
 
@@ -108,13 +64,16 @@ class SegmentLog:
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
         segment = self._chain.active
         position = segment.size + self._pending_bytes
-        if segment.is_full(position, header, self._wall_ms):
-            # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
-            reach = header.last_offset - self.end_offset
-            self._roll(self.end_offset if reach <= RELATIVE_OFFSET_MAX else header.base_offset)
-            segment, position = self._chain.active, 0
         last_offset = header.base_offset + header.last_offset_delta
-        segment.note(last_offset, header.max_timestamp, position)
+        try:
+            if segment.is_full(position, header, self._wall_ms):
+                # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
+                is_near = last_offset - self.end_offset <= RELATIVE_OFFSET_MAX
+                self._roll(self.end_offset if is_near else header.base_offset)
+                segment, position = self._chain.active, 0
+            segment.note(last_offset, header.max_timestamp, position)
+        except OSError as error:
+            raise self._failed(error) from error
         self._pending += parts
         self._pending_bytes += header.batch_length + LOG_OVERHEAD
         self.end_offset = last_offset + 1
@@ -159,11 +118,6 @@ class SegmentLog:
         if lost is not None:
             raise lost
 
-    def _forget_pending(self) -> None:
-        self._pending = []
-        self._pending_bytes = 0
-        self.end_offset = self._chain.end_offset
-
     def _not_written(self, error: OSError) -> StorageFailed:
         """Go back to what was written before."""
         self._forget_pending()
@@ -173,31 +127,6 @@ class SegmentLog:
             return self._failed_for_good(worse)
         return self._failed(error)
 
-    def _failed(self, error: OSError) -> StorageFailed:
-        """Return what to raise for a failure of the disk; the log goes on after a passing one."""
-        if error.errno in PASSING:
-            return StorageFailed(f"{self.identity}: {error}")
-        return self._failed_for_good(error)
-
-    def _failed_for_good(self, error: OSError) -> StorageFailed:
-        """Close the log, to be recovered when it is opened again; return what to raise."""
-        failure = StorageFailed(f"{self.identity}: {error}")
-        if not self._chain.is_closed:
-            self.log.error("A log is closed: {why}", why=str(failure))
-            self._commons.any_failed = True
-            self._end(failure)
-        return failure
-
-    def _end(self, why: StorageFailed) -> None:
-        self._failure = why
-        self._forget_pending()
-        self._reader.forget()
-        self._chain.close()
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise StorageFailed(str(self._failure))
-
     def sync(self) -> Deferred[int]:
         """Flush, then fire with the recovery point once that has come as far as was flushed."""
         try:
@@ -205,64 +134,6 @@ class SegmentLog:
         except StreamlineError:
             return fail()
         return self._syncs.sync()
-
-    # Reading
-
-    def read(
-        self, offset: int, max_bytes: int, *, end_offset: int, at_least_one: bool
-    ) -> LogSlice | Deferred[LogSlice]:
-        """Return whole batches from memory, the page cache or, in a Deferred, from the device."""
-        end_offset = min(end_offset, self._chain.end_offset)
-        if offset >= self.start_offset:
-            found = self._reader.read_along(offset, max_bytes, end_offset)
-            if found is not None:
-                return found
-        return self._read(Wanted(offset, max_bytes, end_offset, at_least_one))
-
-    def _read(self, wanted: Wanted) -> Read:
-        offset = wanted.offset
-        if self._failure is not None:
-            raise Refused(ErrorCode.KAFKA_STORAGE_ERROR, str(self._failure))
-        if not self.start_offset <= offset <= self.end_offset:
-            raise Refused(
-                ErrorCode.OFFSET_OUT_OF_RANGE, f"{offset} is not from {self.start_offset} to {self.end_offset}"
-            )
-        if offset >= wanted.end_offset:
-            self._reader.tail.want()
-            return LogSlice((), 0, offset)
-        try:
-            found = self._reader.read(wanted)
-        except OSError as error:
-            raise self._unread(error) from error
-        return found.addErrback(self._not_read) if isinstance(found, Deferred) else found
-
-    def _not_read(self, failure: Failure) -> Failure:
-        if not isinstance(failure.value, OSError):
-            return failure
-        raise self._unread(failure.value)
-
-    def _unread(self, error: OSError) -> Refused:
-        return Refused(ErrorCode.KAFKA_STORAGE_ERROR, str(self._failed(error)))
-
-    def headers(self, offset: int) -> Iterator[BatchHeader]:
-        """Yield the headers of the batches that were flushed, from the one that holds C{offset}."""
-        self._check()
-        return self._reader.headers(offset)
-
-    def batch_at_timestamp(self, timestamp_ms: int) -> LogSlice:
-        """Return the first flushed batch with a max timestamp of at least C{timestamp_ms}."""
-        return self._looked_up(lambda: self._reader.at_timestamp(timestamp_ms, self.start_offset))
-
-    def batch_of_max_timestamp(self) -> LogSlice:
-        """Return the first flushed batch that holds the greatest timestamp."""
-        return self._looked_up(lambda: self._reader.of_max_timestamp(self.start_offset))
-
-    def _looked_up(self, look: Callable[[], T]) -> T:
-        self._check()
-        try:
-            return look()
-        except OSError as error:
-            raise self._unread(error) from error
 
     # Cutting
 

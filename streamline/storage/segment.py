@@ -7,6 +7,7 @@ and indexes loaded when somebody needs them; L{Segment.rest} gives both back.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP, Buffer
-from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
+from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, IndexWork, OffsetIndex, TimeIndex, save_index
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
 from streamline.storage.view import WALK_FAR_BYTES, View, header_at, walk
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, BatchHeader
@@ -29,10 +30,6 @@ NOTHING_SAVED = -1
 """Whatever is in an index file, it shall be replaced."""
 
 T = TypeVar("T")
-
-IndexWork = list[tuple[str, int, bytes]]
-"""For each index file that lacks entries: its path, the length to keep, the bytes to add."""
-
 
 class Segment:
     """
@@ -195,7 +192,8 @@ class Segment:
         if self._first_timestamp is None:
             self._first_timestamp = NO_TIMESTAMP
             if self.size:
-                self._first_timestamp = header_at(self.file.read(0, HEADER_BYTES), 0, 0, self.size).max_timestamp
+                with contextlib.suppress(IndexDoubted):  # damaged; whoever reads there is told
+                    self._first_timestamp = header_at(self.file.read(0, HEADER_BYTES), 0, 0, self.size).max_timestamp
         return self._first_timestamp
 
     # Writing
@@ -359,27 +357,3 @@ class Segment:
             self._file = None
         self._index = self._times = None
         self._allocated = 0
-
-
-def save_index(disk: IDisk, work: IndexWork) -> bool:
-    """
-    Write what L{Segment.unsaved} found, durably.
-
-    Entries below the recovery point stay as they are at every moment, as
-    recovery begins with them; those above are made anew, and the recovery point
-    is noted only after this.
-
-    @return: whether all is written.
-    """
-    try:
-        for path, length, data in work:
-            file = disk.open(path, create=not disk.exists(path))
-            try:
-                file.write([data], length)
-                file.truncate(length + len(data))
-                file.sync()
-            finally:
-                file.close()
-    except OSError:
-        return False
-    return True

@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from streamline.errors import StreamlineError
 from streamline.interfaces import IDisk, IFile
 from streamline.storage.chain import Chain
-from streamline.storage.segment import IndexWork, Segment, save_index
+from streamline.storage.index import IndexWork, save_index
+from streamline.storage.segment import Segment
 
 SYNC_BYTES = 2**26
 """Bytes after which a log is synced unasked: the kernel makes writers wait when too much is dirty."""

@@ -18,7 +18,7 @@ from typing import TypeAlias
 from attrs import frozen
 
 from streamline.model import TopicPartition
-from streamline.testing.history import FAIL, OK, History, Poll, Send
+from streamline.testing.history import FAIL, OK, Change, History, Poll, Send
 
 
 @frozen
@@ -223,6 +223,45 @@ def broken_changes(history: History, topics: Collection[str]) -> list[Anomaly]:
         for name, there in wanted.items()
         if there is not None and (name in topics) != there
     ]
+
+
+def lost_commits(history: History, may_go_back: Callable[[float, float], bool]) -> list[Anomaly]:
+    """
+    Find offsets that were committed and acknowledged, and fetched as lower ones later (KC9).
+
+    The members of a group must commit what grows.
+
+    @param may_go_back: says whether what was committed at one time may be gone at another.
+    """
+    highest: dict[str, Change] = {}
+    found = []
+    for change in sorted(history.changes, key=lambda change: change.done_at):
+        if change.status != OK or change.what not in ("commit", "fetched"):
+            continue
+        known = highest.get(change.name)
+        if known is None or change.detail >= known.detail:
+            highest[change.name] = change
+        elif change.what == "fetched" and change.sent_at > known.done_at:
+            if not may_go_back(known.sent_at, change.done_at):
+                detail = f"{change.detail} at {change.done_at:.3f}, after {known.detail} at {known.done_at:.3f}"
+                found.append(Anomaly("lost-commit", change.name, detail))
+            highest[change.name] = change
+    return found
+
+
+def double_owners(history: History, may_go_back: Callable[[float, float], bool]) -> list[Anomaly]:
+    """Find partitions that two members of one generation of a group were assigned."""
+    owners: dict[tuple[str, int], Change] = {}
+    found = []
+    for change in history.changes:
+        if change.what == "assigned":
+            known = owners.setdefault((change.name, change.detail), change)
+            if known.who != change.who:
+                if not may_go_back(known.sent_at, change.done_at):
+                    detail = f"generation {change.detail} gave it to {known.who} and to {change.who}"
+                    found.append(Anomaly("double-owner", change.name, detail))
+                owners[change.name, change.detail] = change
+    return found
 
 
 CHECKS: tuple[Check, ...] = (

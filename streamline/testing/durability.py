@@ -39,11 +39,15 @@ class PowerCuts:
         """Return the cuts after one time, up to and including another."""
         return self.times[bisect_right(self.times, after) : bisect_right(self.times, before)]
 
+    def may_go_back(self, before: float, after: float) -> bool:
+        """Say whether a committed offset may be gone: they lie in a topic that is not synced on each append."""
+        return any(cut - before <= self.window_s for cut in self.between(before, after))
+
     def may_change(self, key: TopicPartition, before: float, after: float) -> bool:
         """Say whether what was seen of a partition at one time may look different at another."""
         if key.topic in self.synced_topics:
             return False
-        return any(cut - before <= self.window_s for cut in self.between(before, after))
+        return self.may_go_back(before, after)
 
 
 @define

@@ -67,10 +67,12 @@ class Poll:
 @define
 class Change:
     """
-    Something that was asked of the cluster: a topic made or deleted, an offset committed.
+    Something that was asked of the cluster beside records.
 
-    @ivar what: C{create}, C{delete} or C{commit}.
-    @ivar detail: for a topic, its partition count; for a commit, the offset.
+    @ivar what: C{create} or C{delete} a topic; C{commit} an offset or have it C{fetched}; be C{assigned} a partition.
+    @ivar name: the topic, or C{group/topic-partition}.
+    @ivar detail: for a topic, its partition count; for an offset, that; for an assignment, the generation.
+    @ivar who: who asked.
     """
 
     what: str
@@ -80,6 +82,7 @@ class Change:
     status: str = INFO
     done_at: float = -1.0
     error: str = ""
+    who: str = ""
 
 
 @define

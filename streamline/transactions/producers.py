@@ -38,7 +38,7 @@ class Producer:
     What one producer did last.
 
     @ivar batches: the newest at the end, never more than L{REMEMBERED_BATCHES}.
-    @ivar seen_ms: when it was last heard of, by the broker's clock or, after a replay, its own.
+    @ivar seen_ms: when it was last heard of, by the broker's clock; after a restart, when that was.
     """
 
     producer_id: int
@@ -62,7 +62,8 @@ class ProducerStates:
 
     def __init__(self) -> None:
         self._producers: dict[int, Producer] = {}
-        self._undo: list[tuple[int, Producer | None]] = []
+        self._undo: list[tuple[int, int, Producer | None]] = []
+        """(offset, producer id, what was known before) of each batch since L{settle}."""
 
     def __len__(self) -> int:
         return len(self._producers)
@@ -105,7 +106,7 @@ class ProducerStates:
     def wrote(self, producer_id: int, epoch: int, batch: Batch, now_ms: int) -> None:
         """Hear that a batch is in the log now."""
         known = self._producers.get(producer_id)
-        self._undo.append((producer_id, known))
+        self._undo.append((batch.first_offset, producer_id, known))
         if known is None or known.epoch != epoch:
             batches: tuple[Batch, ...] = (batch,)
         else:
@@ -116,11 +117,13 @@ class ProducerStates:
         """Hear that all that was written so far is there to stay."""
         self._undo.clear()
 
-    def take_back(self) -> None:
-        """Forget what was written since L{settle}: the log could not keep it."""
-        for producer_id, before in reversed(self._undo):
+    def take_back(self, end_offset: int) -> None:
+        """Forget what was written since L{settle} at or beyond C{end_offset}: the log could not keep it."""
+        for offset, producer_id, before in reversed(self._undo):
+            if offset < end_offset:
+                break
             if before is None:
-                del self._producers[producer_id]
+                self._producers.pop(producer_id, None)
             else:
                 self._producers[producer_id] = before
         self._undo.clear()
@@ -142,9 +145,9 @@ class ProducerStates:
                 self._producers[producer_id] = evolve(known, batches=kept)
         self._undo.clear()
 
-    def restore(self, producers: Iterable[Producer]) -> None:
-        """Start over from a snapshot."""
-        self._producers = {producer.producer_id: producer for producer in producers}
+    def restore(self, producers: Iterable[Producer], now_ms: int) -> None:
+        """Start over from a snapshot; its producers count as heard of now, so that none is forgotten too early."""
+        self._producers = {producer.producer_id: evolve(producer, seen_ms=now_ms) for producer in producers}
         self._undo.clear()
 
 

@@ -46,13 +46,14 @@ class Frames:
         self._head = b""
         """The first bytes of a frame whose length is not judged yet; fewer than six."""
         self._chunks: list[bytes] = []
+        self._chunk_bytes = 0
         self._missing = 0
         """How many bytes the frame in C{_chunks} still lacks; 0 between frames."""
 
     @property
     def buffered_bytes(self) -> int:
         """How many bytes of an unfinished frame are kept."""
-        return len(self._head) + sum(map(len, self._chunks))
+        return len(self._head) + self._chunk_bytes
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """
@@ -68,10 +69,12 @@ class Frames:
             at = self._missing
             if end < at:
                 self._chunks.append(data)
+                self._chunk_bytes += end
                 self._missing -= end
                 return
             self._chunks.append(data[:at])
-            whole, self._chunks, self._missing = b"".join(self._chunks), [], 0
+            whole, self._chunks = b"".join(self._chunks), []
+            self._chunk_bytes = self._missing = 0
             yield whole
         elif self._head:
             data, self._head = self._head + data, b""
@@ -84,6 +87,7 @@ class Frames:
             at += 4
             if end - at < length:
                 self._chunks.append(data[at:])
+                self._chunk_bytes = end - at
                 self._missing = length - (end - at)
                 return
             yield data[at : at + length]

@@ -66,6 +66,16 @@ class FindCoordinatorTests(SynchronousTestCase):
         self.assertEqual(self.client.answer(number).coordinators[0].error_code, ErrorCode.NONE)
         self.assertEqual(self.flushLoggedErrors(), [])
 
+    def test_one_that_comes_while_partitions_are_opened_waits_too(self) -> None:
+        """The topic is known by then; its partitions cannot be used yet."""
+        first, second = self.world.client(), self.world.client()
+        first.send(FindCoordinatorRequest(coordinator_keys=[NAME]))
+        simulation = self.world.simulation
+        simulation.run(simulation.now + 1, lambda: OFFSETS_TOPIC in self.world.broker.metadata.image.topics)
+        found = second.ask(FindCoordinatorRequest(coordinator_keys=[NAME])).coordinators[0]
+        self.assertEqual(found.error_code, ErrorCode.NONE)
+        self.assertEqual(second.ask(JOIN).error_code, ErrorCode.MEMBER_ID_REQUIRED)
+
     def test_members_are_let_in_right_after_it(self) -> None:
         """The answer waits until the coordinator is ready, so that nobody is sent away."""
         self.client.ask(FindCoordinatorRequest(coordinator_keys=[NAME]))

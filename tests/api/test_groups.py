@@ -140,7 +140,7 @@ class SessionTests(GroupCase):
         """Sessions are counted on a clock that does not step."""
         self.lone_member()
         for jump_ms in (3_600_000, -7_200_000):
-            self.world.server.jump_wall_clock(jump_ms)
+            self.world.server.set_wall_clock(jump_ms)
             self.world.later(4.0)
             self.assertEqual(len(self.describe(NAME)[0].members), 1)
 

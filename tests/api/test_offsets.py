@@ -7,7 +7,10 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
-from streamline.model import OFFSETS_TOPIC
+from streamline.groups.entries import CommittedOffset, OffsetEntry
+from streamline.groups.partitioning import partition_for
+from streamline.groups.records import to_record
+from streamline.model import OFFSETS_TOPIC, TopicPartition
 from streamline.wire.messages.coordinator import FindCoordinatorRequest
 from streamline.wire.messages.groups import JoinGroupRequest, JoinGroupRequestProtocol
 from streamline.wire.messages.offsets import (
@@ -25,6 +28,7 @@ from streamline.wire.messages.topics import (
     DeleteTopicsRequest,
     DeleteTopicState,
 )
+from streamline.wire.records import Record
 from tests.node import SimNode
 
 NAME = "readers"
@@ -217,6 +221,11 @@ class FetchTests(OffsetCase):
         found = [[part.committed_offset for topic in group.topics for part in topic.partitions] for group in answered]
         self.assertEqual(found, [[1], [2], []])
 
+    def test_group_named_twice_is_answered_once(self) -> None:
+        """Else a short request could ask for a huge answer."""
+        groups = [OffsetFetchRequestGroup(group_id=NAME, topics=None)] * 3
+        self.assertEqual(len(self.client.ask(OffsetFetchRequest(groups=groups), 9).groups), 1)
+
     def test_not_the_coordinator(self) -> None:
         """Said for each partition, for the whole answer, or for each group, as the version has it."""
         client = SimNode().client()
@@ -276,6 +285,16 @@ class DurabilityTests(OffsetCase):
         self.restart()
         self.assertEqual(self.fetch(0), nothing)
         self.assertEqual(self.fetch(0, version=10), nothing)
+        self.assertEqual(self.fetch_all(9), {})
+
+    def test_offset_of_an_earlier_topic_is_passed_over(self) -> None:
+        """Also where the node that led when the topic was deleted had no time to forget it."""
+        committed = CommittedOffset(offset=9, commit_timestamp_ms=0, topic_id=UNKNOWN_ID)
+        key, value = to_record(OffsetEntry(NAME, TopicPartition("t", 0), committed))
+        self.world.append(OFFSETS_TOPIC, partition_for(NAME, 4), Record(value, key, 0))
+        self.world.kill()
+        self.restart()
+        self.assertEqual(self.fetch(0), [(-1, -1, "", 0)])
         self.assertEqual(self.fetch_all(9), {})
 
     def test_group_of_a_deleted_topic_is_empty(self) -> None:

@@ -209,8 +209,9 @@ class StreamlineBroker(BrokerProcess):
         (self.directory / "node.toml").write_text("\n".join(["[broker]", *rows, ""]))
 
     def environment(self) -> dict[str, str]:
-        """The environment, with this source tree first on the import path."""
-        return {**os.environ, "PYTHONPATH": str(ROOT)}
+        """This source tree first on the import path, and its modules compiled once, as an installation has them."""
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**kept, "PYTHONPATH": str(ROOT)}
 
     def command(self) -> Sequence[str]:
         """C{python -m twisted} is C{twist}."""
@@ -268,7 +269,8 @@ class KafkaBroker(BrokerProcess):
         }
         path = self.directory / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An id that began with a dash would be taken for an option.
+        cluster_id = urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         run(java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(path)))
 
     def command(self) -> Sequence[str]:

@@ -9,9 +9,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, sample_records
+from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, START_MS, sample_records
 from tests.clients.drivers.confluent import ConfluentClient, held, poll_until, read
-from tests.clients.test_every_client import START_MS
 
 
 @pytest.fixture
@@ -85,7 +84,7 @@ def test_large_records(client: ConfluentClient, topic: str) -> None:
     """Records near the limit come back whole, in answers that are more than a socket takes at once."""
     client.create(topic)
     values = [bytes([65 + number]) * 990_000 for number in range(20)]
-    reports = produce(client, topic, values)
+    reports = produce(client, topic, values, enable_idempotence=True)
     assert [error for error, _ in reports] == [None] * len(values)
     whole = {"fetch.message.max.bytes": 30_000_000}
     assert from_start(client, topic, len(values), whole) == [value.decode() for value in values]

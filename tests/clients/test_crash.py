@@ -18,11 +18,10 @@ from confluent_kafka.admin import AdminClient
 from kafka import KafkaProducer
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import DEADLINE_S, Deadline, sample_records
+from tests.clients.drivers.base import DEADLINE_S, START_MS, Deadline, sample_records
 from tests.clients.drivers.confluent import ConfluentClient, read, results_of
 from tests.clients.java import tool
 from tests.clients.programs import Followed
-from tests.clients.test_every_client import START_MS
 
 #: Records each producer sends, and how many of them it leaves unacknowledged before it waits.
 RECORDS = 4000

@@ -17,7 +17,7 @@ from streamline.cluster.commands import (
     RegisterBroker,
 )
 from streamline.cluster.placement import RackSpread
-from streamline.config import BrokerConfig, NodeConfig
+from streamline.config import BrokerConfig, NodeConfig, TopicConfig
 from streamline.groups.entries import CommittedOffset, OffsetEntry
 from streamline.groups.records import to_record
 from streamline.interfaces import (
@@ -35,6 +35,7 @@ from streamline.services.deadlines import Deadlines
 from streamline.services.metadata import Metadata
 from streamline.services.partition import Partition
 from streamline.services.replicas import Replicas
+from streamline.services.sharing import Shared
 from streamline.storage.memory import MemoryStorage
 from streamline.testing.worlds import RealWorld
 from streamline.wire.records import Record, build_batch
@@ -126,6 +127,27 @@ class HeldReplicator:
         """Forget."""
 
 
+class HeldStorage(MemoryStorage):
+    """Opens logs when the test says so."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.is_held = False
+        self._gate: Shared[None] = Shared()
+
+    def open(self, identity: LogIdentity, config: TopicConfig) -> Deferred[IPartitionLog]:
+        """Open it, at once or when released."""
+        if not self.is_held:
+            return super().open(identity, config)
+        opening: Deferred[Any] = self._gate.wait()
+        return opening.addCallback(lambda _: MemoryStorage.open(self, identity, config))
+
+    def release(self) -> None:
+        """Open what waits."""
+        self.is_held = False
+        self._gate.tell(None)
+
+
 class Rooms:
     """Metadata, controller, replicas and coordinator of node 1, started."""
 
@@ -138,8 +160,10 @@ class Rooms:
         self.metadata = Metadata(Agreement())
         self.metadata.consensus.start(self.metadata)
         self.controller = Controller(self.world.host, self.config, self.metadata, RackSpread())
-        storage = MemoryStorage(self.world.host, self.config)
-        self.replicas = Replicas(self.world.host, self.config, self.metadata, storage, self.replicator, KafkaAcks())
+        self.storage = HeldStorage(self.world.host, self.config)
+        self.replicas = Replicas(
+            self.world.host, self.config, self.metadata, self.storage, self.replicator, KafkaAcks()
+        )
         self.groups = self._coordinator()
         self.metadata.propose(FoundCluster(cluster_id="test"))
         self.metadata.propose(RegisterBroker(node_id=1, incarnation_id=bytes(16), host="h", port=1, rack=None))
@@ -166,6 +190,10 @@ class Rooms:
             ]
             records = [Record(value, key, 0) for key, value in map(to_record, entries)]
             self.replicas.append_now(OFFSETS_TOPIC, 0, build_batch(records), -1)
+
+    def deadline_count(self) -> int:
+        """Return how many time-outs are set."""
+        return sum(len(bucket) for bucket in self.deadlines._buckets.values())
 
     def turns(self, count: int = 3) -> None:
         """Let what waits for the next turn of the reactor happen."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode, Refused
 from streamline.groups.entries import OffsetEntry
@@ -13,6 +14,26 @@ from streamline.groups.records import to_record
 from streamline.model import OFFSETS_TOPIC
 from streamline.wire.records import Record, build_batch
 from tests.services.coordinator_case import GROUP, T0, CoordinatorCase
+from tests.services.rooms import Rooms
+
+
+class LocatingTests(SynchronousTestCase):
+    """Nobody is sent to a coordinator that is not ready."""
+
+    def test_whoever_asks_while_partitions_are_opened_waits(self) -> None:
+        """The first, who had the topic made, and the second, who found it in the image."""
+        it = Rooms()
+        self.addCleanup(it.close)
+        it.storage.is_held = True
+        asking = [it.groups.locate(GROUP)]
+        self.assertIn(OFFSETS_TOPIC, it.metadata.image.topics)
+        asking.append(it.groups.locate(GROUP))
+        for each in asking:
+            self.assertNoResult(each)
+        it.storage.release()
+        for each in asking:
+            self.assertEqual(self.successResultOf(each), 1)
+        it.groups.shard(GROUP)
 
 
 class FencingTests(CoordinatorCase):
@@ -76,7 +97,31 @@ class FencingTests(CoordinatorCase):
         """Sessions end with the leadership."""
         self.join(requires_known_member_id=True)
         self.it.elect(2)
-        self.assertEqual(self.it.deadlines._buckets and list(self.it.deadlines._buckets.values()), [{}])
+        self.assertEqual(self.it.deadline_count(), 0)
+
+    def test_elected_twice_in_a_row(self) -> None:
+        """A new epoch is a new leadership, even of the same node; what the old one wrote counts."""
+        (joined,) = self.join()
+        self.it.leadership.is_held = True
+        told = self.sync(joined.member_id)
+        before = self.shard
+        self.it.elect(1)
+        self.assertEqual([answer.error for answer in told], [ErrorCode.NOT_COORDINATOR])
+        self.it.leadership.release()
+        self.it.turns()
+        self.assertTrue(before.is_closed)
+        self.assertEqual(self.sync(joined.member_id)[0].assignment, b"all")
+
+    def test_topic_replaced_at_one_stroke(self) -> None:
+        """As by a snapshot: the groups of the old topic are not those of the new."""
+        self.commit(7)
+        image = self.it.metadata.image
+        old = image.topics[OFFSETS_TOPIC]
+        new = evolve(old, topic_id=b"n" * 16)
+        names = {new.topic_id: OFFSETS_TOPIC}
+        self.it.metadata._show(evolve(image, topics={OFFSETS_TOPIC: new}, names=names))
+        self.it.turns()
+        self.assertIsNone(self.found())
 
 
 class LoadingTests(CoordinatorCase):
@@ -106,7 +151,6 @@ class LoadingTests(CoordinatorCase):
         self.it.turns(10)
         self.assertEqual(self.refusal(), ErrorCode.COORDINATOR_LOAD_IN_PROGRESS)
         self.it.leadership.release()
-        self.it.partition._poke(0)
         self.it.turns()
         self.assertEqual(self.found(), 7)
 
@@ -170,13 +214,27 @@ class HousekeepingTests(CoordinatorCase):
         self.assertEqual(self.it.partition.log.end_offset, before + 2501)
         self.assertEqual(len(list(self.it.partition.log.headers(before))), 3)
 
+    def test_shard_that_is_ready_waits_for_no_other(self) -> None:
+        """Offsets of a deleted topic are forgotten where the groups are loaded, though others still load."""
+        it = Rooms(offsets_topic_num_partitions=2)
+        self.addCleanup(it.close)
+        it.groups.locate("a")
+        self.successResultOf(it.controller.ensure_topic("t", 1, 1, {}))
+        it.groups.shard("a").commit(Commit(group_id="a", offsets=(NewOffset(partition=T0, offset=1),)))
+        it.fill(1000)
+        it.restart_coordinator()
+        with self.assertRaises(Refused):
+            it.groups.shard("b")
+        self.successResultOf(it.controller.delete_topic(it.metadata.image.topics["t"]))
+        self.assertIsNone(it.groups.shard("a").groups.find_offset("a", T0))
+
     def test_failed_expiry_is_tried_again(self) -> None:
         """Nothing is forgotten before it is written that it is."""
         self.commit(7)
-        self.it.replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+        self.it.partition.offline = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
         self.it.clock.advance(7 * 86_400)
         self.assertEqual(self.found(), 7)
-        self.it.replicas.full = None
+        self.it.partition.offline = None
         self.it.clock.advance(600)
         self.assertIsNone(self.found())
 

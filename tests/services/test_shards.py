@@ -26,6 +26,7 @@ class WritingTests(CoordinatorCase):
         self.assertEqual((told, self.found()), ([], None))
         self.it.leadership.release()
         self.assertEqual((told, self.found()), ([(ErrorCode.NONE,)], 7))
+        self.assertEqual(self.it.deadline_count(), 0)
 
     def test_commit_that_takes_too_long(self) -> None:
         """It is refused in time; if the log takes it after all, it counts, as the log says so."""
@@ -82,9 +83,9 @@ class WritingTests(CoordinatorCase):
         self.it.leadership.release()
         self.assertEqual(told, [(ErrorCode.COORDINATOR_NOT_AVAILABLE,)])
 
-    def test_full_disk(self) -> None:
-        """Refused like any other record."""
-        self.it.replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+    def test_partition_out_of_order(self) -> None:
+        """The commit is refused, as any record would be."""
+        self.it.partition.offline = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
         self.assertEqual(self.commit(7), [(ErrorCode.NOT_COORDINATOR,)])
 
     def test_partly_refused_commit_writes_the_rest(self) -> None:
@@ -134,7 +135,7 @@ class DeletingTests(CoordinatorCase):
     def test_delete_that_fails(self) -> None:
         """The group keeps its offsets."""
         self.commit(7)
-        self.it.replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+        self.it.partition.offline = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
         self.assertEqual(self.delete(), [ErrorCode.NOT_COORDINATOR])
         self.assertEqual((self.found(), len(self.shard.groups.listed())), (7, 1))
 
@@ -178,4 +179,4 @@ class HeartbeatPathTests(CoordinatorCase):
             beat = Heartbeat(token=reply, group_id=GROUP, member_id=joined.member_id, generation_id=1)
             answer = self.shard.heartbeat(beat, reply).then(lambda answer: answer.error)
             self.assertIs(answer, ErrorCode.NONE)
-        self.assertEqual(sum(len(bucket) for bucket in self.it.deadlines._buckets.values()), 1)
+        self.assertEqual(self.it.deadline_count(), 1)

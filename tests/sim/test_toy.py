@@ -13,8 +13,8 @@ from streamline.testing.simulation.faults import KIND_NAMES, draw, swarm
 from tests.sim.toy import FLAWS, run
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(6)
-UNTIL_S = 60.0
+SEEDS = range(8)
+UNTIL_S = 90.0
 
 
 class ToyTests(SynchronousTestCase):
@@ -33,7 +33,7 @@ class ToyTests(SynchronousTestCase):
     def test_each_flaw_is_found(self) -> None:
         """A broker that is careless in one way loses lines in some run."""
         for flaw in FLAWS:
-            runs = (run(seed, until=UNTIL_S * 2, flaw=flaw, kinds=("power", "sync-error")) for seed in range(40))
+            runs = (run(seed, until=UNTIL_S, flaw=flaw, kinds=("power", "sync-error")) for seed in range(40))
             self.assertTrue(any(outcome.missing for outcome in runs), flaw)
 
     def test_same_digest_under_two_hash_seeds(self) -> None:

@@ -198,7 +198,7 @@ class DamageTests(SynchronousTestCase):
         self.assertEqual([station.log.end_offset, station.offsets()], [bases[1], list(range(bases[1]))])
 
 
-class HelperFilesTests(SynchronousTestCase):
+class SideFilesTests(SynchronousTestCase):
     """Whatever becomes of the files beside the log, it starts, and they are made anew as they were (DK4)."""
 
     def damaged(self, name: str, directory: str, *, clean: bool) -> None:

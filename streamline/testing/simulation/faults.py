@@ -52,7 +52,7 @@ KINDS = (
     Kind("write-error", 40.0, (0.1, 3.0), (0.05, 1.0)),
     Kind("read-error", 40.0, (0.1, 2.0), (0.05, 1.0)),
     Kind("stall", 20.0, (0.05, 5.0)),
-    Kind("clock-jump", 20.0, (0.0, 0.0), (-3_600_000.0, 3_600_000.0)),
+    Kind("clock-jump", 20.0, (0.0, 0.0), (-3_500_000.0, 3_500_000.0)),
 )
 """
 What there is (the numbers of reliability table 8.2 in brackets).
@@ -68,7 +68,7 @@ C{full-disk}, C{sync-error}, C{write-error}, C{read-error} (F10): C{amount} is
 the chance that a call fails.  After these errors somebody restarts
 the process, because what could not be read or written may stay closed until then.
 C{stall} (F15): the event loop stands still.
-C{clock-jump} (F14): C{amount} is what the date moves by, in milliseconds.
+C{clock-jump} (F14): C{amount} is by how many milliseconds the date is wrong from then on.
 """
 
 KIND_NAMES = tuple(kind.name for kind in KINDS)

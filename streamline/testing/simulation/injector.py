@@ -229,5 +229,5 @@ class Injector:
         return True
 
     def _clock_jump(self, fault: Fault) -> bool:
-        self.machine.jump_wall_clock(int(fault.amount))
+        self.machine.set_wall_clock(int(fault.amount))
         return True

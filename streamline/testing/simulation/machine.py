@@ -163,9 +163,9 @@ class Machine:
         """Return what this machine's clock counted since it was switched on."""
         return (self.simulation.now - self._booted_at) * self.rate
 
-    def jump_wall_clock(self, by_ms: int) -> None:
-        """Set the date forward or back; the monotonic clock does not notice (F14)."""
-        self.wall_offset_ms += by_ms
+    def set_wall_clock(self, offset_ms: int) -> None:
+        """Set the date to what it is plus an offset; the monotonic clock does not notice (F14)."""
+        self.wall_offset_ms = offset_ms
         if self.process is not None:
             self.process.reactor.wall_offset_ms = self.wall_offset_ms
 

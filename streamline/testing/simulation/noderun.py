@@ -8,7 +8,9 @@ answered; all of it is read once more.  Then the history is judged.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from attrs import define, field, frozen
@@ -20,7 +22,7 @@ from zope.interface import implementer
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
-from streamline.testing.checks import Anomaly, broken_changes, check_all
+from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
@@ -43,6 +45,9 @@ SETTLE_S = 5.0
 """After a calm span began, how long until things must work again."""
 
 CALM_SHARE_MIN = 0.5
+
+UNHANDLED = "Unhandled error in Deferred"
+"""What Twisted says before it logs the failure itself, which then is judged."""
 
 
 @frozen(kw_only=True)
@@ -82,6 +87,7 @@ class Report:
     acknowledged: int = 0
     reads: int = 0
     changes: int = 0
+    commits: int = 0
     lost_in_power_cuts: int = 0
     planned: int = 0
     injected: dict[str, int] = field(factory=dict)
@@ -97,6 +103,7 @@ class NodeRun:
     One run.
 
     @ivar simulation: its world, for whoever wants to watch.
+    @ivar plan: what goes wrong in it.
     """
 
     def __init__(self, seed: int, settings: Settings) -> None:
@@ -114,12 +121,12 @@ class NodeRun:
         machine = Machine(fabric, "n1", HOST, rate=rng.choice((1.0, 1.0, 0.9, 1.1)))
         self._machine = machine
         self._supervisor = Supervisor(machine, self._run_node)
-        self._plan = self._drawn_plan(seed)
-        self._injector = Injector(self._supervisor, self._plan)
+        self.plan = self._drawn_plan(seed)
+        self._injector = Injector(self._supervisor, self.plan)
         client = Machine(fabric, "c1", "10.0.1.1").start()
         workload_rng = self.simulation.stream("workload")
         self.workload = Workload(client.host, Endpoint(HOST, PORT), workload_rng, pace_s=settings.pace_s)
-        self.report = Report(seed, settings, planned=len(self._plan.faults))
+        self.report = Report(seed, settings, planned=len(self.plan.faults))
         self._cuts: list[float] = []
         self._topics: list[str] | None = None
 
@@ -155,6 +162,8 @@ class NodeRun:
         if event.get("log_level") != LogLevel.critical or (failure is not None and _is_death(failure)):
             return
         text = failure.getErrorMessage() if failure is not None else str(event.get("log_format"))
+        if text.startswith(UNHANDLED):
+            return
         trace = failure.getBriefTraceback() if failure is not None else ""
         self.report.anomalies.append(Anomaly("traceback", "log", f"{text}\n{trace}"))
 
@@ -162,17 +171,30 @@ class NodeRun:
 
     def run(self) -> Report:
         """Go through all phases and return the verdict."""
-        globalLogPublisher.addObserver(self)
-        try:
+        with self._watched():
             self._supervisor.start()
             self.workload.start()
             if self._reaches(READY_S, lambda: self.workload.is_ready, "the topics were never made"):
                 self._misbehave()
                 self._wind_down()
-        finally:
-            globalLogPublisher.removeObserver(self)
         self._judge()
         return self.report
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """
+        Read the log, and let no garbage be collected meanwhile.
+
+        When the remains of a dead process are collected, its coroutines end, and what they do then is nobody's fault.
+        """
+        gc.collect()
+        gc.disable()
+        globalLogPublisher.addObserver(self)
+        try:
+            yield
+        finally:
+            globalLogPublisher.removeObserver(self)
+            gc.enable()
 
     def _reaches(self, within_s: float, condition: Any, otherwise: str) -> bool:
         self.simulation.run(self.simulation.now + within_s, condition)
@@ -209,19 +231,22 @@ class NodeRun:
         report.sends = len(history.sends)
         report.acknowledged = sum(send.status == OK for send in history.sends)
         report.reads = sum(len(poll.records) for poll in history.polls)
-        report.changes = len(history.changes)
+        report.changes = sum(change.what in ("create", "delete") for change in history.changes)
+        report.commits = sum(change.what == "commit" for change in history.changes)
         report.injected = self._injector.counts()
         report.calm_share = self._calm_share()
         if self._topics is not None:
-            loss = judge(history, PowerCuts(self._cuts, SYNCED, WINDOW_S))
+            cuts = PowerCuts(self._cuts, SYNCED, WINDOW_S)
+            loss = judge(history, cuts)
             report.lost_in_power_cuts = len(loss.pardon.lost)
             report.anomalies += loss.anomalies + check_all(history, loss.pardon)
             report.anomalies += broken_changes(history, self._topics)
-        report.invalid = self._why_invalid()
+            report.anomalies += lost_commits(history, cuts.may_go_back) + double_owners(history, cuts.may_go_back)
+        report.invalid = self.why_invalid()
 
     def _calm_share(self) -> float:
         """Return the share of what was sent in calm spans that was acknowledged."""
-        spans = [(start + SETTLE_S, end - SETTLE_S) for start, end in self._plan.calm]
+        spans = [(start + SETTLE_S, end - SETTLE_S) for start, end in self.plan.calm]
         calm = [
             send.status == OK
             for send in self.workload.history.sends
@@ -229,7 +254,8 @@ class NodeRun:
         ]
         return sum(calm) / len(calm) if calm else 1.0
 
-    def _why_invalid(self) -> str:
+    def why_invalid(self) -> str:
+        """Return why the run says nothing, or an empty text."""
         report = self.report
         if report.planned and not report.injected:
             return "none of the planned faults took effect"
@@ -243,8 +269,3 @@ def _is_death(failure: Failure) -> bool:
     while failure.check(FirstError):
         failure = failure.value.subFailure  # type: ignore[union-attr]
     return failure.check(MachineDown) is not None
-
-
-def run_seeds(seeds: Sequence[int], settings: Settings) -> list[Report]:
-    """Run one seed after another."""
-    return [NodeRun(seed, settings).run() for seed in seeds]

@@ -16,6 +16,7 @@ from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import History
 from streamline.testing.simulation.clients.consumer import Appetite, Consumer
+from streamline.testing.simulation.clients.member import Member
 from streamline.testing.simulation.clients.producer import Habits, Producer
 from streamline.testing.simulation.clients.topics import Administrator
 
@@ -23,6 +24,9 @@ SMALL = {"segment.ms": "4000", "segment.bytes": str(1 << 20), "index.interval.by
 """Logs roll often, so that rolling is met by every fault (F18)."""
 
 PASSING = "passing"
+
+GROUPS = (("pair", ("plain", 2)), ("crowd", ("synced", 2)))
+"""Consumer groups, with the topic that each reads and its partitions."""
 
 
 @frozen
@@ -58,8 +62,10 @@ class Workload:
         self._host = host
         self._address = address
         self._rng = rng
+        self._members_made = 0
         self._admin = Administrator(host, address, "admin", self.history)
         self.producers = [self._producer(number, key, pace_s) for number, key in enumerate(self._keys() * 2)]
+        self._members = [self._member() for _ in range(4)]
         self._consumers = [self._consumer(f"c{number}", key) for number, key in enumerate(self._keys())]
         self._is_passing = True
 
@@ -79,6 +85,12 @@ class Workload:
             compression=rng.choice((0, 0, 1, 2, 3, 4)),
         )
         return Producer(self._host, self._address, f"p{number}", key, self.history, habits)
+
+    def _member(self) -> Member:
+        group, topic = self._rng.choice(GROUPS)
+        self._members_made += 1
+        name = f"m{self._members_made}"
+        return Member(self._host, self._address, name, group, topic, self.history)
 
     def _consumer(self, name: str, key: TopicPartition, *, is_final: bool = False) -> Consumer:
         rng = self._rng
@@ -101,8 +113,19 @@ class Workload:
             producer.start()
         for consumer in self._consumers:
             consumer.start()
+        for member in self._members:
+            member.start()
         self.is_ready = True
+        Deferred.fromCoroutine(self._replace_members())
         await self._pass_topics()
+
+    async def _replace_members(self) -> None:
+        """Let a member vanish and a new one come, now and then."""
+        while self._is_passing:
+            await self._pause()
+            self._members.pop(0).stop()
+            self._members.append(self._member())
+            self._members[-1].start()
 
     async def _pass_topics(self) -> None:
         """Make topics and delete them again, now and then."""
@@ -139,5 +162,9 @@ class Workload:
         readers = [self._consumer(f"final {key}", key, is_final=True) for key in self._keys()]
         for reader in readers:
             reader.start()
-        everything: Deferred[list[None]] = gatherResults([reader.done for reader in readers])
+        for member in self._members:
+            member.stop()
+        lookers = [Member(self._host, self._address, f"final {name}", name, on, self.history) for name, on in GROUPS]
+        looks = [Deferred.fromCoroutine(looker.read_back()) for looker in lookers]
+        everything: Deferred[list[None]] = gatherResults([*looks, *(reader.done for reader in readers)])
         return everything.addCallback(lambda _: Deferred.fromCoroutine(self._admin.topics()))

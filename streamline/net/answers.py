@@ -1,0 +1,121 @@
+"""The answers that a connection owes: they leave in the order of the requests, however they come."""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred
+
+from streamline.model import Buffer
+from streamline.net.routes import Route
+from streamline.wire.schema import Message
+
+_HEADER = struct.Struct(">ii")
+_FLEXIBLE_HEADER = struct.Struct(">iiB")
+
+
+class Slot:
+    """
+    The place of one answer.
+
+    @ivar parts: the answer, once it is there.
+    @ivar waiting: what it waits for; C{waiting_bytes} is what that takes.
+    @ivar hurry: makes an answer that might wait for long come now.
+    """
+
+    __slots__ = ("correlation_id", "frame_bytes", "hurry", "parts", "route", "size_bytes", "waiting", "waiting_bytes")
+
+    def __init__(self, correlation_id: int, route: Route, frame_bytes: int) -> None:
+        self.correlation_id = correlation_id
+        self.route = route
+        self.frame_bytes = frame_bytes
+        self.parts: list[Buffer] | None = None
+        self.size_bytes = 0
+        self.waiting: Deferred[Any] | None = None
+        self.waiting_bytes = 0
+        self.hurry: Callable[[], object] | None = None
+
+
+class Answers:
+    """
+    What one connection owes.
+
+    @ivar slots: a place for each request that has not been answered, in order.
+    @ivar ready_bytes: answers that are there and cannot leave yet, because others are before them.
+    @ivar waiting_bytes: what the requests that wait take.
+    """
+
+    __slots__ = ("ready_bytes", "slots", "waiting_bytes")
+
+    def __init__(self) -> None:
+        self.slots: deque[Slot] = deque()
+        self.ready_bytes = 0
+        self.waiting_bytes = 0
+
+    def fill(self, slot: Slot, answer: Message) -> None:
+        """Put an answer in its place."""
+        route = slot.route
+        parts = route.write(answer)
+        size_bytes = sum(map(len, parts))
+        if route.has_tags:
+            head = _FLEXIBLE_HEADER.pack(size_bytes + 5, slot.correlation_id, 0)
+        else:
+            head = _HEADER.pack(size_bytes + 4, slot.correlation_id)
+        parts.insert(0, head)
+        slot.parts = parts
+        slot.size_bytes = size_bytes + len(head)
+        self.ready_bytes += slot.size_bytes
+
+    def wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None) -> None:
+        """Note that an answer comes later."""
+        slot.waiting = answer
+        slot.hurry = hurry
+        slot.waiting_bytes = slot.route.waiting_bytes(slot.frame_bytes)
+        self.waiting_bytes += slot.waiting_bytes
+
+    def came(self, slot: Slot) -> None:
+        """Note that it waits no more."""
+        slot.waiting = slot.hurry = None
+        self.waiting_bytes -= slot.waiting_bytes
+        slot.waiting_bytes = 0
+
+    def take(self) -> tuple[list[Buffer], int]:
+        """Take the answers that can leave, and their length."""
+        slots = self.slots
+        parts: list[Buffer] = []
+        size_bytes = 0
+        while slots and slots[0].parts is not None:
+            slot = slots.popleft()
+            parts += slot.parts or ()
+            size_bytes += slot.size_bytes
+        self.ready_bytes -= size_bytes
+        return parts, size_bytes
+
+    def cut(self, slot: Slot) -> None:
+        """Owe no answer to this request, nor to any behind it."""
+        slots = self.slots
+        while slots:
+            last = slots.pop()
+            waiting = last.waiting
+            self.came(last)
+            self.ready_bytes -= last.size_bytes
+            if last is slot:
+                return
+            if waiting is not None:
+                waiting.cancel()
+
+    def hurry(self) -> None:
+        """Have every answer come that could otherwise wait for long."""
+        for slot in list(self.slots):
+            if slot.hurry is not None:
+                slot.hurry()
+
+    def drop(self) -> None:
+        """Owe nothing any more."""
+        slots, self.slots = self.slots, deque()
+        for slot in slots:
+            if slot.waiting is not None:
+                slot.waiting.cancel()

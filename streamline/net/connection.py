@@ -1,0 +1,357 @@
+"""
+A client's connection: frames in, answers out, in the order of the requests.
+
+A pass over the socket brings any number of frames.  Each is read, looked up in
+the api table and given to its handler; then everything that the handlers
+collected is written, the answers that waited for that are made, and all answers
+that are ready leave in one go.
+
+A connection that misbehaves ends alone, and as Kafka ends it: what it asked
+before is answered first, and nothing after.  It never looks into records, and
+never decides anything about partitions.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from streamline.api.api_versions import API_VERSIONS, unsupported
+from streamline.api.call import Call, Caller, Hold, Later, Parked
+from streamline.api.table import flexible_of
+from streamline.errors import ProtocolError
+from streamline.model import Endpoint
+from streamline.net.accounts import Share
+from streamline.net.answers import Answers, Slot
+from streamline.net.sending import Sender
+from streamline.wire.frame import Frames
+from streamline.wire.header import read_request_header
+from streamline.wire.schema import Message
+
+if TYPE_CHECKING:
+    from streamline.net.kafka import KafkaFactory
+
+log = Logger()
+
+
+@implementer(IPushProducer)
+class KafkaConnection(Protocol):
+    """
+    One client.
+
+    @ivar heard: grows with each pass over the socket; C{finished} with each whole request.  The watchman compares
+        them with what they were.
+    @ivar is_paused: whether it is we who do not read.
+    """
+
+    factory: KafkaFactory
+
+    def __init__(self, factory: KafkaFactory, address: str) -> None:
+        self.factory = factory
+        self.address = address
+        self.heard = 0
+        self.finished = 0
+        self.is_paused = False
+        self._frames = Frames(factory.limits.frame_bytes_max)
+        self._share = Share(self)
+        self._answers = Answers()
+        self._later: list[tuple[Slot, Later]] = []
+        self._backlog: deque[bytes] = deque()
+        self._backlog_bytes = 0
+        self._is_closed = False
+        self._is_ending = False
+        self._is_blocked = False
+        self._is_busy = False
+        self._held: Slot | None = None
+        """The request that must be worked off before the next one is looked at."""
+        self._fault: str | None = None
+
+    # Twisted's side
+
+    def connectionMade(self) -> None:
+        """Begin."""
+        transport: Any = self.transport
+        self._sender = Sender(transport)
+        host = transport.getHost()
+        self.caller = Caller(
+            self.address,
+            Endpoint(getattr(host, "host", ""), getattr(host, "port", 0)),
+            self.refuse,
+            self.factory.accounts,
+        )
+        transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)
+        self.factory.opened(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Forget everything that waits on behalf of this client."""
+        self._is_closed = True
+        self._answers.drop()
+        self._backlog.clear()
+        self.factory.accounts.settle(self._share, 0, 0, 0)
+        self.factory.closed(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what a pass over the socket brought."""
+        self.heard += 1
+        if self._is_ending or self._is_closed:
+            return
+        backlog = self._backlog
+        try:
+            backlog.extend(self._frames.feed(data))
+        except ProtocolError as error:
+            self._fault = str(error)
+        self._backlog_bytes = 0
+        self._pump()
+        if backlog:
+            self._backlog_bytes = sum(map(len, backlog))
+            self._settle()
+
+    def pauseProducing(self) -> None:
+        """The transport has too much that it could not send: take no further request."""
+        self._is_blocked = True
+        self._sender.blocked()
+        self._pace()
+
+    def resumeProducing(self) -> None:
+        """The transport has sent everything."""
+        self._sender.drained()
+        self._is_blocked = False
+        self._pump()
+
+    def stopProducing(self) -> None:
+        """The transport is being closed."""
+        self._is_closed = True
+
+    # Taking requests
+
+    def _pump(self) -> None:
+        """Take requests while there is room, write what they collected, send what is ready; then read or pause."""
+        if self._is_busy or self._is_closed:
+            return
+        self._is_busy = True
+        backlog = self._backlog
+        try:
+            while True:
+                while backlog and not self._is_full():
+                    frame = backlog.popleft()
+                    if self._backlog_bytes:
+                        self._backlog_bytes -= len(frame)
+                    self._request(frame)
+                if self._later:
+                    self._finish_later()
+                self._send()
+                if not backlog or self._is_full():
+                    break
+        finally:
+            self._is_busy = False
+        if self._fault is not None and not backlog:
+            fault, self._fault = self._fault, None
+            self.refuse(fault)
+        elif self._is_ending and not self._answers.slots:
+            self._close()
+        else:
+            self._pace()
+
+    def _request(self, frame: bytes) -> None:
+        self.finished += 1
+        slot: Slot | None = None
+        factory = self.factory
+        try:
+            header = read_request_header(frame, flexible_of)
+            routes = factory.routes
+            route = routes.find(header.api_key, header.api_version) if header.is_known else routes.unknown
+            route.served += 1
+            slot = Slot(header.correlation_id, route, len(frame))
+            self._answers.slots.append(slot)
+            if not header.is_known:
+                self._answers.fill(slot, unsupported())
+                return
+            if not factory.is_serving and header.api_key != API_VERSIONS:
+                raise ProtocolError("the node is not serving")
+            # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
+            request, _ = route.read(memoryview(frame), header.at)
+            call = Call(factory.broker, self.caller, header.api_version, header.client_id)
+            self._answer(slot, route.handler(call, request))
+        except ProtocolError as error:
+            if slot is not None:
+                self._answers.cut(slot)
+            self.refuse(str(error))
+        except Exception:
+            self._failed(Failure(), slot)
+
+    def _answer(self, slot: Slot, answer: Any) -> None:
+        if isinstance(answer, Message):
+            self._answers.fill(slot, answer)
+        elif isinstance(answer, Later):
+            self._later.append((slot, answer))
+        elif answer is None:
+            slot.parts = []
+        elif isinstance(answer, Hold):
+            self._held = slot
+            self._wait(slot, answer.work, None)
+        elif isinstance(answer, Parked):
+            self._wait(slot, answer.answer, answer.hurry)
+        else:
+            self._wait(slot, answer, None)
+
+    def _wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None) -> None:
+        self._answers.wait(slot, answer, hurry)
+        # Two callbacks, so that an answer which cannot be written is a failure too.
+        answer.addCallback(self._answered, slot).addErrback(self._failed, slot)
+
+    def _answered(self, answer: Any, slot: Slot) -> None:
+        self._answers.came(slot)
+        if self._is_closed:
+            return
+        if self._held is slot:
+            self._held = None
+        self._answer(slot, answer)
+        self._pump()
+
+    def _failed(self, failure: Failure, slot: Slot | None) -> None:
+        if failure.check(CancelledError) or self._is_closed:
+            return
+        log.failure("a request of {address} failed", failure, address=self.address)
+        if slot is not None:
+            self._answers.cut(slot)
+        self.refuse("the request failed in a way that should not happen; the node's log has the details")
+
+    # Answering
+
+    def _finish_later(self) -> None:
+        """Write what was collected, and make the answers that waited for that."""
+        self.factory.broker.replicas.flush()
+        later, self._later = self._later, []
+        for slot, answer in later:
+            try:
+                self._answer(slot, answer.finish())
+            except Exception:
+                self._failed(Failure(), slot)
+
+    def _send(self) -> None:
+        slots = self._answers.slots
+        if slots and slots[0].parts is not None and not self._is_closed:
+            parts, size_bytes = self._answers.take()
+            if parts:
+                self._sender.send(parts, size_bytes)
+
+    # Keeping pace
+
+    def _is_full(self) -> bool:
+        factory = self.factory
+        limits = factory.limits
+        return (
+            self._is_blocked
+            or self._held is not None
+            or len(self._answers.slots) >= limits.pending_max
+            or self._answers.ready_bytes + self._sender.unsent_bytes > limits.unsent_bytes_max
+            or (factory.accounts.is_tight and not self._may_ask())
+        )
+
+    def _may_ask(self) -> bool:
+        self._settle()
+        return self.factory.accounts.may_ask(self._share)
+
+    def _settle(self) -> None:
+        """Tell the accounts what this connection holds."""
+        share, answers = self._share, self._answers
+        inbound_bytes = self._frames.buffered_bytes + self._backlog_bytes
+        outbound_bytes = answers.ready_bytes + self._sender.unsent_bytes
+        if (
+            inbound_bytes != share.inbound_bytes
+            or outbound_bytes != share.outbound_bytes
+            or answers.waiting_bytes != share.waiting_bytes
+        ) and self.factory.accounts.settle(share, inbound_bytes, answers.waiting_bytes, outbound_bytes):
+            self.factory.relieved()
+
+    def _pace(self) -> None:
+        """Read from the socket only while there is room for what comes."""
+        if self._is_closed:
+            return
+        self._settle()
+        accounts = self.factory.accounts
+        wants_pause = (
+            self._is_ending
+            or bool(self._backlog)
+            or self._is_full()
+            or (accounts.is_tight and not accounts.may_read(self._share))
+        )
+        if wants_pause != self.is_paused:
+            self.is_paused = wants_pause
+            transport: Any = self.transport
+            if wants_pause:
+                transport.pauseProducing()
+            else:
+                transport.resumeProducing()
+
+    # For the watchman
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the client has not taken."""
+        return self._sender.unsent_bytes
+
+    @property
+    def taken_bytes(self) -> int:
+        """What it has taken since it came."""
+        return self._sender.given_bytes - self._sender.unsent_bytes
+
+    @property
+    def partial_bytes(self) -> int:
+        """What has come of a frame that is not whole."""
+        return self._frames.buffered_bytes
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is our turn: a request has not been answered."""
+        return bool(self._answers.slots)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it only has to close."""
+        return self._is_ending
+
+    def look_again(self) -> None:
+        """Read again if there is room by now."""
+        self._pump()
+
+    # Ending
+
+    def refuse(self, why: str) -> None:
+        """End this connection because of what the client did."""
+        if not self._is_ending and not self._is_closed:
+            self.factory.refused(self, why)
+            self.finish()
+
+    def finish(self) -> None:
+        """Take no more requests; close once those that were taken are answered."""
+        if self._is_ending or self._is_closed:
+            return
+        self._is_ending = True
+        self._backlog.clear()
+        self._backlog_bytes = 0
+        self._answers.hurry()
+        self._pump()
+
+    def drop(self, why: str) -> None:
+        """End this connection at once, whatever has not been sent."""
+        if not self._is_closed:
+            self._is_closed = True
+            self.factory.refused(self, why)
+        transport: Any = self.transport
+        transport.abortConnection()
+
+    def _close(self) -> None:
+        self._is_closed = True
+        transport: Any = self.transport
+        transport.unregisterProducer()  # TLS waits for that before it closes
+        transport.loseConnection()

@@ -1,0 +1,75 @@
+"""How each API in each version is read, answered and written, put together when it is first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import define
+
+from streamline.api.api_versions import API_VERSIONS
+from streamline.api.call import Call
+from streamline.api.table import TABLE, Api, flexible_of
+from streamline.model import Buffer
+from streamline.wire.codec import reader, writer
+
+PRODUCE = 0
+WAITING_BYTES = 4096
+"""What a request that waits takes at least."""
+WAITING_TIMES = 8
+"""How much larger a request is in memory than on the wire.  The records of a Produce are let go before it waits."""
+
+
+@define(slots=True, eq=False)
+class Route:
+    """
+    How one API in one version is served.
+
+    @ivar served: how many requests took it.
+    """
+
+    key: int
+    name: str
+    version: int
+    read: Callable[..., tuple[Any, int]]
+    handler: Callable[[Call, Any], Any]
+    write: Callable[[Any], list[Buffer]]
+    has_tags: bool
+    served: int = 0
+
+    def waiting_bytes(self, frame_bytes: int) -> int:
+        """Return what a request of this size takes while it waits."""
+        return WAITING_BYTES + (0 if self.key == PRODUCE else frame_bytes * WAITING_TIMES)
+
+
+class Routes:
+    """All routes that were ever asked for."""
+
+    def __init__(self, elements_max: int) -> None:
+        self._elements_max = elements_max
+        self._routes: dict[tuple[int, int], Route] = {}
+        self.unknown = self.find(API_VERSIONS, 0)
+        """The one for an ApiVersions request of an unknown version, which is answered in version 0 (KIP-511)."""
+
+    def find(self, api_key: int, version: int) -> Route:
+        """Return how an API in a version is served; the header has been checked against the table."""
+        route = self._routes.get((api_key, version))
+        if route is None:
+            route = self._routes[api_key, version] = self._make(TABLE[api_key], version)
+        return route
+
+    def _make(self, api: Api, version: int) -> Route:
+        return Route(
+            api.key,
+            api.request.__name__.removesuffix("Request"),
+            version,
+            reader(api.request, version, self._elements_max),
+            api.handler,
+            writer(api.response, version),
+            bool(flexible_of(api.key, version)) and api.key != API_VERSIONS,
+        )
+
+    def served(self) -> Iterator[tuple[str, int, int]]:
+        """Yield (API, version, requests so far)."""
+        for route in self._routes.values():
+            yield route.name, route.version, route.served
