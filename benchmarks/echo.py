@@ -20,7 +20,7 @@ class EchoBytes(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """Write it back as it came."""
-        self.transport.write(data)  # type: ignore[union-attr]
+        self.transport.write(data)
 
 
 class EchoFrames(Int32StringReceiver):
@@ -35,10 +35,11 @@ class EchoFrames(Int32StringReceiver):
 
 def main(kind: str) -> None:
     """Serve on a port of the system's choice."""
-    protocol = {"bytes": EchoBytes, "frames": EchoFrames}[kind]
-    port = reactor.listenTCP(0, Factory.forProtocol(protocol), interface="127.0.0.1")  # type: ignore[attr-defined]
+    factory = Factory()
+    factory.protocol = {"bytes": EchoBytes, "frames": EchoFrames}[kind]
+    port = reactor.listenTCP(0, factory, interface="127.0.0.1")
     print(port.getHost().port, flush=True)
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 if __name__ == "__main__":

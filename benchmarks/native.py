@@ -109,16 +109,23 @@ def produce_requests(topic: str, partitions: int, batch: bytes) -> list[bytes]:
 
 
 def loopback_mb_per_s(seconds: float) -> float:
-    """What iperf3 moves through one TCP connection over loopback, in its default 128 KiB writes."""
+    """
+    What iperf3 moves through one TCP connection over loopback, in its default 128 KiB writes.
+
+    @raise RuntimeError: it did not come about in some seconds; iperf3 says why only in what it prints.
+    """
     port = free_port()
-    server = subprocess.Popen(["iperf3", "-s", "-1", "-B", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen(["iperf3", "-s", "-B", "127.0.0.1", "-p", str(port)], stdout=subprocess.DEVNULL)
+    command = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", str(max(1, round(seconds))), "-J"]
+    deadline = time.monotonic() + 10 + 3 * seconds
     try:
-        command = ["iperf3", "-c", "127.0.0.1", "-p", str(port), "-t", str(seconds), "-J"]
-        deadline = time.monotonic() + 10
-        while (done := subprocess.run(command, capture_output=True, text=True)).returncode:
+        while True:
+            printed = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
+            received = json.loads(printed)["end"].get("sum_received")
+            if received is not None:
+                return float(received["bits_per_second"]) / 8e6
             if time.monotonic() > deadline:
-                raise RuntimeError(f"iperf3: {done.stdout}")
-        return float(json.loads(done.stdout)["end"]["sum_received"]["bits_per_second"]) / 8e6
+                raise RuntimeError(f"iperf3: {printed}")
     finally:
         server.kill()
         server.wait()

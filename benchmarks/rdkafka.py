@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
-from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -29,16 +29,33 @@ class Latency:
         return cls(counted[len(counted) // 2] / 1e6, counted[len(counted) * 99 // 100] / 1e6)
 
 
+def _admin(bootstrap: str) -> AdminClient:
+    """An admin client that logs warnings and worse."""
+    return AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
+
+
 def create_topic(bootstrap: str, topic: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
-    """Create a topic and wait until it has been."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    """Create a topic and wait until each partition's leader answers for it."""
+    admin = _admin(bootstrap)
     for future in admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))]).values():
         future.result(DEADLINE_S)
+    when_served(bootstrap, topic, partitions)
+
+
+def when_served(bootstrap: str, topic: str, partitions: int) -> int:
+    """Wait until each partition's leader answers for it; returns what L{end_offsets} does."""
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        try:
+            return end_offsets(bootstrap, topic, partitions)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
 
 
 def delete_topic(bootstrap: str, topic: str) -> None:
     """Delete a topic and wait until the broker says so."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
+    admin = _admin(bootstrap)
     for future in admin.delete_topics([topic]).values():
         future.result(DEADLINE_S)
 
@@ -113,7 +130,10 @@ def consume(bootstrap: str, topic: str, partitions: int, records: int) -> float:
             "group.id": "unused",
             "enable.auto.commit": False,
             "check.crcs": False,
-            "queued.max.messages.kbytes": 262_144,
+            # librdkafka pauses for a second when this many wait in its queue, which a fast broker fills at once: the
+            # pauses of the client would be measured, not the broker.
+            "queued.min.messages": 10_000_000,
+            "queued.max.messages.kbytes": 1_048_576,
         }
     )
     consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
@@ -123,7 +143,7 @@ def consume(bootstrap: str, topic: str, partitions: int, records: int) -> float:
         while seen < records:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{seen} of {records} records")
-            messages = consumer.consume(5000, 0.5)
+            messages = consumer.consume(min(5000, records - seen), 0.5)
             if messages and not seen:
                 first, started = len(messages), time.perf_counter()
             seen += len(messages)

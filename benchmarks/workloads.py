@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from benchmarks import frames, java_tools, native, processes, rdkafka, rows
-from benchmarks.ledger import STREAMLINE, Ledger
+from benchmarks.ledger import STREAMLINE, Ledger, Row
 from tests.clients.brokers import BrokerProcess, answers
 
 PARTITIONS = 4
@@ -33,6 +33,10 @@ class Scale:
     seconds: float
     java: bool
 
+    def with_rounds(self, rounds: int) -> Scale:
+        """The same with another number of rounds."""
+        return evolve(self, rounds=rounds)
+
     def records(self, record_bytes: int) -> int:
         """How many records of that size a run moves; small ones cost a client more, so it gets fewer bytes."""
         share = 1.0 if record_bytes > 500 else 0.4
@@ -40,14 +44,14 @@ class Scale:
 
 
 FULL = Scale(rounds=3, bytes_per_run=500_000_000, seconds=5.0, java=True)
-QUICK = Scale(rounds=3, bytes_per_run=60_000_000, seconds=1.0, java=False)
+QUICK = Scale(rounds=3, bytes_per_run=40_000_000, seconds=0.7, java=False)
 
 
 @define
 class Session:
     """Both brokers, where the figures go, and how large the runs are."""
 
-    brokers: Mapping[str, BrokerProcess]
+    brokers: dict[str, BrokerProcess]
     ledger: Ledger
     scale: Scale
     directory: Path
@@ -217,7 +221,7 @@ def durable(session: Session) -> None:
         _add_to_both(session, side, sent.requests_per_s, rows.DURABLE, rows.DURABLE_KAFKA)
 
 
-def _add_to_both(session: Session, side: str, value: float, row: rows.Row, beside_kafka: rows.Row) -> None:
+def _add_to_both(session: Session, side: str, value: float, row: Row, beside_kafka: Row) -> None:
     """Streamline's figure stands in both rows; Kafka's only in the one that compares with it."""
     session.ledger.add(beside_kafka, side, value)
     if side == STREAMLINE:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from streamline import __version__
 from streamline.api.call import BrokerServices
@@ -30,6 +33,7 @@ from streamline.net.watchman import Watchman
 from streamline.plugins import make
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
+from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
@@ -37,7 +41,13 @@ from streamline.services.metadata import Metadata
 from streamline.services.replicas import Replicas
 from streamline.services.staircase import Staircase
 
+if TYPE_CHECKING:
+    from streamline.http.site import HttpListener
+
 log = Logger()
+
+HTTP_AFTER_S = 0.1
+"""How long after the clients the HTTP room opens."""
 
 
 class Step(Service):
@@ -137,20 +147,55 @@ def _new_cluster_id(host: Host) -> str:
             return drawn
 
 
-def _http(config: NodeConfig, host: Host, node: Node) -> list[Service]:
-    """Return the HTTP room, where one is wanted; it is imported only then, because that takes time."""
-    if config.http_listen is None:
-        return []
-    from streamline.http.gauges import take_snapshot
-    from streamline.http.site import HttpListener, make_root
+class HttpRoom(Service):
+    """
+    Health and metrics, a moment after the clients: their first answer does not wait for it.
 
-    broker = node.broker
-    root = make_root(
-        host,
-        lambda: node.factory.is_serving,
-        lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas),
-    )
-    return [HttpListener(host, config.http_listen, root)]
+    It is imported only then, because that takes as long as the rest of a start.
+    """
+
+    def __init__(self, node: Node, host: Host, endpoint: str) -> None:
+        self._node = node
+        self._host = host
+        self._endpoint = endpoint
+        self._opening: IDelayedCall | None = None
+        self._listener: HttpListener | None = None
+
+    def startService(self) -> None:
+        """Open it soon."""
+        Service.startService(self)
+        self._opening = self._host.clock.callLater(HTTP_AFTER_S, self._import)
+
+    def _import(self) -> None:
+        """Import it elsewhere, as that takes longer than the reactor should be held up."""
+        self._opening = None
+        importing = self._host.disk.elsewhere(import_module, "streamline.http.site")
+        importing.addCallback(lambda _: self._open()).addErrback(self._not_opened)
+
+    def _open(self) -> Deferred[None] | None:
+        from streamline.http.gauges import take_snapshot
+        from streamline.http.site import HttpListener, make_root
+
+        if not self.running:
+            return None
+        node, broker = self._node, self._node.broker
+        root = make_root(
+            self._host,
+            lambda: node.factory.is_serving,
+            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas),
+        )
+        self._listener = listener = HttpListener(self._host, self._endpoint, root)
+        return listener.startService()
+
+    def _not_opened(self, failure: Failure) -> None:
+        log.error("no health and metrics: {reason}", reason=failure.getErrorMessage())
+
+    def stopService(self) -> Deferred[None] | None:
+        """Close it."""
+        Service.stopService(self)
+        if self._opening is not None:
+            self._opening.cancel()
+        return None if self._listener is None else self._listener.stopService()
 
 
 def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
@@ -171,12 +216,14 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, RackSpread())
     replicas = Replicas(host, config, metadata, storage, replicator, acks)
+    groups = GroupCoordinator(host, config, metadata, controller, replicas, deadlines)
     broker = BrokerServices(
         host=host,
         config=config,
         metadata=metadata,
         controller=controller,
         replicas=replicas,
+        groups=groups,
         deadlines=deadlines,
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
     )
@@ -192,10 +239,11 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None),
         Step(replicator.start, replicator.stop),
         replicas,
+        groups,
         Housekeeping(host, config, replicas),
         Watchman(factory, host.clock),
         Serving(listener, factory, deadlines),
-        *_http(config, host, node),
+        *([] if config.http_listen is None else [HttpRoom(node, host, config.http_listen)]),
     ):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node

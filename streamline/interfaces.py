@@ -249,7 +249,7 @@ class IPartitionLog(Interface):
         """Return the first batch that holds the greatest timestamp of the log; no parts if it is empty."""
 
     def truncate(end_offset: int) -> None:
-        """Drop every batch that reaches beyond C{end_offset}, durably."""
+        """Drop every batch that reaches beyond C{end_offset}, durably; blobs stay, their owner knows better."""
 
     def restart_at(offset: int) -> None:
         """Drop everything; the log is empty and starts at C{offset}."""

@@ -17,6 +17,7 @@ from twisted.logger import FilteringLogObserver, ILogObserver, LogLevel, LogLeve
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
 
+from streamline.errors import StartRefused
 from streamline.services.log_lines import LineObserver, renderer
 
 DEFAULT_LOG = "twistd.log"
@@ -54,6 +55,8 @@ class Launcher:
         Take over the log, one line for each event, in the place where the launcher would have put it.
 
         A log that was asked for in a way of its own (C{--syslog}, C{--logger}) stays as it is.
+
+        @raise StartRefused: the log file cannot be opened.
         """
         if self._is_twist:
             stream = self._options["logFile"]
@@ -75,7 +78,10 @@ class Launcher:
         path: str | None = self._options["logfile"]
         if path == "-" or (not self.daemonizes and not path):
             return None if self.daemonizes else sys.stdout
-        return LogFile.fromFullPath(path or DEFAULT_LOG)
+        try:
+            return LogFile.fromFullPath(path or DEFAULT_LOG)
+        except OSError as error:
+            raise StartRefused(f"the log file {path or DEFAULT_LOG} cannot be opened: {error.strerror}") from error
 
     def adopt(self, application: Any) -> None:
         """Hand our observer to C{twistd}, which looks for it on the application."""

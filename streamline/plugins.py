@@ -11,12 +11,13 @@ by every C{twist} on the machine, so it stays light and never touches the reacto
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from importlib.metadata import EntryPoint, entry_points
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.metadata import entry_points
 from typing import Any
 
 from attrs import field, frozen
-from twisted.logger import Logger, LogLevel
+from twisted.logger import LogLevel
 from twisted.plugin import IPlugin, getPlugins
 from twisted.python import log as legacy_log
 from twisted.python.reflect import namedAny
@@ -34,8 +35,6 @@ from streamline.config import nearest
 from streamline.errors import StartRefused
 
 ENTRY_POINT_GROUP = "streamline.plugins"
-
-log = Logger()
 
 
 class IBackend(Interface):
@@ -62,48 +61,71 @@ class Backend:
     maker: str
 
 
-def discover() -> list[Backend]:
+@frozen
+class Installed:
     """
-    Return every plugin that is installed, each once, sorted by plugin point and name.
+    The plugins that are installed.
 
-    What cannot be loaded is reported as one event and passed over: a broken
-    neighbour must not keep a node from starting.
+    @ivar backends: each once, sorted by plugin point and name.
+    @ivar passed_over: the entry points that cannot be used, with the reason.
     """
-    found = set(_dropped_in())
-    found.update(_entered())
-    return sorted(found, key=lambda backend: (backend.interface.__name__, backend.name, backend.maker))
+
+    backends: Sequence[Backend]
+    passed_over: Sequence[str] = ()
+
+    def find(self, interface: InterfaceClass, name: str) -> Backend:
+        """
+        Return the plugin of that name.
+
+        @raise ValueError: there is none (the candidates are listed), or more than one (all are named).
+        """
+        candidates = [backend for backend in self.backends if backend.interface is interface]
+        named = [backend for backend in candidates if backend.name == name]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            makers = " and ".join(backend.maker for backend in named)
+            raise ValueError(f"{name!r} is ambiguous: {makers} are both installed under that name")
+        names = sorted({backend.name for backend in candidates})
+        known = f"installed are {', '.join(names)}" if names else "none is installed"
+        hint = nearest(name, names) or "".join(f"; {each}" for each in self.passed_over)
+        raise ValueError(f"there is no plugin {name!r} for {interface.__name__}: {known}{hint}")
+
+
+def discover() -> Installed:
+    """
+    Look for plugins everywhere.
+
+    What cannot be loaded is passed over: a broken neighbour must not keep a node
+    from starting.  (Of one in C{twisted/plugins} Twisted tells by itself.)
+    """
+    passed_over: list[str] = []
+    found = {*_dropped_in(), *_entered(passed_over)}
+    return Installed(sorted(found, key=lambda each: (each.interface.__name__, each.name, each.maker)), passed_over)
 
 
 def _dropped_in() -> list[Backend]:
-    # Twisted reports a module that it cannot import as critical, which prints a traceback on
-    # stderr while logging has not begun; the context makes that a warning, in the log only.
-    context = {"log_level": LogLevel.warn, "why": "A module in twisted/plugins cannot be imported."}
-    found: list[Backend] = legacy_log.callWithContext(
-        context, lambda: list(getPlugins(IBackend))
-    )
+    # The launcher has been through these modules before us, and Twisted has shown the traceback
+    # of each that it cannot import; the context keeps it from doing so again.
+    again = {"log_level": LogLevel.debug}
+    found: list[Backend] = legacy_log.callWithContext(again, lambda: list(getPlugins(IBackend)))
     return found
 
 
-def _entered() -> Iterator[Backend]:
+def _entered(passed_over: list[str]) -> Iterator[Backend]:
     for entry_point in entry_points(group=ENTRY_POINT_GROUP):
+        label = f"the plugin {entry_point.name} = {entry_point.value} cannot be used"
         try:
             loaded = entry_point.load()
             backends = list(loaded) if isinstance(loaded, Iterable) else [loaded]
         except Exception as error:  # whatever a stranger's module raises
-            _passed_over(entry_point, f"{type(error).__name__}: {error}")
+            passed_over.append(f"{label}: {type(error).__name__}: {error}")
             continue
         for backend in backends:
             if isinstance(backend, Backend):
                 yield backend
             else:
-                _passed_over(entry_point, f"{backend!r} is not a Backend")
-
-
-def _passed_over(entry_point: EntryPoint, reason: str) -> None:
-    log.warn(
-        "The plugin {name} = {value} ({group}) cannot be used: {reason}",
-        name=entry_point.name, value=entry_point.value, group=entry_point.group, reason=reason,
-    )
+                passed_over.append(f"{label}: {backend!r} is not a Backend")
 
 
 def split_escaped(text: str) -> list[str]:
@@ -138,24 +160,6 @@ def parse_choice(choice: str) -> tuple[str, dict[str, str]]:
     return name, options
 
 
-def find(interface: InterfaceClass, name: str, backends: Iterable[Backend]) -> Backend:
-    """
-    Return the plugin of that name.
-
-    @raise ValueError: there is none (the candidates are listed), or more than one (all are named).
-    """
-    candidates = [backend for backend in backends if backend.interface is interface]
-    named = [backend for backend in candidates if backend.name == name]
-    if len(named) == 1:
-        return named[0]
-    if named:
-        makers = " and ".join(backend.maker for backend in named)
-        raise ValueError(f"{name!r} is ambiguous: {makers} are both installed under that name")
-    names = sorted({backend.name for backend in candidates})
-    known = f"installed are {', '.join(names)}" if names else "none is installed"
-    raise ValueError(f"there is no plugin {name!r} for {interface.__name__}: {known}{nearest(name, names)}")
-
-
 def make(interface: InterfaceClass, choice: str, host: Any, config: Any) -> Any:
     """
     Import the chosen plugin's maker, call it, and check what it made.
@@ -168,7 +172,7 @@ def make(interface: InterfaceClass, choice: str, host: Any, config: Any) -> Any:
     """
     try:
         name, options = parse_choice(choice)
-        backend = find(interface, name, discover())
+        backend = discover().find(interface, name)
     except ValueError as error:
         raise StartRefused(str(error)) from None
     label = f"plugin {backend.name!r} for {interface.__name__}"
@@ -176,8 +180,12 @@ def make(interface: InterfaceClass, choice: str, host: Any, config: Any) -> Any:
     _check_options(maker, options, label)
     try:
         provider = maker(host, config, **options)
+    except StartRefused:
+        raise
     except ValueError as error:
         raise StartRefused(f"{label}: {error}") from error
+    except Exception as error:  # whatever a stranger's module raises
+        raise StartRefused(f"{label} cannot be made: {type(error).__name__}: {error} ({_place(error)})") from error
     _check_provider(interface, provider, label)
     return provider
 
@@ -192,8 +200,16 @@ def _imported(backend: Backend, label: str) -> Callable[..., Any]:
     return maker
 
 
+def _place(error: Exception) -> str:
+    innermost = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{innermost.filename}:{innermost.lineno}"
+
+
 def _check_options(maker: Callable[..., Any], options: dict[str, str], label: str) -> None:
-    parameters = list(inspect.signature(maker).parameters.values())[2:]
+    try:
+        parameters = list(inspect.signature(maker).parameters.values())[2:]
+    except (TypeError, ValueError):
+        return  # written in C, perhaps; calling it will tell
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = {parameter.name: parameter for parameter in parameters}

@@ -29,7 +29,7 @@ from streamline.launcher import Launcher
 from streamline.options.command import Options
 from streamline.services.data_directory import DataDirectory
 from streamline.services.doorstep import Doorstep
-from streamline.services.host import real_host
+from streamline.services.host import keep_freed_memory, real_host
 from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
@@ -53,12 +53,13 @@ def makeService(options: Options) -> Service:
     from twisted.internet import reactor
 
     launcher = Launcher(options.parent)
-    launcher.observe(options.log_format, options.config.node_id)
     config = attrs.evolve(options.config, data_dir=launcher.path(options.config.data_dir))
+    keep_freed_memory()
     host = real_host(reactor, RealDisk(reactor))
     doorstep = Doorstep(host.network)
     directory = DataDirectory(host, config)
     try:
+        launcher.observe(options.log_format, config.node_id)
         doorstep.hold(config.listen, "--listen")
         if config.http_listen is not None:
             doorstep.hold(config.http_listen, "--http-listen")
@@ -75,13 +76,17 @@ def makeService(options: Options) -> Service:
 
 
 class Program(Service):
-    """A node as a process: its signals, its log, its exit status."""
+    """
+    A node as a process: its signals, its log, its end.
+
+    @ivar exit_status: what the process will end with, unless it is by a signal.
+    """
 
     def __init__(self, node: Node, launcher: Launcher, reactor: Any) -> None:
         self._node = node
         self._launcher = launcher
         self._reactor = reactor
-        self._exit_status = 0
+        self.exit_status = 0
         atexit.register(self._exit)  # early, so that it comes last
 
     def setServiceParent(self, parent: Any) -> None:
@@ -122,7 +127,7 @@ class Program(Service):
             log.failure("The node could not start", failure)
             kind = "" if isinstance(reason, OSError) else f"{type(reason).__name__}, which is our fault: "
             _tell(f"the node could not start: {kind}{reason}")
-        self._exit_status = EXIT_REFUSED
+        self.exit_status = EXIT_REFUSED
         self._reactor.callWhenRunning(self._stop_reactor)
 
     def _stop_reactor(self) -> None:
@@ -147,11 +152,11 @@ class Program(Service):
 
     def _exit(self) -> None:
         """Exit with our status, which neither launcher takes from anybody."""
-        if self._exit_status:
+        if self.exit_status:
             for stream in (sys.__stdout__, sys.__stderr__):
                 if stream is not None:
                     stream.flush()
-            os._exit(self._exit_status)
+            os._exit(self.exit_status)
 
 
 def _tell(reason: str) -> None:

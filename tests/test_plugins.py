@@ -6,18 +6,17 @@ import os
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable
 
 import twisted.plugins
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import LogLevel, globalLogPublisher
+from twisted.logger import LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from streamline.errors import StartRefused
 from streamline.interfaces import IAcksPolicy, IConsensus, IReplicator, IStorage
-from streamline.plugins import discover, find, make, parse_choice, split_escaped
+from streamline.plugins import Installed, discover, make, parse_choice, split_escaped
 
 BUILT_IN = {
     (IStorage, "segments"),
@@ -66,6 +65,11 @@ class Forgetful:
         """Too few arguments."""
 
 
+def clumsy(host: object, config: object) -> object:
+    """Fail in a way that nobody foresaw."""
+    raise KeyError("left out")
+
+
 def undeclared(host: object, config: object, **options: str) -> object:
     """Make something that provides nothing, whatever the options."""
     return object()
@@ -101,83 +105,76 @@ class PluginsCase(SynchronousTestCase):
         self.write("acme-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
         self.write("acme-1.0.dist-info/entry_points.txt", f"[streamline.plugins]\nacme = {value}\n")
 
-    def messages_of(self, function: Callable[[], object]) -> list[str]:
-        """Call something and return the messages of the events that it logs."""
-        events: list[dict[str, object]] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
-        function()
-        self.assertNotIn(LogLevel.critical, [event["log_level"] for event in events])
-        return [str(event) for event in events if event["log_level"] is LogLevel.warn]
-
 
 class DiscoveryTests(PluginsCase):
     """Two ways in, one list out."""
 
     def test_what_is_built_in(self) -> None:
-        self.assertLessEqual(BUILT_IN, {(backend.interface, backend.name) for backend in discover()})
+        self.assertLessEqual(BUILT_IN, {(backend.interface, backend.name) for backend in discover().backends})
 
     def test_dropped_in(self) -> None:
         self.write("twisted/plugins/acme_drop.py", ACME.format(maker="a.b"))
-        self.assertEqual(find(IAcksPolicy, "acme", discover()).maker, "a.b")
+        self.assertEqual(discover().find(IAcksPolicy, "acme").maker, "a.b")
 
     def test_entered(self) -> None:
         self.write("acme_entered.py", ACME.format(maker="a.b"))
         self.enter("acme_entered:acme")
-        self.assertEqual(find(IAcksPolicy, "acme", discover()).maker, "a.b")
+        self.assertEqual(discover().find(IAcksPolicy, "acme").maker, "a.b")
 
     def test_entered_as_a_list(self) -> None:
         self.write("acme_listed.py", ACME.format(maker="a.b") + "every = [acme]\n")
         self.enter("acme_listed:every")
-        self.assertEqual(find(IAcksPolicy, "acme", discover()).maker, "a.b")
+        self.assertEqual(discover().find(IAcksPolicy, "acme").maker, "a.b")
 
     def test_the_same_one_both_ways_is_one(self) -> None:
         self.write("twisted/plugins/acme_drop.py", ACME.format(maker="a.b"))
         self.enter("twisted.plugins.acme_drop:acme")
-        self.assertEqual(len([each for each in discover() if each.name == "acme"]), 1)
+        self.assertEqual(len([each for each in discover().backends if each.name == "acme"]), 1)
 
     def test_two_of_one_name_are_both_named(self) -> None:
         self.write("twisted/plugins/acme_drop.py", ACME.format(maker="a.b"))
         self.write("acme_entered.py", ACME.format(maker="c.d"))
         self.enter("acme_entered:acme")
-        message = str(self.assertRaises(ValueError, find, IAcksPolicy, "acme", discover()))
+        message = str(self.assertRaises(ValueError, discover().find, IAcksPolicy, "acme"))
         self.assertIn("a.b", message)
         self.assertIn("c.d", message)
 
-    def test_a_broken_drop_in_is_passed_over_in_one_event(self) -> None:
+    def test_a_broken_drop_in_is_passed_over(self) -> None:
         self.write("twisted/plugins/acme_broken.py", "import nothing_of_that_name")
-        messages = self.messages_of(self.test_what_is_built_in)
-        self.assertEqual(len(messages), 1)
-        self.assertIn("nothing_of_that_name", messages[0])
+        events: list[LogEvent] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        self.test_what_is_built_in()
         self.assertEqual(len(self.flushLoggedErrors(ImportError)), 1)
+        self.assertEqual({event["log_level"] for event in events} - {LogLevel.debug}, set(), "the launcher has told")
 
-    def test_a_broken_entry_point_is_passed_over_in_one_event(self) -> None:
+    def test_a_broken_entry_point_is_passed_over(self) -> None:
         self.enter("nothing_of_that_name:acme")
-        messages = self.messages_of(self.test_what_is_built_in)
-        self.assertEqual(len(messages), 1)
-        self.assertIn("nothing_of_that_name", messages[0])
+        self.test_what_is_built_in()
+        [reason] = discover().passed_over
+        self.assertIn("nothing_of_that_name:acme cannot be used: ModuleNotFoundError", reason)
+        self.assertIn(reason, str(self.assertRaises(ValueError, discover().find, IAcksPolicy, "acme")))
 
     def test_an_entry_point_that_is_no_backend_is_passed_over(self) -> None:
         self.enter("os:path")
-        messages = self.messages_of(self.test_what_is_built_in)
-        self.assertEqual(len(messages), 1)
-        self.assertIn("is not a Backend", messages[0])
+        self.test_what_is_built_in()
+        self.assertIn("is not a Backend", discover().passed_over[0])
 
 
 class FindTests(SynchronousTestCase):
     """A wrong name is answered with the right ones."""
 
     def test_unknown(self) -> None:
-        message = str(self.assertRaises(ValueError, find, IStorage, "segment", discover()))
+        message = str(self.assertRaises(ValueError, discover().find, IStorage, "segment"))
         self.assertIn("memory, segments", message)
         self.assertIn("did you mean 'segments'?", message)
 
     def test_none_installed(self) -> None:
-        message = str(self.assertRaises(ValueError, find, IStorage, "x", []))
+        message = str(self.assertRaises(ValueError, Installed([]).find, IStorage, "x"))
         self.assertIn("none is installed", message)
 
     def test_names_are_per_interface(self) -> None:
-        self.assertRaises(ValueError, find, IConsensus, "segments", discover())
+        self.assertRaises(ValueError, discover().find, IConsensus, "segments")
 
 
 class ChoiceTests(SynchronousTestCase):
@@ -238,6 +235,15 @@ class MakeTests(PluginsCase):
 
     def test_a_value_that_the_maker_does_not_like(self) -> None:
         self.assertIn("size must be a number, not 'x'", self.refused(f"{__name__}.Patient", ":path=/x:size=x"))
+
+    def test_a_maker_that_fails(self) -> None:
+        message = self.refused(f"{__name__}.clumsy")
+        self.assertIn("cannot be made: KeyError: 'left out' (", message)
+        self.assertIn("test_plugins.py:", message)
+
+    def test_a_maker_that_takes_something_else(self) -> None:
+        self.assertIn("cannot be made: TypeError", self.refused("builtins.len"))
+        self.assertIn("cannot be made: TypeError", self.refused("builtins.object"))
 
     def test_a_maker_that_is_not_there(self) -> None:
         self.assertIn("cannot be imported", self.refused("nothing_of_that_name.Acme"))

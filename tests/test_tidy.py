@@ -95,9 +95,16 @@ class RuleTests(SynchronousTestCase):
     def test_imports_go_down(self) -> None:
         """Up, sideways, relative, hidden in a function, for types: all are found."""
         up = "from streamline.services.raft import x\n"
-        self.finds(imports_go_down, "streamline/raft/node.py", up, "import streamline.api.table\n",
-                   "from streamline import groups\n", "from ..cluster import image\n",
-                   f"def f():\n    {up}", f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    {up}")
+        self.finds(
+            imports_go_down,
+            "streamline/raft/node.py",
+            up,
+            "import streamline.api.table\n",
+            "from streamline import groups\n",
+            "from ..cluster import image\n",
+            f"def f():\n    {up}",
+            f"from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    {up}",
+        )
         self.finds(imports_go_down, "streamline/model.py", "from streamline.errors import Refused\n")
         self.finds(imports_go_down, "streamline/plugins.py", "from streamline.assembly import build\n")
         self.finds(imports_go_down, "streamline/attic/x.py", "")
@@ -105,11 +112,21 @@ class RuleTests(SynchronousTestCase):
 
     def test_imports_that_are_right(self) -> None:
         """Down, within a room, other packages, and names for the type checker in the interfaces."""
-        self.passes(imports_go_down, "streamline/raft/node.py", "from streamline.wire import batch\n",
-                    "from streamline.raft.log import Log\n", "from . import log\n", "import attrs\n",
-                    "from streamline import __version__\n")
-        self.passes(imports_go_down, "streamline/interfaces.py", "from streamline.model import Buffer\n",
-                    "if TYPE_CHECKING:\n    from streamline.wire.batch import BatchHeader\n")
+        self.passes(
+            imports_go_down,
+            "streamline/raft/node.py",
+            "from streamline.wire import batch\n",
+            "from streamline.raft.log import Log\n",
+            "from . import log\n",
+            "import attrs\n",
+            "from streamline import __version__\n",
+        )
+        self.passes(
+            imports_go_down,
+            "streamline/interfaces.py",
+            "from streamline.model import Buffer\n",
+            "if TYPE_CHECKING:\n    from streamline.wire.batch import BatchHeader\n",
+        )
         self.passes(imports_go_down, "streamline/assembly.py", "from streamline.plugins import find\n")
         self.passes(imports_go_down, "tests/raft/test_node.py", "from streamline.testing import simulation\n")
 
@@ -122,20 +139,37 @@ class RuleTests(SynchronousTestCase):
 
     def test_only_through_doors(self) -> None:
         """Modules that reach outside are found however they are imported, but not in the doors."""
-        bad = ("import time\n", "from time import monotonic as m\n", "import os.path\n",
-               "import twisted.internet.reactor\n", "from twisted.internet import reactor as r\n",
-               "from twisted.internet.task import LoopingCall\n")
+        bad = (
+            "import time\n",
+            "from time import monotonic as m\n",
+            "import os.path\n",
+            "import twisted.internet.reactor\n",
+            "from twisted.internet import reactor as r\n",
+            "from twisted.internet.task import LoopingCall\n",
+        )
         self.finds(only_through_doors, "streamline/services/x.py", *bad)
         self.passes(only_through_doors, "streamline/storage/disk.py", *bad)
         inline = "from twisted.internet.defer import inlineCallbacks\n"
         self.finds(only_through_doors, "streamline/storage/disk.py", inline)
-        self.passes(only_through_doors, "streamline/services/x.py", "from twisted.internet.defer import Deferred\n",
-                    "import timeit_of_ours\n")
+        self.passes(
+            only_through_doors,
+            "streamline/services/x.py",
+            "from twisted.internet.defer import Deferred\n",
+            "import timeit_of_ours\n",
+        )
 
     def test_builtins_stay_out(self) -> None:
         """Builtins that reach outside or differ from run to run are found; names of our own are not."""
-        self.finds(builtins_stay_out, "streamline/services/x.py", "open('x')\n", "sorted(x, key=id)\n", "hash(x)\n",
-                   "print(1)\n", "datetime.datetime.now(UTC)\n", "class A:\n    def __del__(self): ...\n")
+        self.finds(
+            builtins_stay_out,
+            "streamline/services/x.py",
+            "open('x')\n",
+            "sorted(x, key=id)\n",
+            "hash(x)\n",
+            "print(1)\n",
+            "datetime.datetime.now(UTC)\n",
+            "class A:\n    def __del__(self): ...\n",
+        )
         self.passes(builtins_stay_out, "streamline/services/x.py", "disk.open('x')\n", "def f(open): return open()\n")
 
     def test_chance_and_time_are_given(self) -> None:
@@ -146,19 +180,36 @@ class RuleTests(SynchronousTestCase):
     def test_sets_are_not_iterated(self) -> None:
         """Every way to get an order out of a set is found."""
         given = "def f(s: set[int]):\n    "
-        self.finds(sets_are_not_iterated, "streamline/raft/x.py", "for x in {1, 2}: ...\n", "list(set(y))\n",
-                   "[x for x in frozenset(y)]\n", "s = {1}\nfor x in s: ...\n", f"{given}return tuple(s)\n",
-                   f"{given}return next(iter(s))\n", f"{given}return s.pop()\n", f"{given}return [*s]\n",
-                   f"{given}return ','.join(s)\n", f"{given}for x in s | t: ...\n", f"{given}yield from s\n",
-                   "class A:\n    s: frozenset[int]\n    def f(self):\n        for x in self.s: ...\n",
-                   "class A:\n    def f(self):\n        self.s = set()\n        return list(self.s - t)\n")
+        self.finds(
+            sets_are_not_iterated,
+            "streamline/raft/x.py",
+            "for x in {1, 2}: ...\n",
+            "list(set(y))\n",
+            "[x for x in frozenset(y)]\n",
+            "s = {1}\nfor x in s: ...\n",
+            f"{given}return tuple(s)\n",
+            f"{given}return next(iter(s))\n",
+            f"{given}return s.pop()\n",
+            f"{given}return [*s]\n",
+            f"{given}return ','.join(s)\n",
+            f"{given}for x in s | t: ...\n",
+            f"{given}yield from s\n",
+            "class A:\n    s: frozenset[int]\n    def f(self):\n        for x in self.s: ...\n",
+            "class A:\n    def f(self):\n        self.s = set()\n        return list(self.s - t)\n",
+        )
 
     def test_sets_used_rightly(self) -> None:
         """Asking, combining, counting and sorting are fine, and so is all of it on higher floors."""
-        self.passes(sets_are_not_iterated, "streamline/raft/x.py", "s = {1}\nx in s\nlen(s)\nsorted(s)\n",
-                    "s = set()\nall(x > 1 for x in s)\n", "for x in sorted({1, 2}): ...\n",
-                    "d = {}\nlist(d)\nd.pop(1)\n", "s = {x for x in y}\n",
-                    "def f(s: dict[int, set[int]]): return list(s)\n")
+        self.passes(
+            sets_are_not_iterated,
+            "streamline/raft/x.py",
+            "s = {1}\nx in s\nlen(s)\nsorted(s)\n",
+            "s = set()\nall(x > 1 for x in s)\n",
+            "for x in sorted({1, 2}): ...\n",
+            "d = {}\nlist(d)\nd.pop(1)\n",
+            "s = {x for x in y}\n",
+            "def f(s: dict[int, set[int]]): return list(s)\n",
+        )
         self.passes(sets_are_not_iterated, "streamline/services/x.py", "for x in {1, 2}: ...\n")
 
     def test_sizes(self) -> None:
@@ -177,18 +228,37 @@ class RuleTests(SynchronousTestCase):
 
     def test_docstrings_are_there(self) -> None:
         """A module, class, function or method without a docstring is found; private ones need none."""
-        self.finds(docstrings_are_there, "streamline/x.py", "x = 1\n", "'''A.'''\nclass B: ...\n",
-                   "'''A.'''\ndef f(): ...\n", "'''A.'''\nclass B:\n    '''B.'''\n    def f(self): ...\n")
-        self.passes(docstrings_are_there, "streamline/x.py", "'''A.'''\ndef _f(): ...\n", "",
-                    "'''A.'''\n@overload\ndef f(): ...\n", "'''A.'''\n@struct\nclass B: ...\n")
+        self.finds(
+            docstrings_are_there,
+            "streamline/x.py",
+            "x = 1\n",
+            "'''A.'''\nclass B: ...\n",
+            "'''A.'''\ndef f(): ...\n",
+            "'''A.'''\nclass B:\n    '''B.'''\n    def f(self): ...\n",
+        )
+        self.passes(
+            docstrings_are_there,
+            "streamline/x.py",
+            "'''A.'''\ndef _f(): ...\n",
+            "",
+            "'''A.'''\n@overload\ndef f(): ...\n",
+            "'''A.'''\n@struct\nclass B: ...\n",
+        )
         self.finds(test_classes_say_what, "tests/x.py", "'''A.'''\nclass BTests: ...\n", "x = 1\n")
         self.passes(test_classes_say_what, "tests/x.py", "'''A.'''\nclass BTests:\n    '''B.'''\n")
 
     def test_camel_case_is_twisteds(self) -> None:
         """camelCase is for what Twisted calls."""
         self.finds(camel_case_is_twisteds, "streamline/x.py", "def sendAll(): ...\n", "def _sendAll(): ...\n")
-        self.passes(camel_case_is_twisteds, "streamline/x.py", "def dataReceived(): ...\n", "def startService(): ...\n",
-                    "def setUp(): ...\n", "def render_GET(): ...\n", "def buildProtocol(): ...\n")
+        self.passes(
+            camel_case_is_twisteds,
+            "streamline/x.py",
+            "def dataReceived(): ...\n",
+            "def startService(): ...\n",
+            "def setUp(): ...\n",
+            "def render_GET(): ...\n",
+            "def buildProtocol(): ...\n",
+        )
 
     def test_nothing_is_put_off(self) -> None:
         """Promises are found in comments."""

@@ -20,6 +20,7 @@ from streamline.interfaces import Host
 from streamline.model import Endpoint
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
+from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
 from streamline.services.metadata import Metadata
 from streamline.services.replicas import Replicas
@@ -35,6 +36,7 @@ class BrokerServices:
     metadata: Metadata
     controller: Controller
     replicas: Replicas
+    groups: GroupCoordinator
     deadlines: Deadlines
     sessions: FetchSessions
 

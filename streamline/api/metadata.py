@@ -52,7 +52,7 @@ def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferre
         return _answer(call, request, wanted, {})
     failures: dict[str, Refused] = {}
     made = [_make(call, name).addErrback(_note, name, failures) for name in missing]
-    return gatherResults(made).addCallback(lambda _: _answer(call, request, wanted, failures))
+    return gatherResults(made, consumeErrors=True).addCallback(lambda _: _answer(call, request, wanted, failures))
 
 
 def _answer(

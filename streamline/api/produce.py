@@ -20,8 +20,8 @@ from streamline.api.leaders import MOVED, addresses_of, leader_of, topic_name
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_OFFSET
 from streamline.replication.acks import ACKS_NONE
-from streamline.services.partition import Receipt, refused
 from streamline.services.purgatory import Group
+from streamline.services.receipts import Receipt, refused
 from streamline.services.turns import work_off
 from streamline.wire.messages.produce import (
     LeaderIdAndEpoch,

@@ -56,7 +56,7 @@ async def _create_all(call: Call, request: CreateTopicsRequest) -> CreateTopicsR
         results.append(result.addErrback(_not_created, topic.name))
         if len(results) % TOPICS_PER_TURN == 0:
             await next_turn(call.broker.host.clock)
-    return CreateTopicsResponse(topics=await gatherResults(results))
+    return CreateTopicsResponse(topics=await gatherResults(results, consumeErrors=True))
 
 
 def _refusal(times_named: int, partitions: int) -> Refused | None:
@@ -136,7 +136,7 @@ async def _delete_all(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsR
         results.append(Deferred.fromCoroutine(_delete(call, topic, is_twice)).addErrback(_not_deleted, topic))
         if len(results) % DELETIONS_PER_TURN == 0:
             await next_turn(call.broker.host.clock)
-    return DeleteTopicsResponse(responses=await gatherResults(results))
+    return DeleteTopicsResponse(responses=await gatherResults(results, consumeErrors=True))
 
 
 async def _delete(call: Call, wanted: DeleteTopicState, is_twice: bool) -> DeletableTopicResult:

@@ -341,9 +341,7 @@ def _revived(kept: MemberMetadata, protocol: str | None) -> Member:
         instance_id=kept.instance_id,
         client_id=kept.client_id,
         client_host=kept.client_host,
-        rebalance_timeout_ms=(
-            kept.session_timeout_ms if kept.rebalance_timeout_ms < 0 else kept.rebalance_timeout_ms
-        ),
+        rebalance_timeout_ms=(kept.session_timeout_ms if kept.rebalance_timeout_ms < 0 else kept.rebalance_timeout_ms),
         session_timeout_ms=kept.session_timeout_ms,
         protocols=(Protocol(protocol or "", kept.subscription),),
         assignment=kept.assignment,

@@ -196,9 +196,7 @@ class Group:
 
     def synced(self, member: Member) -> SyncAnswer:
         """Return a member's assignment in the words of a SyncGroup answer."""
-        return SyncAnswer(
-            protocol_type=self.protocol_type, protocol=self.protocol, assignment=member.assignment
-        )
+        return SyncAnswer(protocol_type=self.protocol_type, protocol=self.protocol, assignment=member.assignment)
 
     # Members.
 

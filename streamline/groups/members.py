@@ -101,11 +101,7 @@ class Roster:
     @property
     def laggards(self) -> list[Member]:
         """Members who have not rejoined and whom nobody promised to wait for: all but the static ones."""
-        return [
-            member
-            for member in self.members.values()
-            if member.joining is None and member.instance_id is None
-        ]
+        return [member for member in self.members.values() if member.joining is None and member.instance_id is None]
 
     def instance(self, instance_id: str) -> Member | None:
         """Return the static member with this instance id."""
@@ -146,9 +142,7 @@ class Roster:
     def rename(self, member: Member, member_id: str) -> None:
         """Give a static member that came back a new id, in its old place in the order and with its office."""
         old_id = member.member_id
-        self.members = {
-            member_id if key == old_id else key: value for key, value in self.members.items()
-        }
+        self.members = {member_id if key == old_id else key: value for key, value in self.members.items()}
         if old_id in self.unsynced:
             self.unsynced = {member_id if key == old_id else key: None for key in self.unsynced}
         if member.instance_id is not None:

@@ -147,9 +147,7 @@ class Offsets:
         """Return all that a group has committed."""
         return MappingProxyType(self._groups.get(group_id, {}))
 
-    def find(
-        self, group_id: str, partition: TopicPartition, topic_id: bytes = ZERO_UUID
-    ) -> CommittedOffset | None:
+    def find(self, group_id: str, partition: TopicPartition, topic_id: bytes = ZERO_UUID) -> CommittedOffset | None:
         """Return what a group has committed in a partition, unless that was in a topic since made anew."""
         committed = self._groups.get(group_id, {}).get(partition)
         if committed is None or _is_other_topic(committed.topic_id, topic_id):

@@ -52,11 +52,7 @@ def prepare(group: Group) -> None:
 
 def maybe_complete(group: Group) -> None:
     """End the wait for joins once everybody is there; the first wait of a group runs its full length."""
-    if (
-        group.state is GroupState.PREPARING_REBALANCE
-        and group.first_wait_left_ms is None
-        and group.roster.all_joined
-    ):
+    if group.state is GroupState.PREPARING_REBALANCE and group.first_wait_left_ms is None and group.roster.all_joined:
         complete(group)
 
 

@@ -73,9 +73,7 @@ class GroupShard:
         if isinstance(entry, OffsetEntry):
             self._apply_offset(entry)
         elif entry.metadata is not None:
-            self._groups[entry.group_id] = ClassicGroup.restored(
-                entry.group_id, self._config, entry.metadata
-            )
+            self._groups[entry.group_id] = ClassicGroup.restored(entry.group_id, self._config, entry.metadata)
         else:
             self._groups.pop(entry.group_id, None)
             if self._offsets.has_any(entry.group_id):
@@ -104,9 +102,16 @@ class GroupShard:
             self._drop_if_bare(entry.group_id)
 
     def not_applied(self, entry: Entry) -> None:
-        """Hear that an entry of our own is not in the log, or that nobody can tell."""
+        """
+        Hear that an entry of our own is not in the log, or that nobody can tell.
+
+        A group that should have ended keeps what could not be forgotten, so
+        that expiry finds it again.
+        """
         if isinstance(entry, OffsetEntry):
             self._offsets.give_up(entry)
+        if self._offsets.has_any(entry.group_id) and entry.group_id not in self._groups:
+            self._simple_group(entry.group_id, 0)
 
     def stored(self, store: Store, now_ms: int) -> list[Decision]:
         """The entry of a L{Store} is in the log."""

@@ -93,7 +93,8 @@ class Sender:
 
     def _queue(self, parts: Sequence[Buffer], size_bytes: int) -> None:
         self._queued_bytes = self._queued_bytes + size_bytes if self._is_blocked else size_bytes
-        self._transport.writeSequence(parts)
+        # Twisted's transports take bytes and nothing else; what the kernel left of a large answer is copied here.
+        self._transport.writeSequence([part if type(part) is bytes else bytes(part) for part in parts])
 
 
 def _rest(parts: list[Buffer], sent: int) -> list[Buffer]:

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Any, cast
-
-from twisted.internet.endpoints import serverFromString
 
 from streamline.model import Endpoint
 from streamline.plugins import split_escaped
+from streamline.services.host import server_endpoint
 
 PORT_MAX = 65535
 WITH_A_PORT = ("tcp", "tcp6", "ssl", "tls")
@@ -56,7 +54,7 @@ def parse_listen(text: str) -> str:
         raise ValueError(f"must name a port from 0 to {PORT_MAX}, as in {kind}:9092, not {text!r}")
     try:
         # The endpoint is thrown away again, so no reactor has to be there yet.
-        serverFromString(cast(Any, None), text)
+        server_endpoint(None, text)
     except Exception as error:  # each parser of Twisted has its own ways to say no
         raise ValueError(f"must be a Twisted endpoint string such as tcp:9092:interface=127.0.0.1; {error}") from None
     return text

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from twisted import __version__ as twisted_version
+from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
@@ -20,6 +21,8 @@ from streamline.options.sources import gather
 from streamline.plugins import discover
 
 EXIT_USAGE = 2
+
+log = Logger()
 
 
 class Options(UsageOptions):
@@ -64,9 +67,12 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Settle what the node's settings are."""
         spoken = {name: self[name] for name in OPTIONS if self[name] is not None}
+        installed = discover()
+        for reason in installed.passed_over:
+            log.warn("{reason}", reason=reason)
         try:
             gathered = gather(spoken, os.environ)
-            self.config = settle(gathered, discover())
+            self.config = settle(gathered, installed)
         except ValueError as error:
             raise UsageError(str(error)) from None
         log_format = gathered.options.get("log-format")
@@ -85,7 +91,7 @@ class Options(UsageOptions):
 
 def installed_plugins() -> str:
     """List the plugins that are installed."""
-    backends = discover()
+    installed = discover()
     lines: list[str] = []
     for name, interface in PLUGIN_POINTS.items():
         lines.append(f"--{name} ({interface.__name__})")
@@ -93,10 +99,10 @@ def installed_plugins() -> str:
             lines.append(f"    {NO_PLUGIN[name]:<12} Nothing; the default.")
         lines.extend(
             f"    {backend.name:<12} {backend.description} [{backend.maker}]"
-            for backend in backends
+            for backend in installed.backends
             if backend.interface is interface
         )
-    return "\n".join(lines)
+    return "\n".join([*lines, *installed.passed_over])
 
 
 def _in_our_words(complaint: str) -> str:

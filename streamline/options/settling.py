@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from streamline.options.addresses import (
 )
 from streamline.options.declared import BROKER_OPTIONS, LOG_FORMATS, NO_PLUGIN, NODE_OPTIONS, PLUGIN_POINTS
 from streamline.options.sources import Gathered, Given
-from streamline.plugins import Backend, find, parse_choice
+from streamline.plugins import Installed, parse_choice
 
 READERS: dict[str, Callable[[str], Any]] = {
     "Endpoint | None": parse_reachable,
@@ -33,11 +33,10 @@ WITHOUT_EFFECT = ("cluster-listen", "advertised-cluster-addr")
 """Nothing listens there in this release; saying so beats keeping quiet."""
 
 
-def settle(gathered: Gathered, backends: Iterable[Backend]) -> NodeConfig:
+def settle(gathered: Gathered, installed: Installed) -> NodeConfig:
     """
     Return the settings of a node.
 
-    @param backends: the plugins that are installed.
     @raise ValueError: with a sentence that names the place where the wrong value was given.
     """
     given = gathered.options
@@ -49,7 +48,7 @@ def settle(gathered: Gathered, backends: Iterable[Backend]) -> NodeConfig:
     }
     config = NodeConfig(**changes)
     config = attrs.evolve(config, broker=_broker(gathered, len(config.seed_nodes)))
-    _check_plugins(config, given, list(backends))
+    _check_plugins(config, given, installed)
     _refuse_what_has_no_effect(config, given)
     return _with_addresses(config, given)
 
@@ -107,14 +106,14 @@ def _broker(gathered: Gathered, seed_count: int) -> BrokerConfig:
     return broker
 
 
-def _check_plugins(config: NodeConfig, given: Mapping[str, Given], backends: list[Backend]) -> None:
+def _check_plugins(config: NodeConfig, given: Mapping[str, Given], installed: Installed) -> None:
     for name, interface in PLUGIN_POINTS.items():
         choice = getattr(config, name)
         if choice == NO_PLUGIN.get(name):
             continue
         spelled = given[name].spelled if name in given else f"--{name}"
         try:
-            find(interface, parse_choice(choice)[0], backends)
+            installed.find(interface, parse_choice(choice)[0])
         except ValueError as error:
             raise ValueError(f"{spelled}: {error}") from None
 

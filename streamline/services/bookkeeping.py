@@ -17,13 +17,14 @@ from streamline.errors import StreamlineError
 from streamline.interfaces import IPartitionLog
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, dump_epochs
 from streamline.transactions.producers import ProducerStates
-from streamline.transactions.snapshots import dump_producers, snapshot_name, snapshot_offset
+from streamline.transactions.snapshots import blob_offset, dump_producers
 
 log = Logger()
 
 SNAPSHOT_AFTER_BATCHES = 1000
 """Batches of producers since the last snapshot; reading the headers of fewer costs less than another snapshot."""
 SNAPSHOTS_KEPT = 3
+"""The newest, and two in case it is damaged."""
 
 
 def crc_before(log: IPartitionLog, offset: int) -> int:
@@ -84,10 +85,11 @@ class Bookkeeping:
         for name, data in dump_producers(offset, crc_before(log, offset), self._producers.producers()):
             log.put_checkpoint(name, data)
         self.unsaved_batches = 0
-        kept = snapshot_name(offset)
-        older = [name for name in log.checkpoint_names() if snapshot_offset(name) is not None and name < kept]
-        for name in older[: 1 - SNAPSHOTS_KEPT]:
-            log.drop_checkpoint(name)
+        known = [(of, name) for name in log.checkpoint_names() if (of := blob_offset(name)) is not None]
+        kept = sorted({of: None for of, _ in known if of <= offset})[-SNAPSHOTS_KEPT:]
+        for of, name in known:
+            if of < kept[0]:
+                log.drop_checkpoint(name)
 
     def _try(self, write: Callable[..., None], *args: int) -> None:
         """Write something down if that can be done: nothing is lost, as what it says can be read from the batches."""

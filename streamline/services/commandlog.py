@@ -3,8 +3,8 @@ An append-only file of checked entries: what C{single} consensus writes its comm
 
 An entry is a 28-byte head (magic, payload length, CRC-32C of what follows,
 index, and the index up to which everything had been synced when it was written)
-and its payload; one without a payload is a mark, which says that last number
-and nothing else.  A file begins with a mark and is put in place whole.
+and its payload; a mark has another magic and no payload, and says that last
+number and nothing else.  A file begins with a mark and is put in place whole.
 
 # Note [Torn or damaged]
 
@@ -27,6 +27,7 @@ from streamline.errors import StartRefused
 from streamline.wire.crc import crc32c
 
 MAGIC = 0x534C4332
+MARK_MAGIC = 0x534C4D32
 _HEAD = struct.Struct(">IIIQQ")
 _BODY = struct.Struct(">QQ")
 _CHECKED_AT = _HEAD.size - _BODY.size
@@ -38,23 +39,25 @@ class Entry:
     """
     One command at its place in the agreed order, or a mark.
 
+    @ivar payload: the command; None for a mark.
     @ivar synced: entries up to this index were durable before this one was written.
     """
 
     index: int
-    payload: bytes
+    payload: bytes | None
     synced: int = 0
 
 
 def encode_entry(entry: Entry) -> bytes:
     """Return an entry as it lies in the file."""
-    body = _BODY.pack(entry.index, entry.synced) + entry.payload
-    return struct.pack(">III", MAGIC, len(entry.payload), crc32c(body)) + body
+    payload = entry.payload or b""
+    body = _BODY.pack(entry.index, entry.synced) + payload
+    return struct.pack(">III", MARK_MAGIC if entry.payload is None else MAGIC, len(payload), crc32c(body)) + body
 
 
 def encode_mark(synced: int) -> bytes:
     """Return a mark: entries up to this index are durable."""
-    return encode_entry(Entry(synced, b"", synced))
+    return encode_entry(Entry(synced, None, synced))
 
 
 def read_entries(data: bytes, name: str, after: int = 0) -> list[Entry]:
@@ -68,7 +71,7 @@ def read_entries(data: bytes, name: str, after: int = 0) -> list[Entry]:
     entries: list[Entry] = []
     at, mark = 0, None
     for entry, end in _good_entries(data, 0):
-        if entry.payload:
+        if entry.payload is not None:
             if mark is None or (entries and entry.index != entries[-1].index + 1):
                 break
             entries.append(entry)
@@ -98,18 +101,18 @@ def _entry_at(data: bytes, at: int) -> tuple[Entry, int] | None:
         return None
     magic, length, crc, index, synced = _HEAD.unpack_from(data, at)
     end = at + _HEAD.size + length
-    if magic != MAGIC or length > PAYLOAD_BYTES_MAX or end > len(data):
+    if magic not in (MAGIC, MARK_MAGIC) or length > PAYLOAD_BYTES_MAX or end > len(data):
         return None
     if crc32c(memoryview(data)[at + _CHECKED_AT : end]) != crc:
         return None
-    return Entry(index, data[at + _HEAD.size : end], synced), end
+    return Entry(index, data[at + _HEAD.size : end] if magic == MAGIC else None, synced), end
 
 
 def _entries_behind(data: bytes, at: int) -> Iterator[Entry]:
-    marker = MAGIC.to_bytes(4, "big")
-    at = data.find(marker, at)
-    while at >= 0:
-        found = _entry_at(data, at)
-        if found is not None:
-            yield found[0]
-        at = data.find(marker, at + 1)
+    for marker in (MAGIC.to_bytes(4, "big"), MARK_MAGIC.to_bytes(4, "big")):
+        start = data.find(marker, at)
+        while start >= 0:
+            found = _entry_at(data, start)
+            if found is not None:
+                yield found[0]
+            start = data.find(marker, start + 1)

@@ -15,7 +15,15 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, serverFromString
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IProtocol, IProtocolFactory
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IStreamServerEndpoint,
+)
+from twisted.logger import LogLevel
+from twisted.python import log as legacy_log
 from zope.interface import implementer
 
 from streamline.interfaces import Host, IClock, IDisk, INetwork, IRandom
@@ -25,6 +33,18 @@ _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
 KEPT_BYTES = 8 * 1024 * 1024
 TOP_PAD_BYTES = 1024 * 1024
+
+
+def server_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
+    """
+    Return the endpoint that a string describes.
+
+    Twisted goes through all plugins for that, and reports each module that it
+    cannot import, again and with a traceback on stderr; once was enough.
+    """
+    again = {"log_level": LogLevel.debug}
+    found: IStreamServerEndpoint = legacy_log.callWithContext(again, serverFromString, reactor, description)
+    return found
 
 
 @implementer(IClock)
@@ -63,7 +83,7 @@ class ReactorNetwork:
 
     def listen(self, endpoint: str, factory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Listen on an endpoint string."""
-        listening: Deferred[IListeningPort] = serverFromString(self._reactor, endpoint).listen(factory)
+        listening: Deferred[IListeningPort] = server_endpoint(self._reactor, endpoint).listen(factory)
         return listening
 
     def connect(self, host: str, port: int, factory: IProtocolFactory, timeout_s: float) -> Deferred[IProtocol]:

@@ -45,7 +45,7 @@ def safe(text: str) -> str:
 def as_text(event: LogEvent) -> str:
     """Render an event for people: local time, level, who says it, what; a failure with the innermost frames first."""
     line = f"{_time(event).astimezone():%Y-%m-%d %H:%M:%S} {_level(event):<8} [{_logger(event)}] {_message(event)}"
-    failure = event.get("log_failure")
+    failure = _failure(event)
     if failure is not None:
         line += f": {_exception(failure)} ({_frames(failure)})"
     return safe(line)
@@ -67,7 +67,7 @@ def as_json(node_id: int) -> Render:
             "node": node_id,
             "message": safe(_message(event)),
         }
-        failure = event.get("log_failure")
+        failure = _failure(event)
         if failure is not None:
             line["error"] = safe(_exception(failure))
             line["traceback"] = failure.getTraceback()[-TEXT_CHARACTERS_MAX:]
@@ -122,7 +122,14 @@ def _logger(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str:
-    return formatEvent(event) or str(event.get("why") or "")
+    if event.get("isError") and "failure" in event:  # Twisted's old way, whose text is a whole traceback
+        return str(event.get("why") or "Unhandled error")
+    return formatEvent(event) or ""
+
+
+def _failure(event: LogEvent) -> Failure | None:
+    failure = event.get("log_failure", event.get("failure"))
+    return failure if isinstance(failure, Failure) else None
 
 
 def _exception(failure: Failure) -> str:

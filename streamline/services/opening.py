@@ -16,7 +16,7 @@ from streamline.services.bookkeeping import crc_before
 from streamline.services.partition import Partition
 from streamline.services.turns import next_turn
 from streamline.transactions.producers import Batch, ProducerStates
-from streamline.transactions.snapshots import BATCHES_NAME, load_producers, snapshot_offset
+from streamline.transactions.snapshots import batches_name, blob_offset, load_producers, snapshot_offset
 from streamline.wire.batch import BatchHeader
 
 SLICE_HEADERS = 2000
@@ -62,23 +62,19 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, list[tuple[int, int]
     epochs.truncate_end(log.end_offset)
     if log.start_offset < log.end_offset and epochs.epoch_at(log.start_offset) == NO_EPOCH:
         return LeaderEpochs(), written, log.start_offset  # whatever it is of, it is not of this log
-    # Epochs are written down before the recovery point passes them, so none below it can be missing.
-    return epochs, written, max(log.start_offset, min(log.recovery_point, log.end_offset))
+    newest = next(log.headers(log.end_offset - 1), None) if log.end_offset > log.start_offset else None
+    if newest is None or newest.partition_leader_epoch == epochs.latest:
+        return epochs, written, log.end_offset
+    return epochs, written, max(log.start_offset, epochs.entries()[-1][1])
 
 
 def _load_producers(log: IPartitionLog, now_ms: int) -> tuple[ProducerStates, int]:
-    """
-    Return the producers of the newest good snapshot, and the offset behind it.
-
-    A snapshot of more than the log holds tells of batches that are lost, and goes.
-    """
+    """Return the producers of the newest good snapshot, and the offset behind it."""
     producers = ProducerStates()
+    _drop_stale(log)
     known = [(offset, name) for name in log.checkpoint_names() if (offset := snapshot_offset(name)) is not None]
     for offset, name in sorted(known, reverse=True):
-        if offset > log.end_offset:
-            log.drop_checkpoint(name)
-            continue
-        snapshot, batches = log.get_checkpoint(name), log.get_checkpoint(BATCHES_NAME)
+        snapshot, batches = log.get_checkpoint(name), log.get_checkpoint(batches_name(offset))
         if snapshot is None or batches is None or offset < log.start_offset:
             continue
         try:
@@ -87,6 +83,14 @@ def _load_producers(log: IPartitionLog, now_ms: int) -> tuple[ProducerStates, in
             continue
         return producers, offset
     return producers, log.start_offset
+
+
+def _drop_stale(log: IPartitionLog) -> None:
+    """Drop what says more than the log: once the log has grown again, it would pass for the truth."""
+    for name in log.checkpoint_names():
+        offset = blob_offset(name)
+        if offset is not None and offset > log.end_offset:
+            log.drop_checkpoint(name)
 
 
 def _replay(header: BatchHeader, producers: ProducerStates, from_offset: int, now_ms: int) -> bool:

@@ -25,8 +25,10 @@ from streamline.model import NO_OFFSET, NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, Lo
 from streamline.replication.epochs import LeaderEpochs
 from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.purgatory import Queue
+from streamline.services.receipts import Receipt
 from streamline.transactions.producers import Batch, ProducerStates
 from streamline.wire.batch import BatchHeader, read_header, stamp, stamp_append_time, stamp_max_timestamp
+from streamline.wire.quick import Looked, look
 
 log = Logger()
 
@@ -35,31 +37,6 @@ Reader = Callable[[int], None]
 
 WASTE_BYTES = 16 * 1024
 """A batch that lies in a frame this much larger is copied, or the storage's memory of it would keep the frame."""
-
-
-class Receipt:
-    """
-    What became of one batch.
-
-    @ivar next_offset: the batch is safe once what the acks ask for has reached this offset.
-    @ivar refusal: why it was not kept, or None.
-    """
-
-    __slots__ = ("append_time_ms", "base_offset", "next_offset", "partition", "refusal")
-
-    def __init__(self, partition: Partition | None, base_offset: int, next_offset: int, append_time_ms: int) -> None:
-        self.partition = partition
-        self.base_offset = base_offset
-        self.next_offset = next_offset
-        self.append_time_ms = append_time_ms
-        self.refusal: Refused | None = None
-
-
-def refused(refusal: Refused) -> Receipt:
-    """Return the receipt of a batch that was not taken."""
-    receipt = Receipt(None, NO_OFFSET, NO_OFFSET, NO_TIMESTAMP)
-    receipt.refusal = refusal
-    return receipt
 
 
 class Partition:
@@ -106,6 +83,9 @@ class Partition:
         """Syncs in flight that acknowledgements wait for."""
         self._sync_timer: IDelayedCall | None = None
         self._trouble = ""
+        self._stamps_time = config.message_timestamp_type == "LogAppendTime"
+        self._is_plain = not self._stamps_time and config.compression_type == "producer"
+        """Whether batches are stored as they come, so that a quick look at them may be enough."""
 
     # Leading
 
@@ -147,6 +127,18 @@ class Partition:
 
     # Appending
 
+    def look(self, records: Buffer | None, now_ms: int) -> Looked | None:
+        """Take the quick look at a batch; None where it or the topic is not plain, and it needs a close one."""
+        if records is None or not self._is_plain:
+            return None
+        config = self.config
+        return look(
+            records,
+            config.max_message_bytes,
+            max(0, now_ms - config.message_timestamp_before_max_ms),
+            now_ms + config.message_timestamp_after_max_ms,
+        )
+
     def append(self, records: Buffer, header: BatchHeader, max_timestamp: int, acks: int) -> Receipt:
         """
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
@@ -154,12 +146,12 @@ class Partition:
         @param max_timestamp: the greatest timestamp of its records; a header that says otherwise is put right.
         @raise Refused: it was not taken.
         """
-        if self.offline is not None:
-            raise self.offline.again()
-        assert self._leadership is not None
+        leadership = self._leadership
+        if self.offline is not None or leadership is None:
+            raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if header.is_transactional:
             raise Refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open: this release serves none")
-        self._acks.admit(acks, len(self._leadership.isr), self.config.min_insync_replicas)
+        self._acks.admit(acks, len(leadership.isr), self.config.min_insync_replicas)
         if header.producer_id != NO_PRODUCER_ID:
             known = self.producers.check(
                 header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
@@ -170,7 +162,7 @@ class Partition:
 
     def _again(self, known: Batch) -> Receipt:
         """Answer a batch that is here already as it was, or would have been, answered the first time."""
-        timestamp_ms = known.timestamp_ms if self.config.message_timestamp_type == "LogAppendTime" else NO_TIMESTAMP
+        timestamp_ms = known.timestamp_ms if self._stamps_time else NO_TIMESTAMP
         receipt = Receipt(self, known.first_offset, known.last_offset + 1, timestamp_ms)
         if receipt.next_offset > self.log.flushed_offset:
             self._unflushed.append(receipt)
@@ -179,7 +171,7 @@ class Partition:
     def _stamp(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
         """Return the bytes that replace the batch's first ones, the header as it is then, and the append time."""
         offset, epoch = self.log.end_offset, self.state.leader_epoch
-        if self.config.message_timestamp_type == "LogAppendTime":
+        if self._stamps_time:
             now_ms = self._clock.wall_ms()
             head = stamp_append_time(view, offset, epoch, now_ms)
             return head, read_header(head), now_ms
@@ -191,25 +183,28 @@ class Partition:
         return stamp(view, offset, epoch), header, NO_TIMESTAMP
 
     def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
-        segment = self.log.segment_offset
+        log = self.log
+        segment_offset = log.segment_offset
         view = memoryview(records)
         if len(view.obj) > len(view) + WASTE_BYTES:  # type: ignore[arg-type]
             view = memoryview(bytes(view))
         head, header, append_time_ms = self._stamp(view, header, max_timestamp)
         try:
-            self.log.append(header, (head, view[len(head) :]))
+            log.append(header, (head, view[len(head) :]))
         except StorageFailed as error:
             raise self._not_written(error) from error
-        if self.log.segment_offset != segment:
-            self.books.rolled()
+        next_offset = log.end_offset
+        if log.segment_offset != segment_offset:
+            self.books.rolled()  # which may close the log, and take what it had not written off its end
         if header.producer_id != NO_PRODUCER_ID:
             self._remember(header)
-        receipt = Receipt(self, header.base_offset, header.next_offset, append_time_ms)
+        size_bytes, count = header.size, header.record_count
+        self._unflushed_bytes += size_bytes
+        self._unsynced_records += count
+        self.appended_bytes += size_bytes
+        self.appended_records += count
+        receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)
         self._unflushed.append(receipt)
-        self._unflushed_bytes += header.size
-        self.appended_bytes += header.size
-        self.appended_records += header.record_count
-        self._unsynced_records += header.record_count
         return receipt
 
     def _remember(self, header: BatchHeader) -> None:

@@ -22,16 +22,19 @@ from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
 from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
 from streamline.services.metadata import Metadata
 from streamline.services.opening import open_partition
-from streamline.services.partition import Partition, Receipt, refused
+from streamline.services.partition import Partition
+from streamline.services.receipts import Receipt, refused
 from streamline.services.sharing import Shared
 from streamline.wire.batch import BatchHeader, check, produced_header
+from streamline.wire.quick import Looked
 from streamline.wire.recompress import CODECS, recompress
-from streamline.wire.recordcheck import Checked, checking
+from streamline.wire.recordcheck import checking
 
 log = Logger()
 
 OPENED_AT_ONCE = 16
 _GONE = Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "the topic was deleted")
+_KEYLESS = Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
 _STOPPING = Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, "the node is stopping")
 _BROKEN = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "the partition failed in a way that should not happen")
 
@@ -96,9 +99,20 @@ class Replicas(Service):
 
     async def _close_all(self) -> None:
         await self._all_settled()
-        closing = [partition.close(_STOPPING.again()) for partition in self._partitions.values()]
+        closing = [
+            partition.close(_STOPPING.again()).addErrback(self._not_closed, partition)
+            for partition in self._partitions.values()
+        ]
         self._partitions.clear()
-        await gatherResults(closing, consumeErrors=True)
+        await gatherResults(closing)
+
+    def _not_closed(self, failure: Failure, partition: Partition) -> None:
+        """One that cannot be closed as it should does not keep the others from it; the storage knows of it."""
+        log.error(
+            "{partition} cannot be closed: {reason}",
+            partition=str(partition.log.identity),
+            reason=failure.getErrorMessage(),
+        )
 
     async def _all_settled(self) -> None:
         """Wait until nothing is being opened or discarded."""
@@ -261,13 +275,13 @@ class Replicas(Service):
             partition = self.leading(topic, index)
             if produce_version is not None:
                 self._check_client(topic)
-            header = produced_header(records)
+            looked = partition.look(records, self._host.clock.wall_ms())
+            if looked is None:
+                records, looked = yield from self._look_closely(partition, records, produce_version)
+            elif looked.has_null_key and partition.config.compacts:
+                raise _KEYLESS.again()
             assert records is not None
-            checked = yield from self._check(partition, records, header, produce_version)
-            codec = CODECS.get(partition.config.compression_type)
-            if codec is not None and codec != header.compression:
-                records, header = self._recompressed(partition, records, header, codec)
-            receipt = partition.append(records, header, checked.max_timestamp, acks)
+            receipt = partition.append(records, looked.header, looked.max_timestamp, acks)
         except Refused as refusal:
             return refused(refusal)
         self._dirty[partition] = None
@@ -289,9 +303,12 @@ class Replicas(Service):
         if self.full is not None:
             raise self.full.again()
 
-    def _check(
-        self, partition: Partition, records: Buffer, header: BatchHeader, produce_version: int | None
-    ) -> Generator[None, None, Checked]:
+    def _look_closely(
+        self, partition: Partition, records: Buffer | None, produce_version: int | None
+    ) -> Generator[None, None, tuple[Buffer, Looked]]:
+        """Check a batch that is not plain; return it as it is to be stored."""
+        header = produced_header(records)
+        assert records is not None
         config = partition.config
         check(
             records,
@@ -305,20 +322,11 @@ class Replicas(Service):
         )
         checked = yield from checking(records, header)
         if checked.has_null_key and config.compacts:
-            raise Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
-        return checked
-
-    def _recompressed(
-        self, partition: Partition, records: Buffer, header: BatchHeader, codec: int
-    ) -> tuple[bytes, BatchHeader]:
-        batch, header = recompress(records, header, codec)
-        if header.size > partition.config.max_message_bytes:
-            raise Refused(
-                ErrorCode.MESSAGE_TOO_LARGE,
-                f"a batch of {header.size} bytes in {partition.config.compression_type} is larger than "
-                f"{partition.config.max_message_bytes}",
-            )
-        return batch, header
+            raise _KEYLESS.again()
+        codec = CODECS.get(config.compression_type, header.compression)
+        if codec != header.compression:
+            records, header = _recompressed(records, config, codec)
+        return records, Looked(header, checked.max_timestamp, checked.has_null_key)
 
     def flush(self) -> None:
         """Write what was collected in every partition, each in one write."""
@@ -334,3 +342,13 @@ class Replicas(Service):
     def checkpoint(self) -> Deferred[Any]:
         """Have the storage note how far everything is durable."""
         return self._storage.checkpoint() if self.running else succeed(None)
+
+
+def _recompressed(records: Buffer, config: TopicConfig, codec: int) -> tuple[bytes, BatchHeader]:
+    batch, header = recompress(records, codec)
+    if header.size > config.max_message_bytes:
+        raise Refused(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"a batch of {header.size} bytes in {config.compression_type} is larger than {config.max_message_bytes}",
+        )
+    return batch, header

@@ -197,7 +197,7 @@ class SingleConsensus:
     def _apply(self, machine: IStateMachine, entry: Entry) -> Any:
         self.applied_index = entry.index
         try:
-            return machine.apply(entry.index, entry.payload)
+            return machine.apply(entry.index, entry.payload or b"")
         except Refused as refusal:
             return Failure(refusal)
 

@@ -23,10 +23,11 @@ class Staircase(MultiService):
     started.  What the children can do at once has happened when it returns, so
     a taken port is known by then.
 
-    A child that fails to start ends the climb: those that stand already are
-    stopped again, and the Deferred fails with what the child said.  Whoever
-    starts the staircase hears of it there and nowhere else, and decides what
-    becomes of the process.  A child whose own start fails cleans up after itself.
+    A child that fails to start ends the climb: the Deferred fails with what the
+    child said, at once, and those that stand already are stopped again, which
+    C{stopService} waits for.  Whoever starts the staircase hears of it there and
+    nowhere else, and decides what becomes of the process.  A child whose own
+    start fails cleans up after itself.
 
     C{stopService} during a climb lets the step in progress end, takes no other,
     and goes down from there; the climb's Deferred fires all the same.  A child
@@ -58,8 +59,7 @@ class Staircase(MultiService):
                     await maybeDeferred(child.startService)
                     self._standing.append(child)
         except BaseException:
-            Service.stopService(self)
-            await self._descend()
+            self.stopService()  # begins when this climb has ended
             raise
 
     async def _descend(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 from bisect import bisect_right
 from operator import attrgetter
+from typing import NamedTuple
 
 from streamline.config import TopicConfig
 from streamline.model import NO_OFFSET, TopicPartition
@@ -20,6 +21,19 @@ from streamline.storage.segment import Segment
 from streamline.storage.truncation import Truncation
 
 _base_offset = attrgetter("base_offset")
+
+
+class Cut(NamedTuple):
+    """
+    A place between two batches.
+
+    @ivar slot: which segment.
+    @ivar end_offset: what the log's end would be.
+    """
+
+    slot: int
+    position: int
+    end_offset: int
 
 
 class Chain:
@@ -55,6 +69,8 @@ class Chain:
 
     def at(self, offset: int) -> int:
         """Return which segment an offset belongs to."""
+        if offset >= self.active.base_offset:
+            return len(self.segments) - 1
         return max(0, bisect_right(self.segments, offset, key=_base_offset) - 1)
 
     def after(self, segment: Segment) -> Segment | None:
@@ -87,12 +103,10 @@ class Chain:
 
     def _new(self, base_offset: int, config: TopicConfig) -> Segment:
         clock, rng = self.commons.host.clock, self.commons.host.rng
-        segment = Segment(
-            self.commons.disk, self.directory, base_offset, 0, config.index_interval_bytes, clock.wall_ms()
-        )
+        segment = Segment(self.commons.disk, self.directory, base_offset, 0, config, clock.wall_ms())
         if config.segment_jitter_ms:
             segment.jitter_ms = rng.randrange(0, min(config.segment_jitter_ms, config.segment_ms) + 1)
-        segment.create(config.segment_bytes if config.preallocate else 0)
+        segment.create()
         return segment
 
     def drop_first(self, count: int, delay_ms: int) -> int:
@@ -110,16 +124,23 @@ class Chain:
         paths = [segment.path(suffix) for suffix in (LOG, OFFSET_INDEX, TIME_INDEX)]
         self.commons.remove_later(set_aside(self.commons.disk, paths), delay_ms)
 
-    def truncate(self, end_offset: int) -> None:
+    def cut_at(self, offset: int) -> Cut:
+        """Find where the batches begin that reach beyond an offset of ours."""
+        slot = self.at(offset)
+        segment = self.use(self.segments[slot])
+        found = segment.confirmed(lambda: segment.view().find(offset))
+        if found is None:
+            return Cut(slot, segment.size, offset)
+        return Cut(slot, found[0], min(offset, found[1].base_offset))
+
+    def truncate(self, cut: Cut) -> None:
         """
-        Drop every batch that reaches beyond an offset of ours, durably.
+        Drop everything from a cut on, durably.
 
         @raise OSError: what is left must be loaded anew.
         """
-        slot = self.at(end_offset)
+        slot, position, end_offset = cut
         segment = self.use(self.segments[slot])
-        found = segment.view().find(end_offset)
-        position = found[0] if found else segment.size
         several = slot + 1 < len(self.segments)
         if several:
             truncation.note(self.commons.disk, self.directory, Truncation(NO_OFFSET, segment.base_offset, position))
@@ -127,8 +148,8 @@ class Chain:
                 self._drop(later, 0)
             del self.segments[slot + 1 :]
             self.commons.disk.sync_directory(self.directory)
-        self.end_offset = min(end_offset, found[1].base_offset) if found else end_offset
-        segment.truncate(position, self.end_offset)
+        self.end_offset = end_offset
+        segment.truncate(position, end_offset)
         if several:
             truncation.forget(self.commons.disk, self.directory)
         self._changed()

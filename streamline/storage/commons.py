@@ -34,17 +34,19 @@ class OpenSegments:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._segments: OrderedDict[Segment, None] = OrderedDict()
+        self._last: Segment | None = None
 
     def __len__(self) -> int:
         return len(self._segments)
 
     def touch(self, segment: Segment) -> None:
         """Hear that a segment is used."""
-        segments = self._segments
-        if segment in segments:
-            segments.move_to_end(segment)
+        if segment is self._last:
             return
+        segments = self._segments
+        self._last = segment
         segments[segment] = None
+        segments.move_to_end(segment)
         for _ in range(min(self.LOOKED_AT_MAX, len(segments) - self.limit)):
             oldest = next(iter(segments))
             if oldest.can_rest and oldest is not segment:
@@ -56,6 +58,8 @@ class OpenSegments:
     def forget(self, segment: Segment) -> None:
         """Close a segment that is no longer used."""
         self._segments.pop(segment, None)
+        if segment is self._last:
+            self._last = None
         segment.rest()
 
 

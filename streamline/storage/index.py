@@ -15,8 +15,13 @@ from operator import lt
 from struct import Struct
 
 from streamline.errors import StreamlineError
+from streamline.interfaces import IDisk
+from streamline.model import NO_TIMESTAMP
 
 RELATIVE_OFFSET_MAX = 2**31 - 1
+
+IndexWork = list[tuple[str, int, bytes]]
+"""For each index file that lacks entries: its path, the length to keep, the bytes to add."""
 
 
 class IndexDoubted(StreamlineError):
@@ -113,14 +118,17 @@ class TimeIndex:
     Each timestamp that was the greatest so far, with the relative last offset of its batch (C{.timeindex}).
 
     Kept as the file has it: it is searched rarely, and loading costs nothing.
+
+    @ivar latest: the timestamp of the last entry, -1 where there is none.
     """
 
     ENTRY_BYTES = 12
     ENTRY = Struct(">qi")
-    __slots__ = ("data",)
+    __slots__ = ("data", "latest")
 
-    def __init__(self) -> None:
-        self.data = bytearray()
+    def __init__(self, data: bytes = b"") -> None:
+        self.data = bytearray(data)
+        self.latest = self.entry(len(self) - 1)[0] if data else NO_TIMESTAMP
 
     def __len__(self) -> int:
         return len(self.data) // self.ENTRY_BYTES
@@ -134,11 +142,9 @@ class TimeIndex:
         """
         if len(data) % cls.ENTRY_BYTES:
             raise IndexDoubted(f"a time index of {len(data)} bytes")
-        index = cls()
-        index.data = bytearray(data)
         if not _pairs_rise(cls.ENTRY.iter_unpack(data)):
             raise IndexDoubted("a time index that does not rise")
-        return index
+        return cls(data)
 
     def encode(self, first: int = 0) -> bytes:
         """Write the file, or what follows its first C{first} entries."""
@@ -155,9 +161,9 @@ class TimeIndex:
 
     def extend(self, timestamp: int, relative_offset: int) -> None:
         """Add the greatest timestamp so far, unless the last entry has it already."""
-        last = self.last()
-        if timestamp > (last[0] if last else -1):
+        if timestamp > self.latest:
             self.data += self.ENTRY.pack(timestamp, relative_offset)
+            self.latest = timestamp
 
     def before(self, timestamp: int) -> int:
         """Return the last entry with a timestamp at or before this one, -1 if there is none."""
@@ -166,6 +172,7 @@ class TimeIndex:
     def keep(self, entries: int) -> None:
         """Drop all but the first entries."""
         del self.data[entries * self.ENTRY_BYTES :]
+        self.latest = self.entry(len(self) - 1)[0] if self.data else NO_TIMESTAMP
 
     def truncate(self, relative_offset: int) -> None:
         """Drop the entries whose offset is at or after this one."""
@@ -179,4 +186,32 @@ def _pairs_rise(pairs: Iterable[tuple[int, ...]]) -> bool:
         if one <= first or other <= second:
             return False
         first, second = one, other
+    return True
+
+
+def save_index(disk: IDisk, work: IndexWork) -> bool:
+    """
+    Write what L{streamline.storage.segment.Segment.unsaved} found, durably.
+
+    Entries below the recovery point stay as they are at every moment, as
+    recovery begins with them; those above are made anew, and the recovery point
+    is noted only after this.  What cannot be written is removed: no index is
+    better than half of one.
+
+    @return: whether all is written.
+    """
+    try:
+        for path, length, data in work:
+            file = disk.open(path, create=not disk.exists(path))
+            try:
+                file.write([data], length)
+                file.truncate(length + len(data))
+                file.sync()
+            finally:
+                file.close()
+    except OSError:
+        for path, _, _ in work:
+            if disk.exists(path):
+                disk.remove(path)
+        return False
     return True

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
@@ -22,15 +22,16 @@ from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed, StreamlineError
 from streamline.interfaces import IPartitionLog
 from streamline.model import Buffer, LogIdentity, LogSlice
+from streamline.storage.blobs import Blobs
 from streamline.storage.chain import Chain
-from streamline.storage.layout import is_checkpoint_name
+from streamline.storage.index import RELATIVE_OFFSET_MAX
 from streamline.storage.reading import Read, Reader
 from streamline.storage.retention import expendable
-from streamline.storage.segment import Mark
 from streamline.storage.syncing import Syncs
 from streamline.storage.view import Wanted
-from streamline.wire.batch import BatchHeader
+from streamline.wire.batch import LOG_OVERHEAD, BatchHeader
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -59,11 +60,12 @@ class SegmentLog:
         self._chain = chain
         self._config = config
         self._commons = chain.commons
+        self._wall_ms = chain.commons.host.clock.wall_ms
         self._pending: list[Buffer] = []
         self._pending_bytes = 0
-        self._mark: Mark | None = None
         self._failure: StorageFailed | None = None
         self._lost: StorageFailed | None = None
+        self._blobs = Blobs(chain.commons.disk, chain.directory)
         self._reader = Reader(chain, self._read)
         self._syncs = Syncs(chain, recovery_point, self._failed_for_good)
 
@@ -100,29 +102,22 @@ class SegmentLog:
 
         After a failure of its own, nothing is taken until L{flush} has told whoever collected batches before.
         """
-        self._check()
-        if self._lost is not None:
-            raise self._lost
+        if self._failure is not None or self._lost is not None:
+            raise StorageFailed(str(self._failure or self._lost))
         if header.base_offset < self.end_offset:
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
         segment = self._chain.active
         position = segment.size + self._pending_bytes
-        if self._rolls_before(header, position):
-            self._roll(header.base_offset)
+        if segment.is_full(position, header, self._wall_ms):
+            # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
+            reach = header.last_offset - self.end_offset
+            self._roll(self.end_offset if reach <= RELATIVE_OFFSET_MAX else header.base_offset)
             segment, position = self._chain.active, 0
-        if self._mark is None:
-            self._mark = Mark(segment)
-        segment.note(header, position)
+        last_offset = header.base_offset + header.last_offset_delta
+        segment.note(last_offset, header.max_timestamp, position)
         self._pending += parts
-        self._pending_bytes += header.size
-        self.end_offset = header.next_offset
-
-    def _rolls_before(self, header: BatchHeader, position: int) -> bool:
-        segment, config = self._chain.active, self._config
-        if segment.is_full(header, position, config.segment_bytes, config.segment_index_bytes):
-            return True
-        limit_ms = config.segment_ms - segment.jitter_ms
-        return position > 0 and segment.age_ms(header.max_timestamp, self._commons.host.clock.wall_ms) > limit_ms
+        self._pending_bytes += header.batch_length + LOG_OVERHEAD
+        self.end_offset = last_offset + 1
 
     def _roll(self, base_offset: int) -> None:
         try:
@@ -139,42 +134,43 @@ class SegmentLog:
 
     def flush(self) -> None:
         """Give everything appended to the operating system, with one call; a full disk does not close the log."""
-        self._check()
-        if self._lost is not None:
-            lost, self._lost = self._lost, None
-            raise lost
-        if not self._pending_bytes:
+        parts, length = self._pending, self._pending_bytes
+        if not length or self._failure is not None or self._lost is not None:
+            self._check()
+            self._tell_lost()
             return
         chain = self._chain
-        segment, parts, length = chain.active, self._pending, self._pending_bytes
+        segment = chain.active
         position = segment.size
         chain.use(segment)
         try:
-            segment.write(parts, length, self._config.segment_bytes)
+            segment.write(parts, length)
         except OSError as error:
             raise self._not_written(error) from error
-        self._reader.begins(chain.end_offset, position)
-        self._reader.tail.add(position, parts, length)
+        self._pending = []
+        self._pending_bytes = 0
+        self._reader.written(chain.end_offset, position, parts, length)
         chain.end_offset = self.end_offset
         chain.size_bytes += length
-        self._forget_pending()
         self._syncs.written(length)
+
+    def _tell_lost(self) -> None:
+        lost, self._lost = self._lost, None
+        if lost is not None:
+            raise lost
 
     def _forget_pending(self) -> None:
         self._pending = []
         self._pending_bytes = 0
-        self._mark = None
+        self.end_offset = self._chain.end_offset
 
     def _not_written(self, error: OSError) -> StorageFailed:
         """Go back to what was written before."""
-        mark = self._mark
         self._forget_pending()
-        self.end_offset = self._chain.end_offset
         try:
-            if mark is not None:
-                self._chain.active.back_to(mark)
+            self._chain.active.forget_unwritten(self.end_offset)
         except OSError as worse:
-            return self._failed(worse)
+            return self._failed_for_good(worse)
         return self._failed(error)
 
     def _failed(self, error: OSError) -> StorageFailed:
@@ -195,7 +191,6 @@ class SegmentLog:
     def _end(self, why: StorageFailed) -> None:
         self._failure = why
         self._forget_pending()
-        self.end_offset = self._chain.end_offset
         self._reader.forget()
         self._chain.close()
 
@@ -217,7 +212,12 @@ class SegmentLog:
         self, offset: int, max_bytes: int, *, end_offset: int, at_least_one: bool
     ) -> LogSlice | Deferred[LogSlice]:
         """Return whole batches from memory, the page cache or, in a Deferred, from the device."""
-        return self._read(Wanted(offset, max_bytes, min(end_offset, self._chain.end_offset), at_least_one))
+        end_offset = min(end_offset, self._chain.end_offset)
+        if offset >= self.start_offset:
+            found = self._reader.read_along(offset, max_bytes, end_offset)
+            if found is not None:
+                return found
+        return self._read(Wanted(offset, max_bytes, end_offset, at_least_one))
 
     def _read(self, wanted: Wanted) -> Read:
         offset = wanted.offset
@@ -257,7 +257,7 @@ class SegmentLog:
         """Return the first flushed batch that holds the greatest timestamp."""
         return self._looked_up(lambda: self._reader.of_max_timestamp(self.start_offset))
 
-    def _looked_up(self, look: Callable[[], LogSlice]) -> LogSlice:
+    def _looked_up(self, look: Callable[[], T]) -> T:
         self._check()
         try:
             return look()
@@ -277,7 +277,10 @@ class SegmentLog:
         if end_offset <= max(self.start_offset, self._chain.first_offset):
             self.restart_at(end_offset)
         else:
-            self._cut(end_offset, lambda: self._chain.truncate(end_offset))
+            cut = self._looked_up(lambda: self._chain.cut_at(end_offset))
+            self._cut(cut.end_offset, lambda: self._chain.truncate(cut))
+            if self.end_offset < self.start_offset:  # the start was in the middle of a batch that went
+                self.restart_at(self.start_offset)
 
     def restart_at(self, offset: int) -> None:
         """Drop everything and begin anew at C{offset}; blocks for a few syncs."""
@@ -338,49 +341,45 @@ class SegmentLog:
             )  # fmt: skip
             if count == len(chain.segments):
                 self._roll(self.end_offset)
-            freed = chain.drop_first(count, config.file_delete_delay_ms) if count else 0
+            return self._drop_first(count) if count else 0
         except OSError as error:
             raise self._failed(error) from error
-        if chain.first_offset > self.start_offset:
-            self._start_at(chain.first_offset)
-        return freed
+
+    def _drop_first(self, count: int) -> int:
+        """Drop segments; the start is noted first, as a power cut may undo any of the renames and keep others."""
+        chain = self._chain
+        start_offset = max(self.start_offset, chain.segments[count].base_offset)
+        self._commons.checkpoints.start_at(self.identity.topic_partition, start_offset)
+        self._start_at(start_offset)
+        return chain.drop_first(count, self._config.file_delete_delay_ms)
 
     def configure(self, config: TopicConfig) -> None:
         """Follow new settings, from the next batch on."""
         self._config = config
-        self._chain.active.interval = config.index_interval_bytes
+        self._chain.active.config = config
 
     # Blobs
 
     def put_checkpoint(self, name: str, data: bytes) -> None:
-        """
-        Keep a blob in a file; blocks for two syncs.
-
-        @raise StorageFailed: it could not be written; what was there stays.
-        """
-        self._blob(name, lambda path: self._commons.disk.replace_file(path, data))
+        """Keep a blob in a file; blocks for two syncs."""
+        self._blob(self._blobs.put, name, data)
 
     def get_checkpoint(self, name: str) -> bytes | None:
         """Return a blob."""
-        disk = self._commons.disk
-        return self._blob(name, lambda path: disk.read_file(path) if disk.exists(path) else None)
+        return self._blob(self._blobs.get, name)
 
     def checkpoint_names(self) -> list[str]:
         """Return the names of all files that are neither segments nor otherwise ours."""
-        names = self._blob("all", lambda _: self._commons.disk.list_directory(self._chain.directory))
-        return [name for name in names if is_checkpoint_name(name)]
+        return self._blob(self._blobs.names)
 
     def drop_checkpoint(self, name: str) -> None:
         """Remove a blob; should that be lost with the power, it is there again."""
-        disk = self._commons.disk
-        self._blob(name, lambda path: disk.remove(path) if disk.exists(path) else None)
+        self._blob(self._blobs.drop, name)
 
-    def _blob(self, name: str, do: Callable[[str], T]) -> T:
+    def _blob(self, do: Callable[P, T], *args: P.args, **kw: P.kwargs) -> T:
         self._check()
-        if not is_checkpoint_name(name):
-            raise ValueError(f"{name!r} is no name for a checkpoint")
         try:
-            return do(f"{self._chain.directory}/{name}")
+            return do(*args, **kw)
         except OSError as error:
             raise self._failed(error) from error
 

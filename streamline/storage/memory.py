@@ -218,6 +218,8 @@ class MemoryLog:
         end = min(end_offset, read_header(dropped[0]).base_offset) if dropped else end_offset
         last.keep(count)
         self._end_at(end)
+        if end < self.start_offset:  # it was in the middle of a batch that went
+            self.restart_at(self.start_offset)
 
     def _end_at(self, offset: int) -> None:
         self.end_offset = self.flushed_offset = offset

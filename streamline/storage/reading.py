@@ -4,16 +4,14 @@ Reading a log: from its newest bytes in memory, from the page cache, or from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk
-from streamline.model import NO_TIMESTAMP, LogSlice
+from streamline.model import NO_TIMESTAMP, Buffer, LogSlice
 from streamline.storage.chain import Chain
 from streamline.storage.index import IndexDoubted
 from streamline.storage.segment import REBUILD_BYTES, Segment
@@ -25,7 +23,6 @@ KNOWN_MAX = 64
 """Positions of batches that somebody is likely to ask for next."""
 
 Read = LogSlice | Deferred[LogSlice]
-T = TypeVar("T")
 
 
 class Reader:
@@ -48,6 +45,11 @@ class Reader:
         if len(known) > KNOWN_MAX:
             del known[next(iter(known))]
 
+    def written(self, offset: int, position: int, parts: Sequence[Buffer], length: int) -> None:
+        """Hear what was written to the active segment, and where."""
+        self.begins(offset, position)
+        self.tail.add(position, parts, length)
+
     def forget(self) -> None:
         """Hear that the active segment was cut or replaced: nothing that was known of it holds."""
         self.tail.clear()
@@ -64,26 +66,29 @@ class Reader:
         segment: Segment | None = chain.segments[chain.at(wanted.offset)]
         while segment is not None:
             chain.use(segment)
-            found: Read | None = self._read_tail(segment, wanted) if segment is chain.active else None
-            if found is None:
-                found = _confirmed(segment, partial(self._read_file, segment, wanted))
+            found = segment.confirmed(partial(self._read_file, segment, wanted))
             if found is not None:
                 return found
             segment = chain.after(segment)
         return LogSlice((), 0, wanted.offset)
 
-    def _read_tail(self, segment: Segment, wanted: Wanted) -> LogSlice | None:
-        """Read up to the end of what may be read, where that and the beginning are known: no header is looked at."""
-        start = self._known.get(wanted.offset)
-        at_end = wanted.end_offset == self._chain.end_offset
-        end = segment.size if at_end else self._known.get(wanted.end_offset)
-        if start is None or end is None or not 0 < end - start <= wanted.max_bytes:
+    def read_along(self, offset: int, max_bytes: int, end_offset: int) -> LogSlice | None:
+        """Return all that may be read, if both its ends are known and its bytes in memory; looks at no header."""
+        start = self._known.get(offset)
+        if start is None:
+            return None
+        chain = self._chain
+        end = chain.active.size if end_offset == chain.end_offset else self._known.get(end_offset)
+        if end is None or not 0 < end - start <= max_bytes:
             return None
         self.tail.want()
         parts = self.tail.read(start, end)
-        return LogSlice(parts, end - start, wanted.end_offset) if parts else None
+        return LogSlice(parts, end - start, end_offset) if parts else None
 
     def _read_file(self, segment: Segment, wanted: Wanted) -> Read | None:
+        if not segment.index_is_near():
+            loading: Deferred[None] = self._chain.commons.disk.elsewhere(segment.load)
+            return loading.addCallback(lambda _: self._again(wanted))
         view = segment.view()
         start = self._known.get(wanted.offset) if segment is self._chain.active else None
         likely = view.likely_position(wanted.offset) if start is None else start
@@ -118,7 +123,7 @@ class Reader:
             if not isinstance(failure.value, IndexDoubted):
                 return failure
             segment.rebuild(failure.value)
-            return arrived(_confirmed(segment, lambda: segment.view().read(wanted, None)))
+            return arrived(segment.confirmed(lambda: segment.view().read(wanted, None)))
 
         disk = chain.commons.disk
         reading: Deferred[Piece | None] = disk.elsewhere(_read_cold, disk, segment.path(), view, wanted, start)
@@ -139,7 +144,7 @@ class Reader:
     def _headers_of(self, segment: Segment, offset: int) -> Iterator[BatchHeader]:
         if segment not in self._chain.segments:
             return
-        found = _confirmed(segment, lambda: segment.view().find(offset))
+        found = segment.confirmed(lambda: segment.view().find(offset))
         if found is None:
             return
         # A file of our own, as the segment may be put to rest between two steps.
@@ -148,7 +153,7 @@ class Reader:
             for _, header in walk(file, found[0], segment.size, REBUILD_BYTES):
                 yield header
         except IndexDoubted as why:
-            raise _corrupt(segment, why) from None
+            raise segment.corrupt(why) from None
         finally:
             file.close()
 
@@ -159,7 +164,7 @@ class Reader:
         while segment is not None:
             chain.use(segment)
             if segment.newest[0] >= timestamp_ms:
-                found = _confirmed(segment, partial(_find_timestamp, segment, timestamp_ms, start_offset))
+                found = segment.confirmed(partial(_find_timestamp, segment, timestamp_ms, start_offset))
                 if found is not None:
                     return segment.view().whole(found)
             segment = chain.after(segment)
@@ -192,23 +197,3 @@ def _read_cold(disk: IDisk, path: str, view: View, wanted: Wanted, start: int | 
         return view._replace(file=file).read(wanted, start)
     finally:
         file.close()
-
-
-def _confirmed(segment: Segment, look: Callable[[], T]) -> T:
-    """
-    Do what uses an index; where the log does not confirm the index, rebuild it and do it once more.
-
-    @raise Refused: CORRUPT_MESSAGE, it was not the index.
-    """
-    try:
-        return look()
-    except IndexDoubted as why:
-        segment.rebuild(why)
-    try:
-        return look()
-    except IndexDoubted as why:
-        raise _corrupt(segment, why) from None
-
-
-def _corrupt(segment: Segment, why: IndexDoubted) -> Refused:
-    return Refused(ErrorCode.CORRUPT_MESSAGE, f"{segment.path()}: {why}")

@@ -9,6 +9,7 @@ only takes a disk, so it runs in a thread.
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import NamedTuple
 
 from twisted.logger import Logger
@@ -19,9 +20,9 @@ from streamline.model import NO_EPOCH, NO_OFFSET
 from streamline.storage import truncation
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
 from streamline.storage.layout import DELETED, LOG, OFFSET_INDEX, TIME_INDEX, segment_file, segment_path
-from streamline.storage.segment import Segment, save_index
-from streamline.storage.view import header_at, walk
-from streamline.wire.batch import HEADER_BYTES, BatchHeader, is_intact
+from streamline.storage.segment import Segment
+from streamline.storage.view import header_at
+from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC
 from streamline.wire.crc import crc32c
 
 CHECKED_AT = 21
@@ -30,12 +31,27 @@ SCAN_BYTES = 2**20
 """What is read at once to check batches."""
 
 
+_fields = Struct(">qiibI2xi8xq").unpack_from
+"""Of a header, what recovery looks at."""
+
+
+class Found(NamedTuple):
+    """What recovery keeps in mind of a batch."""
+
+    next_offset: int
+    size: int
+    epoch: int
+    crc: int
+    max_timestamp: int
+
+
 class Plan(NamedTuple):
     """
     How to load a log.
 
     @ivar clean: whether the last stop was clean.
     @ivar recovery_point: everything below is known to be durable.
+    @ivar start_offset: where the log starts; segments below may be missing.
     """
 
     disk: IDisk
@@ -44,6 +60,7 @@ class Plan(NamedTuple):
     now_ms: int
     clean: bool
     recovery_point: int
+    start_offset: int
 
 
 class Loaded(NamedTuple):
@@ -105,23 +122,15 @@ def _segment(plan: Plan, base_offset: int) -> Segment:
         size = file.size()
     finally:
         file.close()
-    return Segment(plan.disk, plan.directory, base_offset, size, plan.config.index_interval_bytes, plan.now_ms)
+    return Segment(plan.disk, plan.directory, base_offset, size, plan.config, plan.now_ms)
 
 
 def _believed_end(segment: Segment) -> int | None:
     """Return the end of the last segment, found from its last index entry on; None where that leads nowhere."""
-    index = segment.index
-    position = index.positions[-1] if index else 0
-    known = segment.base_offset + index.offsets[-1] if index else None
-    end_offset = segment.base_offset
     try:
-        for _, header in walk(segment.file, position, segment.size):
-            if known is not None and header.last_offset != known:
-                return None
-            end_offset, known = header.next_offset, None
+        return segment.end_offset()
     except IndexDoubted:
         return None
-    return end_offset
 
 
 class Recovery:
@@ -143,10 +152,11 @@ class Recovery:
     def run(self) -> None:
         """Scan what may not be whole, cut it, and make what is left durable."""
         bases = [segment.base_offset for segment in self.segments[1:]]
-        durable = sum(base_offset <= self._plan.recovery_point for base_offset in bases)
+        known = max(self._plan.recovery_point, self._plan.start_offset)
+        durable = sum(base_offset <= known for base_offset in bases)
         for slot in range(durable, len(self.segments)):
             segment = self.segments[slot]
-            if slot > durable and not self._follows(segment.base_offset):
+            if slot > durable and segment.base_offset != self.end_offset:
                 self._drop_from(slot, f"offset {self.end_offset} is missing before {segment.path()}")
                 break
             whole = self._scan(segment)
@@ -160,7 +170,7 @@ class Recovery:
             self._plan.disk.sync_directory(self._plan.directory)
 
     def _follows(self, base_offset: int) -> bool:
-        """Say whether a batch or segment may come next; only compaction leaves gaps."""
+        """Say whether a batch may come next; only compaction leaves gaps, and none between segments."""
         return base_offset == self.end_offset or (base_offset > self.end_offset and self._plan.config.compacts)
 
     def _drop_from(self, slot: int, why: str) -> None:
@@ -182,52 +192,68 @@ class Recovery:
         segment.synced_size = segment.size
         if segment is not self.segments[-1]:
             segment.finish()
-        work = segment.unsaved()
-        segment.saved(work, save_index(self._plan.disk, work))
+        segment.save()
         if segment is not self.segments[-1]:
             segment.rest()
 
     def _scan(self, segment: Segment) -> int:
         """Return the position where a segment's whole batches end, with its indexes made anew."""
         position = self._resume(segment)
-        file, end = segment.file, segment.size
+        end = segment.size
         while position < end:
-            block = file.read(position, min(SCAN_BYTES, end - position))
-            at = 0
-            while len(block) - at >= HEADER_BYTES:
-                header = self._plausible(segment, block, at, position + at)
-                if header is None:
-                    return position + at
-                if at + header.size <= len(block):
-                    intact = is_intact(block, at, header)
-                elif at:
-                    break  # it is whole in the next block
-                else:
-                    intact = _is_intact(file, position, header)
-                if not intact:
-                    return position + at
-                segment.note(header, position + at)
-                self.end_offset = header.next_offset
-                self._epoch = header.partition_leader_epoch
-                at += header.size
-            if not at:
-                return position
-            position += at
+            block = segment.file.read(position, min(SCAN_BYTES, end - position))
+            length, whole = self._scan_block(segment, block, position)
+            if not length and whole and len(block) >= HEADER_BYTES:
+                length, whole = self._scan_long(segment, position)
+            position += length
+            if not whole or not length:
+                break
         return position
 
-    def _plausible(self, segment: Segment, block: bytes, at: int, position: int) -> BatchHeader | None:
-        """Return the header at a position if a batch of this log may have it there."""
-        try:
-            header = header_at(block, at, position, segment.size)
-        except IndexDoubted:
-            return None
+    def _scan_block(self, segment: Segment, block: bytes, start: int) -> tuple[int, bool]:
+        """Return how many bytes of a block are whole batches, and whether the next one may be whole as well."""
+        view = memoryview(block)
+        at, length = 0, len(block)
+        while length - at >= HEADER_BYTES:
+            found = self._plausible(segment, block, at, start + at)
+            if found is None:
+                return at, False
+            next_offset, size, epoch, crc, max_timestamp = found
+            if at + size > length:
+                break
+            if crc32c(view[at + CHECKED_AT : at + size]) != crc:
+                return at, False
+            segment.note(next_offset - 1, max_timestamp, start + at)
+            self.end_offset, self._epoch = next_offset, epoch
+            at += size
+        return at, True
+
+    def _scan_long(self, segment: Segment, position: int) -> tuple[int, bool]:
+        """Do the same for one batch that is longer than a block, without holding all of it."""
+        header = segment.file.read(position, HEADER_BYTES)
+        found = self._plausible(segment, header, 0, position)
+        if found is None or not _is_intact(segment.file, position, found):
+            return 0, False
+        segment.note(found.next_offset - 1, found.max_timestamp, position)
+        self.end_offset, self._epoch = found.next_offset, found.epoch
+        return found.size, True
+
+    def _plausible(self, segment: Segment, block: bytes, at: int, position: int) -> Found | None:
+        """Return what a header says if a batch of this log may have it at a position."""
+        base_offset, length, epoch, magic, crc, last_offset_delta, max_timestamp = _fields(block, at)
+        size = length + LOG_OVERHEAD
+        next_offset = base_offset + last_offset_delta + 1
         if (
-            not self._follows(header.base_offset)
-            or header.partition_leader_epoch < self._epoch
-            or header.last_offset - segment.base_offset > RELATIVE_OFFSET_MAX
+            magic != MAGIC
+            or size < HEADER_BYTES
+            or position + size > segment.size
+            or last_offset_delta < 0
+            or epoch < self._epoch
+            or not self._follows(base_offset)
+            or next_offset - segment.base_offset > RELATIVE_OFFSET_MAX + 1
         ):
             return None
-        return header
+        return Found(next_offset, size, epoch, crc, max_timestamp)
 
     def _resume(self, segment: Segment) -> int:
         """
@@ -257,9 +283,8 @@ class Recovery:
         return position
 
 
-def _is_intact(file: IFile, position: int, header: BatchHeader) -> bool:
-    """Check a batch that is longer than a block, without holding all of it."""
-    at, end = position + CHECKED_AT, position + header.size
+def _is_intact(file: IFile, position: int, found: Found) -> bool:
+    at, end = position + CHECKED_AT, position + found.size
     checksum = 0
     while at < end:
         piece = file.read(at, min(SCAN_BYTES, end - at))
@@ -267,4 +292,4 @@ def _is_intact(file: IFile, position: int, header: BatchHeader) -> bool:
             return False
         checksum = crc32c(piece, checksum)
         at += len(piece)
-    return checksum == header.crc
+    return checksum == found.crc

@@ -7,16 +7,19 @@ and indexes loaded when somebody needs them; L{Segment.rest} gives both back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from twisted.logger import Logger
 
+from streamline.config import TopicConfig
+from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP, Buffer
-from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
+from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, IndexWork, OffsetIndex, TimeIndex, save_index
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
-from streamline.storage.view import View, header_at, walk
-from streamline.wire.batch import HEADER_BYTES, BatchHeader
+from streamline.storage.view import Found, View, header_at, walk
+from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, BatchHeader
 
 ALLOCATE_FROM_BYTES = 2**20
 """A segment reserves space ahead from this size on, as much as it has, ..."""
@@ -27,21 +30,7 @@ NOTHING_SAVED = -1
 REBUILD_BYTES = 2**16
 """What is read at once to look at all headers."""
 
-IndexWork = list[tuple[str, int, bytes]]
-"""For each index file that lacks entries: its path, the length to keep, the bytes to add."""
-
-
-class Mark:
-    """What to go back to when batches that were noted cannot be written."""
-
-    __slots__ = ("entries", "newest", "times", "first_timestamp")
-
-    def __init__(self, segment: Segment) -> None:
-        self.entries = len(segment.index)
-        self.times = len(segment.times)
-        self.newest = segment.newest
-        self.first_timestamp = segment.first_timestamp
-
+T = TypeVar("T")
 
 class Segment:
     """
@@ -51,22 +40,25 @@ class Segment:
     @ivar synced_size: how many of them survive the loss of power.
     @ivar created_ms: the date when the segment was made or loaded.
     @ivar jitter_ms: what is taken off segment.ms.
-    @ivar interval: index.interval.bytes.
+    @ivar config: the topic's settings.
     """
 
     log = Logger()
     __slots__ = (
-        "disk", "directory", "base_offset", "size", "synced_size", "created_ms", "jitter_ms", "interval",
+        "disk", "directory", "base_offset", "size", "synced_size", "created_ms", "jitter_ms", "config",
         "_file", "_index", "_times", "_newest", "_first_timestamp", "_saved_entries", "_saved_times", "_allocated",
+        "_index_is_full",
     )  # fmt: skip
 
-    def __init__(self, disk: IDisk, directory: str, base_offset: int, size: int, interval: int, now_ms: int) -> None:
+    def __init__(
+        self, disk: IDisk, directory: str, base_offset: int, size: int, config: TopicConfig, now_ms: int
+    ) -> None:
         self.disk = disk
         self.directory = directory
         self.base_offset = base_offset
         self.size = size
         self.synced_size = size
-        self.interval = interval
+        self.config = config
         self.created_ms = now_ms
         self.jitter_ms = 0
         self._file: IFile | None = None
@@ -76,6 +68,7 @@ class Segment:
         self._first_timestamp: int | None = None
         self._saved_entries = self._saved_times = 0
         self._allocated = 0
+        self._index_is_full = False
 
     # What is loaded when it is needed
 
@@ -83,14 +76,14 @@ class Segment:
         """Return the path of one of our files."""
         return segment_path(self.directory, self.base_offset, suffix)
 
-    def create(self, reserve_bytes: int) -> None:
+    def create(self) -> None:
         """Make the empty file of a new segment."""
         self._file = self.disk.open(self.path(), create=True)
         self._index, self._times = OffsetIndex(), TimeIndex()
         self._saved_entries = self._saved_times = NOTHING_SAVED
-        if reserve_bytes:
-            self._file.allocate(reserve_bytes)
-            self._allocated = reserve_bytes
+        if self.config.preallocate:
+            self._allocated = self.config.segment_bytes
+            self._file.allocate(self._allocated)
 
     @property
     def file(self) -> IFile:
@@ -109,12 +102,31 @@ class Segment:
         """The offset index, rebuilt if its file is not to be believed."""
         if self._index is None:
             try:
-                self._index = OffsetIndex.decode(self.disk.read_file(self.path(OFFSET_INDEX)), self.size)
-                self._saved_entries = len(self._index)
+                index = OffsetIndex.decode(self.disk.read_file(self.path(OFFSET_INDEX)), self.size)
+                self._check_index(index)
+                self._index = index
+                self._saved_entries = len(index)
             except (FileNotFoundError, IndexDoubted) as why:
                 self.rebuild(why)
         assert self._index is not None
         return self._index
+
+    def index_is_near(self) -> bool:
+        """Say whether the offset index can be used without waiting for the device."""
+        if self._index is not None:
+            return True
+        try:
+            file = self.disk.open(self.path(OFFSET_INDEX), write=False)
+        except FileNotFoundError:
+            return False  # making it anew takes a while, too
+        try:
+            return file.is_cached(0, max(1, file.size()))
+        finally:
+            file.close()
+
+    def load(self) -> None:
+        """Load the offset index; may run in a thread."""
+        self._index = self.index
 
     @property
     def times(self) -> TimeIndex:
@@ -130,22 +142,59 @@ class Segment:
         assert self._times is not None
         return self._times
 
+    def _after(self, index: OffsetIndex) -> Iterator[Found]:
+        """Yield the batches from the last one that an index has, after confirming that one."""
+        position = index.positions[-1] if index else 0
+        known = self.base_offset + index.offsets[-1] if index else None
+        for found in walk(self.file, position, self.size):
+            if known is not None and found[1].last_offset != known:
+                raise IndexDoubted(f"no batch that ends with offset {known} at {position}")
+            known = None
+            yield found
+
+    def _check_index(self, index: OffsetIndex) -> None:
+        """Doubt an index that ends too early."""
+        reach = (index.positions[-1] if index else 0) + self.config.index_interval_bytes
+        for position, _ in self._after(index):
+            if position > reach:
+                raise IndexDoubted(f"an offset index without an entry for the batch at {position}")
+
     def _check_times(self, times: TimeIndex) -> None:
-        """Doubt an empty index of a log that has timestamps."""
-        if not times and self.size:
-            header = header_at(self.file.read(0, HEADER_BYTES), 0, 0, self.size)
-            if header.max_timestamp > NO_TIMESTAMP:
-                raise IndexDoubted("a time index without entries")
+        """Doubt an index whose last entry is not of this log, or not its last; what is still known here needs none."""
+        if self._newest is not None:
+            return
+        timestamp, relative_offset = times.last() or (NO_TIMESTAMP, 0)
+        if times:
+            found = self.view().find(self.base_offset + relative_offset)
+            if found is None or found[1].max_timestamp != timestamp:
+                raise IndexDoubted(f"no batch of time {timestamp} at offset {self.base_offset + relative_offset}")
+        if any(header.max_timestamp > timestamp for _, header in self._after(self.index)):
+            raise IndexDoubted(f"a time index that ends at {timestamp}")
+
+    def end_offset(self) -> int:
+        """
+        Return the offset after the last batch.
+
+        @raise IndexDoubted: the log does not end with a whole batch.
+        """
+        end_offset = self.base_offset
+        for _, header in self._after(self.index):
+            end_offset = header.next_offset
+        return end_offset
 
     def rebuild(self, why: Exception) -> None:
         """Make both indexes from the log itself, as far as it can be read."""
         self.log.warn("Rebuilding the indexes of {path}: {why}", path=self.path(), why=str(why))
+        before = self._newest or (NO_TIMESTAMP, 0)
         self.forget_index()
         try:
             for position, header in walk(self.file, 0, self.size, REBUILD_BYTES):
-                self.note(header, position)
+                self.note(header.last_offset, header.max_timestamp, position)
         except IndexDoubted as end:
             self.log.error("{path} cannot be read to its end: {why}", path=self.path(), why=str(end))
+        self.times.extend(*self.newest)
+        if before[0] > self.newest[0]:
+            self._newest = before  # it was noted, and is not written yet
 
     def forget_index(self) -> None:
         """Begin with empty indexes."""
@@ -177,64 +226,82 @@ class Segment:
 
     # Writing
 
-    def is_full(self, header: BatchHeader, position: int, segment_bytes: int, index_bytes: int) -> bool:
+    def is_full(self, position: int, header: BatchHeader, wall_ms: Callable[[], int]) -> bool:
         """Say whether a batch no longer belongs into this segment, which would be C{position} bytes long before it."""
-        return (
-            (position > 0 and position + header.size > segment_bytes)
-            or header.last_offset - self.base_offset > RELATIVE_OFFSET_MAX
-            or len(self.index) >= index_bytes // OffsetIndex.ENTRY_BYTES
-            or len(self.times) >= index_bytes // TimeIndex.ENTRY_BYTES - 1
-        )
-
-    def age_ms(self, timestamp_ms: int, now_ms: Callable[[], int]) -> int:
-        """Return how old the segment is when a batch of this timestamp comes: by records' time where they have it."""
-        if self.first_timestamp > NO_TIMESTAMP:
-            return timestamp_ms - self.first_timestamp
-        return now_ms() - self.created_ms
-
-    def note(self, header: BatchHeader, position: int) -> None:
-        """Take a batch into the indexes: after each C{interval} bytes, its offset and the greatest timestamp so far."""
-        relative_offset = header.last_offset - self.base_offset
-        newest = self.newest
-        if header.max_timestamp > newest[0]:
-            newest = self._newest = (header.max_timestamp, relative_offset)
+        if header.base_offset + header.last_offset_delta - self.base_offset > RELATIVE_OFFSET_MAX:
+            return True
         if not position:
-            self._first_timestamp = header.max_timestamp
-        index = self.index
-        if position - (index.positions[-1] if index.positions else 0) > self.interval:
-            index.append(relative_offset, position)
-            self.times.extend(*newest)
+            return False
+        config = self.config
+        if self._index_is_full or position + header.batch_length + LOG_OVERHEAD > config.segment_bytes:
+            return True
+        first = self._first_timestamp
+        if first is None:
+            first = self.first_timestamp
+        # By records' own time, as a topic may be filled with old ones; by ours where they have none.
+        age_ms = header.max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
+        return age_ms > config.segment_ms - self.jitter_ms
 
-    def write(self, parts: list[Buffer], length: int, segment_bytes: int) -> None:
+    def note(self, last_offset: int, max_timestamp: int, position: int) -> None:
+        """Take a batch into the indexes: after each interval, its offset and the greatest timestamp so far."""
+        newest = self._newest
+        if newest is None:
+            newest = self.newest
+        if max_timestamp > newest[0]:
+            newest = self._newest = (max_timestamp, last_offset - self.base_offset)
+        if not position:
+            self._first_timestamp = max_timestamp
+        index = self._index
+        if index is None:
+            index = self.index
+        positions = index.positions
+        if position - (positions[-1] if positions else 0) > self.config.index_interval_bytes:
+            index.append(last_offset - self.base_offset, position)
+            times = self.times
+            if newest[0] > times.latest:
+                times.extend(*newest)
+            limit = self.config.segment_index_bytes
+            # A place is kept for the time that is added when the segment ends.
+            self._index_is_full = (
+                (len(positions) + 1) * OffsetIndex.ENTRY_BYTES > limit
+                or len(times.data) + 2 * TimeIndex.ENTRY_BYTES > limit
+            )
+
+    def write(self, parts: list[Buffer], length: int) -> None:
         """Write batches at the end."""
-        end = self.size + length
+        file = self._file
+        if file is None:
+            file = self.file
+        size = self.size
+        end = size + length
         if end > self._allocated and end >= ALLOCATE_FROM_BYTES:
-            self._allocated = min(end + min(end, ALLOCATE_BYTES_MAX), max(segment_bytes, end))
-            self.file.allocate(self._allocated)
-        self.file.write(parts, self.size)
+            self._allocated = min(end + min(end, ALLOCATE_BYTES_MAX), max(self.config.segment_bytes, end))
+            file.allocate(self._allocated)
+        file.write(parts, size)
         self.size = end
 
-    def back_to(self, mark: Mark) -> None:
-        """Forget what was noted since, and cut off what part of it was written."""
-        self.index.keep(mark.entries)
-        self.times.keep(mark.times)
-        self._newest, self._first_timestamp = mark.newest, mark.first_timestamp
-        self._saved_entries = min(self._saved_entries, mark.entries)
-        self._saved_times = min(self._saved_times, mark.times)
+    def forget_unwritten(self, end_offset: int) -> None:
+        """Forget batches that were noted and could not be written; cut off what part of them was."""
         self.file.truncate(self.size)
         self._allocated = 0
+        self._cut_index(self.size, end_offset)
 
-    def truncate(self, size: int, end_offset: int) -> None:
-        """Cut the log off at a batch's beginning, durably."""
+    def _cut_index(self, size: int, end_offset: int) -> None:
         self.index.truncate(size)
         self.times.truncate(end_offset - self.base_offset)
         self._saved_entries = self._saved_times = NOTHING_SAVED
+        self._newest = self._first_timestamp = None
+        self._index_is_full = False
+        self._find_newest()
+
+    def truncate(self, size: int, end_offset: int) -> None:
+        """Cut the log off at a batch's beginning, durably."""
         self.file.truncate(size)
         self.file.sync()
         self.size = self.synced_size = size
         self._allocated = 0
-        self._newest = self._first_timestamp = None
-        self._find_newest()
+        self._cut_index(size, end_offset)
+        self.save()
 
     def _find_newest(self) -> None:
         """Look for a greater timestamp after the last that the time index knows."""
@@ -250,6 +317,25 @@ class Segment:
     def view(self) -> View:
         """Return what a reader needs."""
         return View(self.file, self.base_offset, self.index, self.size)
+
+    def confirmed(self, look: Callable[[], T]) -> T:
+        """
+        Do what uses an index; where the log does not confirm the index, rebuild it and do it once more.
+
+        @raise Refused: CORRUPT_MESSAGE, it was not the index.
+        """
+        try:
+            return look()
+        except IndexDoubted as why:
+            self.rebuild(why)
+        try:
+            return look()
+        except IndexDoubted as why:
+            raise self.corrupt(why) from None
+
+    def corrupt(self, why: IndexDoubted) -> Refused:
+        """Return what to raise where the log itself is damaged."""
+        return Refused(ErrorCode.CORRUPT_MESSAGE, f"{self.path()}: {why}")
 
     # Ending
 
@@ -288,6 +374,11 @@ class Segment:
             else:
                 self._saved_entries = size // OffsetIndex.ENTRY_BYTES if complete else NOTHING_SAVED
 
+    def save(self) -> None:
+        """Write what index files lack, durably; blocks."""
+        work = self.unsaved()
+        self.saved(work, save_index(self.disk, work))
+
     @property
     def can_rest(self) -> bool:
         """Whether nothing would be lost with what is in memory."""
@@ -300,30 +391,3 @@ class Segment:
             self._file = None
         self._index = self._times = None
         self._allocated = 0
-
-
-def save_index(disk: IDisk, work: IndexWork) -> bool:
-    """
-    Write what L{Segment.unsaved} found, durably.
-
-    A file that is torn by a crash belongs to a segment that recovery scans, as
-    recovery points are noted only after this.  What cannot be written is
-    removed: no index is better than half of one.
-
-    @return: whether all is written.
-    """
-    try:
-        for path, length, data in work:
-            file = disk.open(path, create=not disk.exists(path))
-            try:
-                file.truncate(length)
-                file.write([data], length)
-                file.sync()
-            finally:
-                file.close()
-    except OSError:
-        for path, _, _ in work:
-            if disk.exists(path):
-                disk.remove(path)
-        return False
-    return True

@@ -145,13 +145,12 @@ class SegmentStorage:
             self._disk, self._path(partition), config, self._commons.host.clock.wall_ms(),
             clean=self.clean_epoch is not None and before is None,
             recovery_point=self._checkpoints.recovery_points.get(partition, 0),
+            start_offset=self._checkpoints.log_starts.get(partition, 0),
         )  # fmt: skip
-        new = not self._disk.is_directory(plan.directory)
-        start_offset = self._checkpoints.log_starts.get(partition, 0)
-        if plan.clean and not new:
-            loaded = _prepare(plan, identity, start_offset)
+        if plan.clean and self._disk.is_directory(plan.directory):
+            loaded = _prepare(plan, identity)
         else:
-            loaded = await self._disk.elsewhere(_prepare, plan, identity, start_offset)
+            loaded = await self._disk.elsewhere(_prepare, plan, identity)
         log = self._log(identity, config, plan, loaded)
         self._identities[partition] = identity
         self._logs[partition] = log
@@ -252,12 +251,19 @@ class SegmentStorage:
                 self.log.error("{why}", why=str(error))
         self._commons.remove_now()
         await self._note(durable)
-        if not self._commons.any_failed:
+        if not self._commons.any_failed and self._is_all_recovered():
             marker = encode_clean_shutdown(self.broker_epoch)
-            self._disk.replace_file(f"{self._directory}/{CLEAN_SHUTDOWN}", marker)
+            try:
+                self._disk.replace_file(f"{self._directory}/{CLEAN_SHUTDOWN}", marker)
+            except OSError as error:
+                self.log.warn("This stop is not marked as clean: {why}", why=str(error))
+
+    def _is_all_recovered(self) -> bool:
+        """Say whether every log that an unclean stop may have damaged was opened since (KAFKA-10471)."""
+        return self.clean_epoch is not None or all(partition in self._logs for partition in self._identities)
 
 
-def _prepare(plan: Plan, identity: LogIdentity, start_offset: int) -> Loaded:
+def _prepare(plan: Plan, identity: LogIdentity) -> Loaded:
     """Make what is missing of a partition's directory, durably, and load it."""
     disk, directory = plan.disk, plan.directory
     disk.make_directories(directory)
@@ -268,7 +274,7 @@ def _prepare(plan: Plan, identity: LogIdentity, start_offset: int) -> Loaded:
     loaded = load(plan)
     if loaded.segments:
         return loaded
-    segment = Segment(disk, directory, start_offset, 0, plan.config.index_interval_bytes, plan.now_ms)
-    segment.create(plan.config.segment_bytes if plan.config.preallocate else 0)
+    segment = Segment(disk, directory, plan.start_offset, 0, plan.config, plan.now_ms)
+    segment.create()
     disk.sync_directory(directory)
-    return loaded._replace(segments=[segment], end_offset=start_offset)
+    return loaded._replace(segments=[segment], end_offset=plan.start_offset)

@@ -16,7 +16,8 @@ from twisted.python.failure import Failure
 from streamline.errors import StreamlineError
 from streamline.interfaces import IDisk, IFile
 from streamline.storage.chain import Chain
-from streamline.storage.segment import IndexWork, Segment, save_index
+from streamline.storage.index import IndexWork, save_index
+from streamline.storage.segment import Segment
 
 SYNC_BYTES = 2**26
 """Bytes after which a log is synced unasked: the kernel makes writers wait when too much is dirty."""
@@ -61,9 +62,7 @@ class Syncs:
     def sync(self) -> Deferred[int]:
         """Fire with the recovery point once it has come as far as is written now."""
         target = self._chain.end_offset
-        if self.recovery_point >= target:
-            return succeed(self.recovery_point)
-        if self._settling:
+        if self._settling:  # also where the log is empty behind that: its active segment's name is not durable yet
             return Deferred.fromCoroutine(self._sync_after(target))
         return self._sync_active(target)
 
@@ -75,6 +74,8 @@ class Syncs:
         return await self._sync_active(target)
 
     def _sync_active(self, target: int) -> Deferred[int]:
+        if self.recovery_point >= target:
+            return succeed(self.recovery_point)
         chain = self._chain
         try:
             segment = chain.use(chain.active)

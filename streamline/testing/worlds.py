@@ -97,5 +97,6 @@ class RealWorld:
     def close(self) -> None:
         """Give back threads and descriptors."""
         self.disk.close()
-        for reader in self._reactor.removeAll():
+        # A reactor is made to last as long as its process: it keeps the pipe that wakes it to itself.
+        for reader in [*self._reactor.removeAll(), *self._reactor._internalReaders]:
             reader.connectionLost(None)

@@ -1,12 +1,12 @@
 """
 Producer states as they lie beside a log.
 
-Two blobs.  C{<offset>.snapshot} is Kafka's own format (version 1), which keeps
-each producer's newest batch only.  C{producer-batches} keeps all the batches
-that are remembered, for the offset of the newest snapshot: without them, a
-producer that repeats five requests after a restart would be told that the first
-is out of order.  Both are caches: where one is missing or damaged, the log says
-the same.
+Two blobs for an offset.  C{<offset>.snapshot} is Kafka's own format (version 1),
+which keeps each producer's newest batch only.  C{<offset>.batches} keeps all the
+batches that are remembered: without them, a producer that repeats five requests
+after a restart would be told that the first is out of order.  It is written
+first, so that no crash leaves a snapshot without it.  Both are caches: where one
+is missing or damaged, the log says the same, as far as retention has left it.
 
 # Note [Which log a snapshot is of]
 
@@ -26,8 +26,8 @@ from streamline.model import NO_OFFSET
 from streamline.transactions.producers import SEQUENCE_MAX, Batch, Producer
 from streamline.wire.crc import crc32c
 
-BATCHES_NAME = "producer-batches"
 _SUFFIX = ".snapshot"
+_BATCHES_SUFFIX = ".batches"
 _VERSION = 1
 _HEAD = struct.Struct(">hIi")
 _ENTRY = struct.Struct(">qhiqiqiq")
@@ -42,6 +42,16 @@ def snapshot_name(offset: int) -> str:
     return f"{offset:020d}{_SUFFIX}"
 
 
+def batches_name(offset: int) -> str:
+    """Return the name of what goes with that snapshot."""
+    return f"{offset:020d}{_BATCHES_SUFFIX}"
+
+
+def blob_offset(name: str) -> int | None:
+    """Return the offset in the name of either blob, or None for any other name."""
+    return snapshot_offset(name.removesuffix(_BATCHES_SUFFIX).removesuffix(_SUFFIX) + _SUFFIX)
+
+
 def snapshot_offset(name: str) -> int | None:
     """Return the offset in such a name, or None for any other name."""
     digits = name.removesuffix(_SUFFIX)
@@ -50,7 +60,7 @@ def snapshot_offset(name: str) -> int | None:
 
 def dump_producers(offset: int, last_crc: int, producers: Iterable[Producer]) -> list[tuple[str, bytes]]:
     """
-    Return the names and contents of the blobs that say what the producers wrote below C{offset}.
+    Return the names and contents of the blobs that say what producers wrote below C{offset}, to be put in order.
 
     @param last_crc: the checksum of the batch that ends there, see Note [Which log a snapshot is of].
     """
@@ -60,8 +70,8 @@ def dump_producers(offset: int, last_crc: int, producers: Iterable[Producer]) ->
     snapshot = struct.pack(">hI", _VERSION, crc32c(body)) + body
     batches = struct.pack(">qIi", offset, last_crc, len(known)) + b"".join(_batches(producer) for producer in known)
     return [
+        (batches_name(offset), struct.pack(">I", crc32c(batches)) + batches),
         (snapshot_name(offset), snapshot),
-        (BATCHES_NAME, struct.pack(">I", crc32c(batches)) + batches),
     ]
 
 

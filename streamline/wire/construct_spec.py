@@ -2,39 +2,46 @@
 Messages as C{construct} structs: the specification that a person can read, print and step through.
 
 Derived from the same declarations as the fast path, by other means, which makes it the oracle that the fast path is
-tested against.  It is ten to a hundred times slower and never sees a client's bytes; C{construct} is imported only
-when it is asked for.
+tested against.  It takes fifty times longer (benchmarks/codec.py) and never sees a client's bytes: only tests and
+tools import this module, and with it C{construct}.
 
     >>> print(specification(HeartbeatRequest, 4).parse(body))
 """
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Any
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import construct as c
 
 from streamline.wire.schema import Field, Message, fields, is_flexible
 from streamline.wire.types import Array, Blob, Fixed, Nested, Text, Type
 
-if TYPE_CHECKING:
-    import construct
+FIXED = {
+    "?": c.Flag,
+    "b": c.Int8sb,
+    "h": c.Int16sb,
+    "H": c.Int16ub,
+    "i": c.Int32sb,
+    "I": c.Int32ub,
+    "q": c.Int64sb,
+    "d": c.Float64b,
+    "16s": c.Bytes(16),
+}
 
 
-def specification(cls: type[Message], version: int) -> construct.Struct:
+def specification(cls: type[Message], version: int) -> c.Struct:
     """
     Give the specification of a message in a version.
 
-    It parses to, and builds from, a container with a key for each field that the version has; nested structs are
-    containers, arrays lists, uuids and records bytes.  Tagged fields are keys, too; unknown ones go to
-    C{unknown_tags}.
+    It parses to, and builds from, a container with a key for each field that the version has: nested structs are
+    containers, arrays lists, uuids and records bytes.  Tagged fields are in the container C{tags}, where those that
+    nobody knows are bytes under their number.
     """
-    return _Specification(version, is_flexible(cls, version)).struct(cls)
+    return _struct(cls, version, is_flexible(cls, version))
 
 
-def batch_specification() -> construct.Struct:
+def batch_specification() -> c.Struct:
     """Give the specification of the header of a record batch."""
-    import construct as c
-
     return c.Struct(
         "base_offset" / c.Int64sb,
         "batch_length" / c.Int32sb,
@@ -52,11 +59,21 @@ def batch_specification() -> construct.Struct:
     )
 
 
-def container(message: Any, version: int, flexible: bool) -> Any:
+def container(message: Any, version: int, flexible: bool) -> dict[str, Any]:
     """Turn a message or a struct into what its specification builds from."""
     plain, tagged, _ = fields(type(message), version)
-    found = {field.name: _plain(getattr(message, field.name), version, flexible) for field in plain + tagged}
-    return found | {"unknown_tags": {}} if flexible else found
+    found = {field.name: _plain(getattr(message, field.name), version, flexible) for field in plain}
+    if flexible:
+        values = {field.name: getattr(message, field.name) for field in tagged}
+        defaults = {field.name: _default(field) for field in tagged}
+        found["tags"] = {
+            name: _plain(value, version, flexible) for name, value in values.items() if value != defaults[name]
+        }
+    return found
+
+
+def _default(field: Field) -> Any:
+    return field.default if field.factory is None else field.factory()
 
 
 def _plain(value: Any, version: int, flexible: bool) -> Any:
@@ -69,125 +86,113 @@ def _plain(value: Any, version: int, flexible: bool) -> Any:
     return value
 
 
-class _Specification:
-    """The specifications of types, all in one version."""
-
-    def __init__(self, version: int, flexible: bool) -> None:
-        import construct
-
-        self._construct = construct
-        self._version = version
-        self._flexible = flexible
-        self._fixed = {
-            "?": construct.Flag,
-            "b": construct.Int8sb,
-            "h": construct.Int16sb,
-            "H": construct.Int16ub,
-            "i": construct.Int32sb,
-            "I": construct.Int32ub,
-            "q": construct.Int64sb,
-            "d": construct.Float64b,
-            "16s": construct.Bytes(16),
-        }
-
-    def struct(self, cls: type) -> construct.Struct:
-        plain, tagged, _ = fields(cls, self._version)
-        parts = [field.name / self.type(field.type_in(self._version)) for field in plain]
-        if self._flexible:
-            parts.append("tags" / self._tag_section())
-            return self._tagged(self._construct.Struct(*parts), tagged)
-        return self._construct.Struct(*parts)
-
-    def type(self, type: Type) -> Any:
-        c = self._construct
-        match type:
-            case Fixed():
-                return self._fixed[type.code]
-            case Text():
-                body = self._sized(c.Int16sb, type.nullable)
-                return self._adapt(body, lambda data: data.decode(), lambda text: text.encode())
-            case Blob():
-                return self._sized(c.Int32sb, type.nullable)
-            case Array():
-                return self._array(self.type(type.item), type.nullable)
-            case Nested(nullable=False):
-                return self.struct(type.struct)
-            case Nested():
-                return self._optional(self.struct(type.struct))
-
-    def _adapt(self, inner: Any, decode: Callable[[Any], Any], encode: Callable[[Any], Any]) -> Any:
-        def unless_none(convert: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
-            return lambda value, _: None if value is None else convert(value)
-
-        return self._construct.ExprAdapter(inner, unless_none(decode), unless_none(encode))
-
-    def _count(self, plain: Any) -> Any:
-        """Give a length or count; -1 is null in both encodings."""
-        if not self._flexible:
-            return plain
-        return self._construct.ExprAdapter(
-            self._construct.VarInt, lambda value, _: value - 1, lambda value, _: value + 1
-        )
-
-    def _sized(self, plain: Any, nullable: bool) -> Any:
-        return self._counted(plain, nullable, self._construct.Bytes)
-
-    def _array(self, item: Any, nullable: bool) -> Any:
-        def items(count: Any) -> Any:
-            return self._construct.Array(count, item)
-
-        return self._counted(self._construct.Int32sb, nullable, items)
-
-    def _counted(self, plain: Any, nullable: bool, body: Callable[[Any], Any]) -> Any:
-        c = self._construct
-
-        def size(this: Any) -> int:
-            return -1 if this.value is None else len(this.value)
-
-        counted = c.Struct(
-            "count" / c.Rebuild(self._count(plain), size),
-            c.Check(lambda this: nullable or this.count >= 0),
-            "value" / c.If(lambda this: this.count >= 0, body(lambda this: this.count)),
-        )
-        return c.ExprAdapter(counted, lambda found, _: found.value, lambda value, _: {"value": value})
-
-    def _optional(self, struct: Any) -> Any:
-        c = self._construct
-        optional = c.Struct(
-            "there" / c.Rebuild(c.Int8sb, lambda this: -1 if this.value is None else 1),
-            "value" / c.If(lambda this: this.there == 1, struct),
-        )
-        return c.ExprAdapter(optional, lambda found, _: found.value, lambda value, _: {"value": value})
-
-    def _tag_section(self) -> Any:
-        c = self._construct
-        tag = c.Struct("tag" / c.VarInt, "data" / c.Prefixed(c.VarInt, c.GreedyBytes))
-        return c.PrefixedArray(c.VarInt, tag)
-
-    def _tagged(self, struct: Any, tagged: list[Field]) -> Any:
-        """Turn the tagged section of a struct into keys like the others."""
-        types = {field.tag: (field, self.type(field.type_in(self._version))) for field in tagged}
-
-        def decode(found: Any, _: Any) -> Any:
-            section = found.pop("tags")
-            found["unknown_tags"] = {entry.tag: entry.data for entry in section if entry.tag not in types}
-            present = {entry.tag: entry.data for entry in section}
-            for tag, (field, type) in types.items():
-                found[field.name] = type.parse(present[tag]) if tag in present else _default(field)
-            return found
-
-        def encode(value: Any, _: Any) -> Any:
-            section = {
-                tag: type.build(value[field.name])
-                for tag, (field, type) in types.items()
-                if value[field.name] != _default(field)
-            }
-            section |= value["unknown_tags"]
-            tags = [{"tag": tag, "data": data} for tag, data in sorted(section.items())]
-            return {**value, "tags": tags}
-
-        return self._construct.ExprAdapter(struct, decode, encode)
+def _struct(cls: type, version: int, flexible: bool) -> c.Struct:
+    plain, tagged, _ = fields(cls, version)
+    parts = [field.name / _type(field.type_in(version), version, flexible) for field in plain]
+    if flexible:
+        types = {field.tag: (field.name, _type(field.type_in(version), version, flexible)) for field in tagged}
+        parts.append("tags" / Tags(types))
+    return c.Struct(*parts)
 
 
-def _default(field: Field) -> Any:
-    return field.default if field.factory is None else field.factory()
+def _type(type: Type, version: int, flexible: bool) -> Any:
+    """Give the specification of a type: lengths are one more in flexible versions, so that 0 is null."""
+    match type:
+        case Fixed():
+            return FIXED[type.code]
+        case Text():
+            text = Text16(_length(c.Int16sb, flexible))
+            return Nullable(text, _length(c.Int16sb, flexible)) if type.nullable else text
+        case Blob():
+            blob = c.Prefixed(_length(c.Int32sb, flexible), c.GreedyBytes)
+            return Nullable(blob, _length(c.Int32sb, flexible)) if type.nullable else blob
+        case Array():
+            items = c.PrefixedArray(_length(c.Int32sb, flexible), _type(type.item, version, flexible))
+            return Nullable(items, _length(c.Int32sb, flexible)) if type.nullable else items
+        case Nested(nullable=False):
+            return _struct(type.struct, version, flexible)
+        case Nested():
+            there = c.Const(1, c.Int8sb)
+            return Nullable(c.FocusedSeq("it", there, "it" / _struct(type.struct, version, flexible)), c.Int8sb)
+
+
+def _length(plain: Any, flexible: bool) -> Any:
+    return CompactLength() if flexible else plain
+
+
+class CompactLength(c.Construct):  # type: ignore[misc]
+    """A length or count as an unsigned varint that is one more."""
+
+    def _parse(self, stream: Any, context: Any, path: str) -> int:
+        length: int = c.VarInt._parsereport(stream, context, path) - 1
+        return length
+
+    def _build(self, length: int, stream: Any, context: Any, path: str) -> int:
+        c.VarInt._build(length + 1, stream, context, path)
+        return length
+
+
+class Text16(c.Construct):  # type: ignore[misc]
+    """UTF-8 text with a length."""
+
+    def __init__(self, length: Any) -> None:
+        super().__init__()
+        self.bytes = c.Prefixed(length, c.GreedyBytes)
+
+    def _parse(self, stream: Any, context: Any, path: str) -> str:
+        data: bytes = self.bytes._parsereport(stream, context, path)
+        return data.decode()
+
+    def _build(self, text: str, stream: Any, context: Any, path: str) -> str:
+        self.bytes._build(text.encode(), stream, context, path)
+        return text
+
+
+class Nullable(c.Subconstruct):  # type: ignore[misc]
+    """Something, or nothing, which is -1 where C{marker} would be."""
+
+    def __init__(self, subcon: Any, marker: Any) -> None:
+        super().__init__(subcon)
+        self.marker = marker
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        at = stream.tell()
+        if self.marker._parsereport(stream, context, path) == -1:
+            return None
+        stream.seek(at)
+        return self.subcon._parsereport(stream, context, path)
+
+    def _build(self, value: Any, stream: Any, context: Any, path: str) -> Any:
+        if value is None:
+            self.marker._build(-1, stream, context, path)
+        else:
+            self.subcon._build(value, stream, context, path)
+        return value
+
+
+class Tags(c.Construct):  # type: ignore[misc]
+    """The tagged section of a struct."""
+
+    section = c.PrefixedArray(
+        c.VarInt, c.Struct("tag" / c.VarInt, "data" / c.Prefixed(c.VarInt, c.GreedyBytes))
+    )
+
+    def __init__(self, types: Mapping[int | None, tuple[str, Any]]) -> None:
+        super().__init__()
+        self.types = types
+        self.numbers = {name: (tag, type) for tag, (name, type) in types.items()}
+
+    def _parse(self, stream: Any, context: Any, path: str) -> Any:
+        found = c.Container()
+        for entry in self.section._parsereport(stream, context, path):
+            name, type = self.types.get(entry.tag, (entry.tag, c.GreedyBytes))
+            found[name] = type.parse(entry.data)
+        return found
+
+    def _build(self, values: Mapping[Any, Any], stream: Any, context: Any, path: str) -> Any:
+        entries = []
+        for name, value in values.items():
+            tag, type = self.numbers.get(name, (name, c.GreedyBytes))
+            entries.append({"tag": tag, "data": type.build(value)})
+        self.section._build(sorted(entries, key=lambda entry: entry["tag"]), stream, context, path)
+        return values

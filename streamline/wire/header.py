@@ -15,12 +15,16 @@ from streamline.errors import ProtocolError
 from streamline.model import Buffer
 from streamline.wire.messages import REQUESTS
 from streamline.wire.reading import skip_tags
+from streamline.wire.schema import is_flexible
 from streamline.wire.varints import TEXT_BYTES
 
 API_VERSIONS = 18
 CONTROLLED_SHUTDOWN = 7
 MAX_TAGS = 100
 """How many tagged fields a header may have; Kafka has none so far."""
+
+_FLEXIBLE: dict[tuple[int, int], bool] = {}
+"""What L{flexible_of} has found out; only requests that there are get in."""
 
 _SHORT = Struct(">hhi")
 _LONG = Struct(">hhih")
@@ -49,10 +53,13 @@ class RequestHeader:
 
 def flexible_of(api_key: int, api_version: int) -> bool | None:
     """Say whether a request is flexible in that version; None where there is no such request or version."""
-    cls = REQUESTS.get(api_key)
-    if cls is None or not cls.VERSIONS[0] <= api_version <= cls.VERSIONS[1]:
-        return None
-    return cls.FLEXIBLE is not None and api_version >= cls.FLEXIBLE
+    known = _FLEXIBLE.get((api_key, api_version))
+    if known is None:
+        cls = REQUESTS.get(api_key)
+        if cls is None or not cls.VERSIONS[0] <= api_version <= cls.VERSIONS[1]:
+            return None
+        known = _FLEXIBLE[api_key, api_version] = is_flexible(cls, api_version)
+    return known
 
 
 def request_header_version(api_key: int, api_version: int, flexible: bool) -> int:

@@ -28,8 +28,8 @@ def made(buf, at=0, left=budget):
     {prepare}
     try:"""
 _TAIL = """\
-        if at > size:
-            raise wrong("the message is cut short")
+        if at > size or left < 0:
+            raise wrong("the message is cut short" if at > size else "the message has too many elements")
         return o0, at
     except (StructError, IndexError):
         raise wrong("the message is cut short") from None
@@ -158,6 +158,9 @@ class ReaderSource(Source):
         self.line(f"{target} = view[{part}]")
 
     def _array(self, type: Array, target: str) -> None:
+        if isinstance(type.item, Fixed):
+            self._numbers_at_once(type.item, type.nullable, target)
+            return
         name = self._length("i", "long")
         self._absence(name, type.nullable, target)
         self.depth += 1
@@ -167,18 +170,27 @@ class ReaderSource(Source):
         self.line(f"left -= {name}")
         self.line(f"if left < 0 or {name}{f' * {least}' * (least > 1)} > size - at:")
         self.line(f"    raise wrong(f'{_path(target)} cannot have {{{name}}} elements')")
-        if isinstance(type.item, Fixed):
-            self._numbers_at_once(type.item, name, target)
-        else:
-            self._loop(type.item, name, target)
+        self._loop(type.item, name, target)
         self.depth -= 1
 
-    def _numbers_at_once(self, item: Fixed, count: str, target: str) -> None:
-        makers = [Struct(f">{item.code * size}").unpack_from for size in range(SMALL)]
+    def _numbers_at_once(self, item: Fixed, nullable: bool, target: str) -> None:
+        """
+        Read an array of numbers; few of them with a struct of their own.
+
+        Few need no check: a struct never reads past the end, and C{left} is looked at sooner or later.
+        """
+        name = self._length("i", "long")
+        more = int(self.flexible)
+        makers = [None] * more + [Struct(f">{item.code * size}").unpack_from for size in range(SMALL)]
         small = self.constant("S", (item, "small"), makers)
-        many = self.constant("M", (item, "many"), _many(item.code))
-        self.line(f"{target} = [*({small}[{count}] if {count} < {SMALL} else {many}({count}))(buf, at)]")
-        self.line(f"at += {count}{f' * {item.size}' * (item.size > 1)}")
+        count = f"({name} - 1)" if more else name
+        self.line(f"if {more} <= {name} < {SMALL + more}:")
+        self.line(f"    {target} = [*{small}[{name}](buf, at)]; at += {count} * {item.size}; left -= {count}")
+        if nullable:
+            self.line(f"elif {name} == {more - 1}: {target} = None")
+        many = self.constant("M", (item, "many"), _many(item))
+        self.line("else:")
+        self.line(f"    {target}, at = {many}(buf, at, {name}{' - 1' * more}, left); left -= {name}{' - 1' * more}")
 
     def _loop(self, item: Type, count: str, target: str) -> None:
         items, one = self.fresh("l"), self.fresh("o")
@@ -246,12 +258,15 @@ def _path(target: str) -> str:
     return target.partition(".")[2] or "an element"
 
 
-def _many(code: str) -> Callable[[int], Callable[..., Any]]:
-    def reader_of(count: int) -> Callable[..., Any]:
-        shape = f">{code * count}" if code == "16s" else f">{count}{code}"
-        return lambda buf, at: unpack_from(shape, buf, at)
+def _many(item: Fixed) -> Callable[[Buffer, int, int, int], tuple[list[Any], int]]:
+    def read(buf: Buffer, at: int, count: int, left: int) -> tuple[list[Any], int]:
+        end = at + count * item.size
+        if not 0 <= count <= left or end > len(buf):
+            raise ProtocolError(f"an array cannot have {count} elements")
+        shape = item.code * count if item.code == "16s" else f"{count}{item.code}"
+        return [*unpack_from(f">{shape}", buf, at)], end
 
-    return reader_of
+    return read
 
 
 def _tag_count(buf: Buffer, at: int, left: int) -> tuple[int, int, int]:

@@ -1,26 +1,28 @@
-"""Put a batch's records into another codec, for topics whose compression.type is not the producer's choice."""
+"""
+The same records in another codec, for topics whose compression.type is not C{producer}.
 
-import attrs
+The records themselves are neither read nor changed; the header keeps its
+producer, sequence and timestamps.
+"""
 
 from streamline.model import Buffer
-from streamline.wire.batch import COMPRESSION_MASK, HEADER_BYTES, LOG_OVERHEAD, BatchHeader, checksum
-from streamline.wire.compress import GZIP, LZ4, NO_COMPRESSION, SNAPPY, ZSTD, compress, decompress
+from streamline.wire.batch import COMPRESSION_MASK, HEADER_BYTES, LOG_OVERHEAD, BatchHeader, checksum, read_header
+from streamline.wire.compress import compress, decompress
 
-CODECS = {"uncompressed": NO_COMPRESSION, "gzip": GZIP, "snappy": SNAPPY, "lz4": LZ4, "zstd": ZSTD}
-"""What compression.type names; C{producer} is none of them."""
+CODECS = {"uncompressed": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
+"""The codecs by the names that settings give them."""
 
 
-def recompress(buf: Buffer, header: BatchHeader, codec: int) -> tuple[bytes, BatchHeader]:
+def recompress(buf: Buffer, codec: int) -> tuple[bytes, BatchHeader]:
     """
-    Return a batch that has been checked, in another codec, and its header.
+    Return a whole batch with its records in C{codec}, and its header.
 
-    The records stay byte for byte what they were: only what is around them changes.
+    @param buf: one batch, which has been checked.
+    @raise Refused: it cannot be decompressed within the limit of L{decompress}.
     """
+    header = read_header(buf)
     body = compress(codec, decompress(header.compression, memoryview(buf)[HEADER_BYTES : header.size]))
-    changed = attrs.evolve(
-        header,
-        attributes=header.attributes & ~COMPRESSION_MASK | codec,
-        batch_length=HEADER_BYTES - LOG_OVERHEAD + len(body),
-    )
-    changed.crc = checksum(changed, body)
-    return changed.pack() + bytes(body), changed
+    header.attributes = header.attributes & ~COMPRESSION_MASK | codec
+    header.batch_length = HEADER_BYTES - LOG_OVERHEAD + len(body)
+    header.crc = checksum(header, body)
+    return header.pack() + body, header

@@ -3,8 +3,8 @@ Check the records that a client sent, without decoding them.
 
 Kafka's broker reads every record of a produce, and so must this one, or one client's broken batch breaks all who
 consume it: lengths must add up, offset deltas must count from 0, and nothing may be left over.  Python is slow at
-that, so a record that looks like the one before it (as nearly all do) is checked with two C{struct} calls and a few
-comparisons, and only the others byte by byte.
+that, so records of one size are checked all at once (L{streamline.wire.recordrun}), a record that looks like the one
+before it (as nearly all do) with two C{struct} calls and a few comparisons, and only the others byte by byte.
 
 # Note [Slices of work]
 
@@ -16,14 +16,13 @@ Decompressing is one step, bounded by the limit of L{streamline.wire.compress}.
 from collections.abc import Callable, Generator, Sequence
 from struct import Struct
 from struct import error as StructError
-from typing import Any
-
-import attrs
+from typing import Any, NamedTuple
 
 from streamline.errors import ErrorCode, ProtocolError, Refused
 from streamline.model import NO_TIMESTAMP, Buffer
 from streamline.wire.batch import HEADER_BYTES, BatchHeader
 from streamline.wire.compress import decompress
+from streamline.wire.recordrun import run_of_one_size
 from streamline.wire.varints import read_zigzag, zigzag
 
 SLICE_WORK = 16384
@@ -37,12 +36,17 @@ _LEAST_RECORD_BYTES = 7
 _BLOCK = 1 << 13
 _LAST_BLOCK = 1 << 7
 _LEAST_WINDOW = 4
+_RUN_WINDOW = 8
+"""After so many records that look alike, they may be of one size."""
+_RUN_REST = 1024
+"""After how many records a run is looked for again, when there was none."""
+RUN_WORK = 16
+"""How many records of a run cost what one record costs that looks like the one before."""
 _MOST_PATIENCE = 31
 _INT64 = 1 << 63
 
 
-@attrs.frozen
-class Checked:
+class Checked(NamedTuple):
     """
     What the records of a sound batch say together.
 
@@ -64,35 +68,20 @@ def check_records(buf: Buffer, header: BatchHeader, at: int = 0, limit: int | No
     @raise Refused: INVALID_RECORD, they are not what the header says, or no records at all; MESSAGE_TOO_LARGE, they
         are too much when decompressed.
     """
-    work = checking(buf, header, at, limit)
-    while True:
-        try:
-            next(work)
-        except StopIteration as done:
-            return done.value  # type: ignore[no-any-return]
+    walk = _Walk(buf, header, at, limit)
+    while not walk.advance():
+        pass
+    return walk.result()
 
 
 def checking(
     buf: Buffer, header: BatchHeader, at: int = 0, limit: int | None = None
 ) -> Generator[None, None, Checked]:
     """Check the records of a batch as L{check_records} does, but pause; see Note [Slices of work]."""
-    packed = memoryview(buf)[at + HEADER_BYTES : at + header.size]
-    body = bytes(decompress(header.compression, packed, limit))
-    if not 0 <= header.record_count * _LEAST_RECORD_BYTES <= len(body):
-        raise _invalid(f"{len(body)} bytes cannot hold {header.record_count} records")
-    walk = _Walk(body, header.record_count)
-    try:
-        yield from walk.run()
-    except ProtocolError as error:
-        raise _invalid(str(error)) from None
-    except IndexError:
-        raise _invalid("a record is cut short") from None
-    if header.record_count == 0:
-        return Checked(NO_TIMESTAMP, NO_TIMESTAMP, False)
-    first, last = header.base_timestamp + walk.least_delta, header.base_timestamp + walk.greatest_delta
-    if first < -_INT64 or last >= _INT64:
-        raise _invalid("a timestamp has more than 64 bits")
-    return Checked(last, first, walk.has_null_key)
+    walk = _Walk(buf, header, at, limit)
+    while not walk.advance():
+        yield
+    return walk.result()
 
 
 def _invalid(why: str) -> Refused:
@@ -102,36 +91,79 @@ def _invalid(why: str) -> Refused:
 class _Walk:
     """Goes from record to record; see the module."""
 
-    def __init__(self, body: bytes, count: int) -> None:
-        self._body = body
-        self._count = count
-        self._at = 0
-        self._index = 0
-        self._work = 0
-        self._length_width = 1
-        self._delta_width = 1
-        self._window = _LEAST_WINDOW
-        self._patience = self._impatience = 0
-        self.greatest_delta = -_INT64
-        self.least_delta = 0
-        self.has_null_key = False
+    _at = 0
+    _index = 0
+    _stop = 0
+    """Where the record at hand ends."""
+    _headers = 0
+    """How many headers of the record at hand are not checked yet."""
+    _work = 0
 
-    def run(self) -> Generator[None, None, None]:
-        """Check all records, pausing now and then."""
-        while self._index < self._count:
-            if self._patience or not self._alike():
-                self._patience -= self._patience > 0
-                stop, headers = self._odd()
-                if headers:
-                    yield from self._headers(stop, headers)
-                if self._at != stop:
-                    raise ProtocolError(f"record {self._index} is not as long as it says")
-                self._index += 1
-            if self._work > SLICE_WORK:
-                self._work = 0
-                yield
-        if self._at != len(self._body):
-            raise ProtocolError(f"{len(self._body) - self._at} bytes follow the last record")
+    _length_width = 1
+    _delta_width = 1
+    _window = _LEAST_WINDOW
+    _patience = 1
+    """How many records are checked byte by byte before others are expected to be like them."""
+    _impatience = 0
+    _next_run = 0
+
+    _greatest_delta = -_INT64
+    _least_delta = 0
+    _has_null_key = False
+
+    def __init__(self, buf: Buffer, header: BatchHeader, at: int, limit: int | None) -> None:
+        packed = memoryview(buf)[at + HEADER_BYTES : at + header.size]
+        self._body = body = bytes(decompress(header.compression, packed, limit))
+        self._header = header
+        self._count = header.record_count
+        if not 0 <= self._count * _LEAST_RECORD_BYTES <= len(body):
+            raise _invalid(f"{len(body)} bytes cannot hold {self._count} records")
+
+    def advance(self) -> bool:
+        """Check some more records, and say whether all are checked."""
+        self._work = 0
+        try:
+            while self._work < SLICE_WORK:
+                if self._headers:
+                    self._some_headers()
+                elif self._index == self._count:
+                    if self._at != len(self._body):
+                        raise ProtocolError(f"{len(self._body) - self._at} bytes follow the last record")
+                    return True
+                elif self._patience or not (self._one_size() or self._alike()):
+                    self._odd()
+        except ProtocolError as error:
+            raise _invalid(str(error)) from None
+        except IndexError:
+            raise _invalid("a record is cut short") from None
+        return False
+
+    def result(self) -> Checked:
+        """Say what the records say together."""
+        if not self._count:
+            return Checked(NO_TIMESTAMP, NO_TIMESTAMP, False)
+        base = self._header.base_timestamp
+        first, last = base + self._least_delta, base + self._greatest_delta
+        if first < -_INT64 or last >= _INT64:
+            raise _invalid("a timestamp has more than 64 bits")
+        return Checked(last, first, self._has_null_key)
+
+    def _one_size(self) -> bool:
+        """Check a run of records of one size, if there is one here."""
+        index = self._index
+        if self._window < _RUN_WINDOW or index < self._next_run or max(self._length_width, self._delta_width) > 2:
+            return False
+        run = run_of_one_size(
+            self._body, self._at, index, self._count, self._length_width, self._delta_width
+        )
+        if run is None:
+            self._next_run = index + _RUN_REST
+            return False
+        self._index += run.records
+        self._at += run.records * run.size
+        self._work += run.records // RUN_WORK + 1
+        self._note(run.greatest_delta, run.has_null_key)
+        return True
 
     def _alike(self) -> bool:
         """Check records for as long as they have one shape, and say whether the next may still have it."""
@@ -183,21 +215,20 @@ class _Walk:
             self._patience = self._impatience
 
     def _note(self, delta: int, has_null_key: bool) -> None:
-        if delta > self.greatest_delta:
-            self.greatest_delta = delta
-        if delta < self.least_delta:
-            self.least_delta = delta
-        self.has_null_key |= has_null_key
+        if delta > self._greatest_delta:
+            self._greatest_delta = delta
+        if delta < self._least_delta:
+            self._least_delta = delta
+        if has_null_key:
+            self._has_null_key = True
 
-    def _odd(self) -> tuple[int, int]:
-        """
-        Check one record byte by byte, but for its headers, and expect the next to look like it.
-
-        @return: where it says it ends, and how many headers there are up to there.
-        """
+    def _odd(self) -> None:
+        """Check one record byte by byte, but for its headers, and expect the next to look like it."""
+        if self._patience:
+            self._patience -= 1
         body, start = self._body, self._at
         length, at = read_zigzag(body, start, 32)
-        stop = at + length
+        self._stop = stop = at + length
         if length < 0 or stop > len(body):
             raise ProtocolError(f"a record cannot have {length} bytes")
         delta, after_delta = read_zigzag(body, at + 1)
@@ -207,29 +238,55 @@ class _Walk:
             raise ProtocolError(f"record {self._index} says that it is {offset}")
         key, at = _skip(body, at, stop)
         _, at = _skip(body, at, stop)
-        headers, self._at = read_zigzag(body, at, 32)
-        if not 0 <= headers * 2 <= stop - self._at:
-            raise ProtocolError(f"a record cannot have {headers} headers")
+        headers = body[at]
+        if headers:
+            self._headers, self._at = read_zigzag(body, at, 32)
+        else:
+            self._at = at + 1
+        if not 0 <= self._headers * 2 <= stop - self._at:
+            raise ProtocolError(f"a record cannot have {self._headers} headers")
         self._note(delta, key < 0)
         self._work += ODD_WORK
-        return stop, headers
+        if not self._headers:
+            self._end_record()
 
-    def _headers(self, stop: int, count: int) -> Generator[None, None, None]:
-        body, at = self._body, self._at
-        for _ in range(count):
-            name, at = _skip(body, at, stop)
-            if name < 0:
-                raise ProtocolError("a header has no name")
-            _, at = _skip(body, at, stop)
-            self._work += HEADER_WORK
-            if self._work > SLICE_WORK:
-                self._work = 0
-                yield
+    def _some_headers(self) -> None:
+        body, at, stop = self._body, self._at, self._stop
+        some = min(self._headers, (SLICE_WORK - self._work) // HEADER_WORK + 1)
+        for _ in range(some):
+            # Steps past the end of the record need no check here: they never come back to where it ends.
+            size = body[at]
+            if size & 0x81:
+                size, at = _skip(body, at, stop)
+                if size < 0:
+                    raise ProtocolError("a header has no name")
+            else:
+                at += 1 + (size >> 1)
+            size = body[at]
+            if size & 0x81:
+                _, at = _skip(body, at, stop)
+            else:
+                at += 1 + (size >> 1)
         self._at = at
+        self._headers -= some
+        self._work += some * HEADER_WORK
+        if not self._headers:
+            self._end_record()
+
+    def _end_record(self) -> None:
+        if self._at != self._stop:
+            raise ProtocolError(f"record {self._index} is not as long as it says")
+        self._index += 1
 
 
 def _skip(body: bytes, at: int, stop: int) -> tuple[int, int]:
     """Pass over bytes with a length, -1 for null."""
+    length = body[at]
+    if not length & 0x81:
+        length >>= 1
+        if length >= stop - at:
+            raise ProtocolError(f"{length} bytes do not fit a record")
+        return length, at + 1 + length
     length, at = read_zigzag(body, at, 32)
     if not -1 <= length <= stop - at:
         raise ProtocolError(f"{length} bytes do not fit a record")

@@ -77,15 +77,16 @@ def least_size(type: Type, version: int, flexible: bool) -> int:
 def has_slices(cls: type, version: int) -> bool:
     """Whether a message has records, which are slices of its frame."""
     plain, tagged, _ = fields(cls, version)
-    return any(_is_sliced(field.type, version) for field in plain + tagged)
+    return any(is_sliced(field.type, version) for field in plain + tagged)
 
 
-def _is_sliced(type: Type, version: int) -> bool:
+def is_sliced(type: Type, version: int) -> bool:
+    """Whether a value has records in it."""
     match type:
         case Blob():
             return type.sliced
         case Array():
-            return _is_sliced(type.item, version)
+            return is_sliced(type.item, version)
         case Nested():
             return has_slices(type.struct, version)
         case _:

@@ -13,7 +13,7 @@ from typing import Any
 
 from streamline.model import Buffer
 from streamline.wire.schema import Field, Message, Unwritable
-from streamline.wire.source import Source
+from streamline.wire.source import Source, is_sliced
 from streamline.wire.types import Array, Blob, Fixed, Nested, Text, Type
 from streamline.wire.varints import TEXT_BYTES, unsigned
 
@@ -148,6 +148,9 @@ class WriterSource(Source):
         self.line(f"parts.append(join(out)); out.clear(); parts += {value}")
 
     def _array(self, type: Array, target: str) -> None:
+        if isinstance(type.item, Fixed):
+            self._numbers_at_once(type.item, type.nullable, target)
+            return
         items, name = self.fresh("l"), self.fresh("n")
         self.line(f"{items} = {target}")
         if type.nullable:
@@ -155,9 +158,6 @@ class WriterSource(Source):
             self.line(f"else: {name} = len({items}){' + 1' * self.flexible}")
         else:
             self.line(f"{name} = len({items}){' + 1' * self.flexible}")
-        if isinstance(type.item, Fixed):
-            self._numbers_at_once(type.item, name, items)
-            return
         self._length(name, "i", "long")
         one = self.fresh("o")
         self.line(f"for {one} in {items}:")
@@ -169,14 +169,23 @@ class WriterSource(Source):
         self._flush()
         self.depth -= 1
 
-    def _numbers_at_once(self, item: Fixed, name: str, items: str) -> None:
+    def _numbers_at_once(self, item: Fixed, nullable: bool, target: str) -> None:
+        """Write an array of numbers with its count; few of them with a struct of their own."""
         self._flush()
+        items, size = self.fresh("l"), self.fresh("n")
         count = "B" if self.flexible else "i"
-        makers = [Struct(f">{count}{item.code * k}").pack for k in range(SMALL)]
+        makers = [Struct(f">{count}{item.code * number}").pack for number in range(SMALL)]
         small = self.constant("S", (item, "small"), makers)
-        fits = f"len({items}) < {SMALL}"
-        self.line(f"add({small}[len({items})]({name}, *{items}) if {fits} else many({name}, {items}, ")
-        self.line(f"    {item.code!r}, {self.flexible}))")
+        self.line(f"{items} = {target}")
+        if nullable:
+            null = b"\0" if self.flexible else b"\xff" * 4
+            self.line(f"if {items} is None: add({null!r})")
+            self.line("else:")
+            self.depth += 1
+        self.line(f"{size} = len({items})")
+        few = f"{small}[{size}]({size}{' + 1' * self.flexible}, *{items})"
+        self.line(f"add({few} if {size} < {SMALL} else many({items}, {item.code!r}, {self.flexible}))")
+        self.depth -= nullable
 
     def _nested(self, type: Nested, target: str) -> None:
         one = self.fresh("o")
@@ -197,6 +206,8 @@ class WriterSource(Source):
         if not tagged:
             self._run.append(("B", "0"))
             return
+        if any(is_sliced(field.type, self.version) for field in tagged):
+            raise TypeError(f"{self.label}: records cannot be tagged, as a tagged field is joined to know its size")
         self._flush()
         differs = [self._differs(field, name) for field in tagged]
         self.line(f"if {' or '.join(differs)}:")
@@ -229,6 +240,7 @@ def _tag_section(tags: Sequence[tuple[int, bytes]]) -> bytes:
     return b"".join(out)
 
 
-def _many(count: int, items: Sequence[Any], code: str, flexible: bool) -> bytes:
-    body = pack(f">{code * len(items)}" if code == "16s" else f">{len(items)}{code}", *items)
-    return (unsigned(count) if flexible else pack(">i", count)) + body
+def _many(items: Sequence[Any], code: str, flexible: bool) -> bytes:
+    size = len(items)
+    body = pack(f">{code * size if code == '16s' else f'{size}{code}'}", *items)
+    return (unsigned(size + 1) if flexible else pack(">i", size)) + body

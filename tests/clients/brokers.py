@@ -88,6 +88,7 @@ class BrokerProcess:
         self.log_path = directory / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0
+        self._prepared = False
 
     @property
     def bootstrap(self) -> str:
@@ -106,7 +107,8 @@ class BrokerProcess:
         raise NotImplementedError
 
     def prepare(self) -> None:
-        """Write configuration and format storage; called before the first start only."""
+        """Write configuration and format storage; the first start does it, if nobody has before."""
+        self._prepared = True
 
     def environment(self) -> dict[str, str]:
         """The child's environment."""
@@ -124,7 +126,7 @@ class BrokerProcess:
         @return: seconds from starting the process to its first answer.
         @raise BrokerFailed: it ended, or C{deadline_s} passed.
         """
-        if not self.log_path.exists():
+        if not self._prepared:
             self.prepare()
         self._started = time.monotonic()
         with open(self.log_path, "ab") as log:
@@ -198,17 +200,18 @@ class StreamlineBroker(BrokerProcess):
     def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
         super().__init__(directory, settings)
         self.options = tuple(options)
-        self.cluster_port = free_port()
         self.http_port = free_port()
 
     def prepare(self) -> None:
         """Write the broker settings to a TOML file; the data directory is made by the node."""
+        super().prepare()
         rows = [f"{json.dumps(key)} = {json.dumps(value)}" for key, value in self.settings.items()]
         (self.directory / "node.toml").write_text("\n".join(["[broker]", *rows, ""]))
 
     def environment(self) -> dict[str, str]:
-        """The environment, with this source tree first on the import path."""
-        return {**os.environ, "PYTHONPATH": str(ROOT)}
+        """This source tree first on the import path, and its modules compiled once, as an installation has them."""
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**kept, "PYTHONPATH": str(ROOT)}
 
     def command(self) -> Sequence[str]:
         """C{python -m twisted} is C{twist}."""
@@ -219,7 +222,6 @@ class StreamlineBroker(BrokerProcess):
             "streamline",
             "--node-id=1",
             f"--listen=tcp:{self.port}:interface=127.0.0.1",
-            f"--cluster-listen=tcp:{self.cluster_port}:interface=127.0.0.1",
             f"--http-listen=tcp:{self.http_port}:interface=127.0.0.1",
             f"--data-dir={self.data_dir}",
             f"--config={self.directory / 'node.toml'}",
@@ -246,6 +248,7 @@ class KafkaBroker(BrokerProcess):
 
     def prepare(self) -> None:
         """Write server.properties and format the log directory."""
+        super().prepare()
         listener, controller = f"127.0.0.1:{self.port}", f"127.0.0.1:{self.controller_port}"
         properties = {
             "process.roles": "broker,controller",
@@ -266,7 +269,8 @@ class KafkaBroker(BrokerProcess):
         }
         path = self.directory / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # An id that began with a dash would be taken for an option.
+        cluster_id = urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         run(java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(path)))
 
     def command(self) -> Sequence[str]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, sample_records
+from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, START_MS, sample_records
 from tests.clients.drivers.confluent import ConfluentClient, held, poll_until, read
-from tests.clients.test_every_client import START_MS
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def produce(
     return reports
 
 
-def from_start(client: ConfluentClient, topic: str, count: int) -> list[str]:
+def from_start(client: ConfluentClient, topic: str, count: int, more: Mapping[str, Any] | None = None) -> list[str]:
     """The first values of partition 0."""
-    consumer = client.consumer("unused")
+    consumer = client.consumer("unused", more)
     consumer.assign([TopicPartition(topic, 0, 0)])
     try:
         return [record.value for record in read(consumer, count)]
@@ -81,12 +81,13 @@ def test_too_large(client: ConfluentClient, topic: str) -> None:
 
 
 def test_large_records(client: ConfluentClient, topic: str) -> None:
-    """Records near the limit come back whole, though each fills a fetch."""
+    """Records near the limit come back whole, in answers that are more than a socket takes at once."""
     client.create(topic)
-    values = [bytes([65 + number]) * 990_000 for number in range(5)]
-    reports = produce(client, topic, values)
+    values = [bytes([65 + number]) * 990_000 for number in range(20)]
+    reports = produce(client, topic, values, enable_idempotence=True)
     assert [error for error, _ in reports] == [None] * len(values)
-    assert from_start(client, topic, len(values)) == [value.decode() for value in values]
+    whole = {"fetch.message.max.bytes": 30_000_000}
+    assert from_start(client, topic, len(values), whole) == [value.decode() for value in values]
 
 
 def test_fetch_inside_a_batch(client: ConfluentClient, topic: str) -> None:

@@ -24,9 +24,8 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, sample_records
+from tests.clients.drivers.base import DEADLINE_S, PARTITIONS, START_MS, sample_records
 from tests.clients.drivers.confluent import ConfluentClient, held, poll_until, results_of
-from tests.clients.test_every_client import START_MS
 
 
 @pytest.fixture

@@ -18,11 +18,10 @@ from confluent_kafka.admin import AdminClient
 from kafka import KafkaProducer
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import DEADLINE_S, Deadline, sample_records
+from tests.clients.drivers.base import DEADLINE_S, START_MS, Deadline, sample_records
 from tests.clients.drivers.confluent import ConfluentClient, read, results_of
 from tests.clients.java import tool
 from tests.clients.programs import Followed
-from tests.clients.test_every_client import START_MS
 
 #: Records each producer sends, and how many of them it leaves unacknowledged before it waits.
 RECORDS = 4000
@@ -30,6 +29,9 @@ BACKLOG = 400
 
 #: When the node is killed: at so many acknowledged records. Several kills are one story.
 MOMENTS = [[1], [777], [50, 1500, 3200]]
+
+#: Segments of the least size that Kafka allows, so that the log rolls between the kills.
+CONFIG = {"segment.bytes": "1048576"}
 
 Offsets = dict[int, int]
 
@@ -57,6 +59,11 @@ class Killer:
             self.broker.start()
 
 
+def long_value(number: int) -> bytes:
+    """The number, padded to 2 KB, so that all records together fill several segments."""
+    return b"%2000d" % number
+
+
 def check_log(broker: BrokerProcess, topic: str, acknowledged: Offsets) -> None:
     """The log holds every record once, in the order sent, each at the offset it was acknowledged with."""
     client = ConfluentClient(broker.bootstrap)
@@ -75,7 +82,7 @@ def check_log(broker: BrokerProcess, topic: str, acknowledged: Offsets) -> None:
 def test_confluent(broker: BrokerProcess, topic: str, moments: list[int]) -> None:
     """librdkafka: batches of at most ten records, five requests in flight."""
     client = ConfluentClient(broker.bootstrap)
-    client.create(topic, 1)
+    client.create(topic, 1, CONFIG)
     settings = {
         "enable.idempotence": True,
         "batch.num.messages": 10,
@@ -95,7 +102,7 @@ def test_confluent(broker: BrokerProcess, topic: str, moments: list[int]) -> Non
 
     deadline = Deadline("producing through crashes")
     for number in range(RECORDS):
-        producer.produce(topic, str(number), partition=0, on_delivery=delivered)
+        producer.produce(topic, long_value(number), partition=0, on_delivery=delivered)
         producer.poll(0)
         while number - len(acknowledged) >= BACKLOG:
             producer.poll(min(0.05, deadline.left_s()))
@@ -108,12 +115,12 @@ def test_confluent(broker: BrokerProcess, topic: str, moments: list[int]) -> Non
 @pytest.mark.parametrize("moments", MOMENTS, ids=str)
 def test_kafka_python(broker: BrokerProcess, topic: str, moments: list[int]) -> None:
     """kafka-python: small batches, five requests in flight."""
-    ConfluentClient(broker.bootstrap).create(topic, 1)
+    ConfluentClient(broker.bootstrap).create(topic, 1, CONFIG)
     producer = KafkaProducer(
         bootstrap_servers=broker.bootstrap,
         enable_idempotence=True,
         acks="all",
-        batch_size=200,
+        batch_size=20000,
         linger_ms=1,
         retry_backoff_ms=20,
         reconnect_backoff_max_ms=100,
@@ -125,7 +132,7 @@ def test_kafka_python(broker: BrokerProcess, topic: str, moments: list[int]) -> 
     done = 0
     try:
         for number in range(RECORDS):
-            sent.append(producer.send(topic, b"%d" % number, partition=0))
+            sent.append(producer.send(topic, long_value(number), partition=0))
             if number - done >= BACKLOG:
                 sent[done + BACKLOG // 2].get(deadline.left_s())
                 while sent[done].is_done:

@@ -10,11 +10,10 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import DEADLINE_S, sample_records
+from tests.clients.drivers.base import DEADLINE_S, START_MS, sample_records
 from tests.clients.drivers.confluent import ConfluentClient
 from tests.clients.java import tool
 from tests.clients.programs import run
-from tests.clients.test_every_client import START_MS
 
 pytestmark = pytest.mark.tools
 
@@ -42,7 +41,7 @@ def segments(make_broker: Callable[[], BrokerProcess], topic: str, group: str) -
     for codec in client.codecs:
         client.produce(compressed, codec, sample_records(codec, 8, START_MS))
     client.consume(compressed, group, 40)
-    assert broker.stop() in (0, 143)
+    broker.stop()
     return broker
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-
 import pytest
+from _pytest.mark import ParameterSet
 
 from tests.clients.brokers import BrokerProcess
 from tests.clients.drivers.aio import AioKafkaClient
-from tests.clients.drivers.base import PARTITIONS, Client, sample_records
+from tests.clients.drivers.base import PARTITIONS, START_MS, Client, sample_records
 from tests.clients.drivers.confluent import ConfluentClient
 from tests.clients.drivers.kafka_python import KafkaPythonClient
 from tests.clients.drivers.kafkajs import KafkaJsClient
@@ -22,17 +20,18 @@ CLIENTS = (
 )
 NEED_TOOLS = (KafkaJsClient,)
 
-#: Records of the last hour: not in the future, and not old enough for retention.
-START_MS = int(time.time() * 1000) - 3_600_000
 
-
-def each_client(attribute: str | None = None) -> Iterator[object]:
+def each_client(attribute: str | None = None) -> list[ParameterSet]:
     """Parameters for every client; with every value of the attribute, when one is named."""
+    parameters = []
     for make in CLIENTS:
         marks = [pytest.mark.tools] if make in NEED_TOOLS else []
-        for value in getattr(make, attribute) if attribute else [None]:
-            label = make.name if value is None else f"{make.name}-{value}"
-            yield pytest.param(*[make] if value is None else [make, value], marks=marks, id=label)
+        if attribute is None:
+            parameters.append(pytest.param(make, marks=marks, id=make.name))
+            continue
+        for value in getattr(make, attribute):
+            parameters.append(pytest.param(make, value, marks=marks, id=f"{make.name}-{value}"))
+    return parameters
 
 
 @pytest.mark.parametrize(("make", "codec"), each_client("codecs"))

@@ -9,11 +9,10 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import PARTITIONS, Deadline, Record, sample_records
+from tests.clients.drivers.base import PARTITIONS, START_MS, Deadline, Record, sample_records
 from tests.clients.drivers.confluent import ConfluentClient, results_of
 from tests.clients.java import Tools
 from tests.clients.programs import Followed
-from tests.clients.test_every_client import START_MS
 
 pytestmark = pytest.mark.tools
 

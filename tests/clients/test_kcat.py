@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from tests.clients.brokers import BrokerProcess
-from tests.clients.drivers.base import PARTITIONS, Record, sample_records
+from tests.clients.drivers.base import PARTITIONS, START_MS, Record, sample_records
 from tests.clients.drivers.confluent import ConfluentClient
 from tests.clients.programs import Followed, run
-from tests.clients.test_every_client import START_MS
 
 pytestmark = pytest.mark.tools
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -111,12 +112,17 @@ class Daemon:
 
     def end(self, number: signal.Signals) -> None:
         """Send a signal and wait until the process has gone; fine where it has gone already."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+        self.await_end()
+
+    def await_end(self) -> None:
+        """Wait until the process has gone; fine where it has gone already."""
         try:
             descriptor = os.pidfd_open(self.pid)
         except ProcessLookupError:
             return
         try:
-            signal.pidfd_send_signal(descriptor, number)
             ready, _, _ = select.select([descriptor], [], [], DEADLINE_S)
             assert ready, f"process {self.pid} has not ended after {DEADLINE_S} s"
         finally:

@@ -91,6 +91,13 @@ def test_the_data_directory_may_not_be_entered(launch: Launch, launcher: str, tm
     assert "cannot be used: Permission denied" in message
 
 
+@pytest.mark.parametrize("launcher", ["twistd -n", "twistd"])
+def test_the_log_file_cannot_be_opened(launch: Launch, launcher: str, tmp_path: Path) -> None:
+    """C{twist} opens its own and says so in its own words."""
+    message = refusal(launch, launcher, EPHEMERAL, before=[f"--logfile={tmp_path}"])
+    assert f"the log file {tmp_path} cannot be opened: " in message
+
+
 def test_a_wrong_option(launch: Launch, launcher: str) -> None:
     """Status 2, and no pages of help around the reason."""
     message = refusal(launch, launcher, "--node-idd=1", status=2)

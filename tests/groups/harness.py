@@ -157,8 +157,7 @@ class Harness:
     def heartbeat(self, member_id: str, generation_id: int, **fields: Any) -> ErrorCode:
         token = object()
         request = Heartbeat(
-            **{"token": token, "group_id": GROUP, "member_id": member_id, "generation_id": generation_id}
-            | fields
+            **{"token": token, "group_id": GROUP, "member_id": member_id, "generation_id": generation_id} | fields
         )
         self.carry_out(self.shard.heartbeat_received(request, self.date_ms))
         answer = self.answers.pop(token)
@@ -177,12 +176,9 @@ class Harness:
     def commit(self, offsets: dict[tuple[str, int], int], **fields: Any) -> tuple[ErrorCode, ...]:
         """Commit and have it stored at once."""
         new = tuple(
-            NewOffset(partition=TopicPartition(*partition), offset=offset)
-            for partition, offset in offsets.items()
+            NewOffset(partition=TopicPartition(*partition), offset=offset) for partition, offset in offsets.items()
         )
-        decided = self.shard.commit_received(
-            Commit(**{"group_id": GROUP, "offsets": new} | fields), self.date_ms
-        )
+        decided = self.shard.commit_received(Commit(**{"group_id": GROUP, "offsets": new} | fields), self.date_ms)
         self.carry_out(decided.decisions)
         for entry in decided.entries:
             self.log.append(entry)

@@ -307,3 +307,14 @@ class ExpiryTests(SynchronousTestCase):
         self.assertEqual(self.expire(), [])
         self.it.shard.not_applied(decided.entries[1])
         self.assertEqual(len(self.expire()), 2)
+
+    def test_group_that_could_not_be_ended_is_tried_again(self) -> None:
+        self.it.leave(*self.it.stable_group())
+        self.it.commit({T0: 1})
+        self.it.advance(WEEK_MS)
+        entries = self.it.shard.expire(self.it.now_ms)
+        self.assertEqual(len(entries), 2)
+        for entry in entries:
+            self.it.shard.not_applied(entry)
+        self.assertEqual(self.expire(), entries)
+        self.assertEqual(self.it.shard.listed(), [])

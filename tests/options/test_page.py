@@ -16,6 +16,7 @@ class PageTests(SynchronousTestCase):
     def test_up_to_date(self) -> None:
         page = runpy.run_path(str(DOCS / "options_page.py"))["page"]()
         self.assertEqual(
-            (DOCS / "options.md").read_text(encoding="utf-8"), page,
+            (DOCS / "options.md").read_text(encoding="utf-8"),
+            page,
             "run: python docs/options_page.py > docs/options.md",
         )

@@ -10,7 +10,7 @@ from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET
 from streamline.replication.epochs import CHECKPOINT_NAME
 from streamline.services.bookkeeping import SNAPSHOT_AFTER_BATCHES
-from streamline.transactions.snapshots import BATCHES_NAME, snapshot_name
+from streamline.transactions.snapshots import batches_name, snapshot_name
 from streamline.wire.messages.produce import PartitionProduceResponse
 from streamline.wire.messages.producer_ids import InitProducerIdRequest
 from tests.nodes import DATA, Broker, batch_of, produce_request
@@ -205,7 +205,7 @@ class CrashTests(IdempotenceCase):
         self.send_eight()
         self.broker.stop()
         whole = self.files()
-        for name in (snapshot_name(8), BATCHES_NAME):
+        for name in (batches_name(8), snapshot_name(8)):
             for damaged in (b"", whole[name][:-1], whole[name][:20] + b"\xff" + whole[name][21:]):
                 self.put({**whole, name: damaged})
                 self.broker.start()
@@ -270,7 +270,7 @@ class CrashTests(IdempotenceCase):
         for number in range(lost, 4):
             self.accepts(number, number - lost, producer=OTHER)
         self.broker.crash()
-        self.put({name: kept[name] for name in (snapshot_name(4), BATCHES_NAME)})
+        self.put({name: kept[name] for name in (batches_name(4), snapshot_name(4))})
         self.broker.start()
         self.accepts(4, lost, b"v")
 

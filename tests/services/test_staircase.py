@@ -68,6 +68,15 @@ class StaircaseTests(SynchronousTestCase):
         self.assertEqual(self.events, ["+a", "+b", "+c", "-b", "-a"])
         self.assertFalse(self.stairs.running)
 
+    def test_a_failing_start_is_told_before_it_is_undone(self) -> None:
+        self.a.down, self.b.up = Deferred(), fail(ValueError("no"))
+        self.failureResultOf(self.stairs.startService(), ValueError)
+        self.assertEqual(self.events, ["+a", "+b", "-a"])
+        descent = self.stairs.stopService()
+        self.assertNoResult(descent)
+        self.a.down.callback(None)
+        self.successResultOf(descent)
+
     def test_a_raising_start_counts_as_failing(self) -> None:
         self.b.startService = lambda: 1 // 0  # type: ignore[method-assign,assignment,return-value]
         self.failureResultOf(self.stairs.startService(), ZeroDivisionError)

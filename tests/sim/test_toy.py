@@ -13,8 +13,8 @@ from streamline.testing.simulation.faults import KIND_NAMES, draw, swarm
 from tests.sim.toy import FLAWS, run
 
 ROOT = Path(__file__).parents[2]
-SEEDS = range(6)
-UNTIL_S = 60.0
+SEEDS = range(8)
+UNTIL_S = 90.0
 
 
 class ToyTests(SynchronousTestCase):
@@ -33,7 +33,7 @@ class ToyTests(SynchronousTestCase):
     def test_each_flaw_is_found(self) -> None:
         """A broker that is careless in one way loses lines in some run."""
         for flaw in FLAWS:
-            runs = (run(seed, until=UNTIL_S * 2, flaw=flaw, kinds=("power", "sync-error")) for seed in range(40))
+            runs = (run(seed, until=UNTIL_S, flaw=flaw, kinds=("power", "sync-error")) for seed in range(40))
             self.assertTrue(any(outcome.missing for outcome in runs), flaw)
 
     def test_same_digest_under_two_hash_seeds(self) -> None:
@@ -78,7 +78,8 @@ class PlanTests(SynchronousTestCase):
     def test_swarm(self) -> None:
         """Each kind is in about half of the runs."""
         for kind in KIND_NAMES:
-            self.assertTrue(60 < sum(kind in swarm(seed) for seed in range(200)) < 140, kind)
+            self.assertTrue(50 < sum(kind in swarm(seed) for seed in range(200)) < 140, kind)
+        self.assertFalse(any({"power", "sync-error"} <= set(swarm(seed)) for seed in range(200)))
 
     def test_unknown_kind(self) -> None:
         """An unknown kind is named, with those that there are."""

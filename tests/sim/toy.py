@@ -14,12 +14,13 @@ from typing import Any
 from zlib import crc32
 
 from attrs import define, field
+from twisted.internet.defer import succeed
 from twisted.internet.protocol import Factory, Protocol
 
 from streamline.interfaces import Host, IFile
 from streamline.testing.simulation import Fabric, Machine, Process, Simulation, Weather
 from streamline.testing.simulation.faults import KIND_NAMES, draw
-from streamline.testing.simulation.injector import Injector, Supervisor
+from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 
 HEAD = Struct(">II")
 LOG = "/data/log"
@@ -227,11 +228,12 @@ def run(seed: int, *, until: float = 120.0, flaw: str = "", kinds: tuple[str, ..
     return Outcome(simulation.digest(), simulation.events, len(acked), missing, injector.counts())
 
 
-def _start(process: Process, flaw: str) -> None:
+def _start(process: Process, flaw: str) -> Stop:
     try:
         Toy(process, flaw)
     except OSError:
         process.machine.crash(power=False)
+    return lambda: succeed(None)
 
 
 if __name__ == "__main__":

@@ -63,8 +63,12 @@ def builtins_stay_out(module: Module) -> Iterator[Problem]:
     """Find builtins that reach outside, or whose result differs from run to run."""
     if is_door(module):
         return
-    bound = {argument.arg for function in module.functions() for argument in ast.walk(function.args)
-             if isinstance(argument, ast.arg)}
+    bound = {
+        argument.arg
+        for function in module.functions()
+        for argument in ast.walk(function.args)
+        if isinstance(argument, ast.arg)
+    }
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Name) and node.id in BANNED_BUILTINS and isinstance(node.ctx, ast.Load):
             if node.id not in bound:

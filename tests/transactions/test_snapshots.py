@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.transactions.producers import SEQUENCE_MAX, Batch, Producer
 from streamline.transactions.snapshots import (
-    BATCHES_NAME,
+    batches_name,
+    blob_offset,
     dump_producers,
     load_producers,
     snapshot_name,
@@ -30,7 +31,7 @@ PRODUCERS = [
 def blobs(producers: list[Producer] = PRODUCERS) -> tuple[bytes, bytes]:
     """Return the contents of both blobs."""
     found = dict(dump_producers(OFFSET, CRC, producers))
-    return found[snapshot_name(OFFSET)], found[BATCHES_NAME]
+    return found[snapshot_name(OFFSET)], found[batches_name(OFFSET)]
 
 
 class NameTests(SynchronousTestCase):
@@ -41,8 +42,12 @@ class NameTests(SynchronousTestCase):
         self.assertEqual(snapshot_offset(snapshot_name(41)), 41)
         self.assertEqual(snapshot_offset(snapshot_name(2**63 - 1)), 2**63 - 1)
 
+    def test_both_blobs_of_an_offset(self) -> None:
+        names = (snapshot_name(41), batches_name(41), "x.batches")
+        self.assertEqual([blob_offset(name) for name in names], [41, 41, None])
+
     def test_other_names(self) -> None:
-        for name in ("41.snapshot", "0000000000000000004x.snapshot", "00000000000000000041.log", BATCHES_NAME, ""):
+        for name in ("41.snapshot", "0000000000000000004x.snapshot", "00000000000000000041.log", batches_name(41), ""):
             self.assertIsNone(snapshot_offset(name), name)
 
 

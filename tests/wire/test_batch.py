@@ -99,9 +99,7 @@ class HeaderTests(SynchronousTestCase):
 
     def test_of_nothing(self) -> None:
         for nothing in (None, b"", memoryview(b"")):
-            self.assertEqual(
-                self.assertRaises(Refused, produced_header, nothing).code, ErrorCode.INVALID_RECORD
-            )
+            self.assertEqual(self.assertRaises(Refused, produced_header, nothing).code, ErrorCode.INVALID_RECORD)
 
     def test_one_after_another_until_one_is_cut(self) -> None:
         first = batch(base_offset=5)

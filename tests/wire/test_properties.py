@@ -86,7 +86,7 @@ class FastPathTests(SynchronousTestCase):
 def plain(value: object) -> object:
     """Turn what construct parsed into dicts and lists."""
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items() if key not in ("_io", "tags")}
+        return {key: plain(item) for key, item in value.items() if key != "_io"}
     return [plain(item) for item in value] if isinstance(value, list) else value
 
 

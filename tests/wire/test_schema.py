@@ -17,13 +17,20 @@ from streamline.wire.types import (
     INT64,
     NULLABLE_STRING,
     NULLABLE_STRUCT,
+    RECORDS,
     STRING,
     STRUCT,
+    Buffers,
 )
 
 
 @struct
 class Inner:
+    number: int = wire(INT32, default=-1)
+
+
+@struct
+class Other:
     number: int = wire(INT32, default=-1)
 
 
@@ -40,6 +47,13 @@ class ToyRequest(Message):
     rack: str | None = wire(NULLABLE_STRING, "1+", default=None, tag=1, tagged="2+")
     flag: bool = wire(BOOLEAN, "2+", tag=0)
     extra: Inner | None = wire(STRUCT(Inner), "3+", tag=2)
+
+
+@message(key=8, versions="0", flexible="0+")
+class WrongRequest(Message):
+    """Records where they cannot be."""
+
+    records: Buffers | None = wire(RECORDS, tag=0)
 
 
 class DeclarationTests(SynchronousTestCase):
@@ -60,9 +74,21 @@ class DeclarationTests(SynchronousTestCase):
     def test_has_slots(self) -> None:
         self.assertRaises(AttributeError, setattr, ToyRequest(), "nmae", "x")
 
+    def test_equals_what_says_the_same(self) -> None:
+        self.assertEqual(ToyRequest(inner=Inner(number=3)), ToyRequest(inner=Inner(number=3)))
+        self.assertNotEqual(ToyRequest(inner=Inner(number=3)), ToyRequest(inner=Inner(number=4)))
+        self.assertNotEqual(Inner(), Other())
+        self.assertRaises(TypeError, hash, Inner())
+
+    def test_shows_what_it_says(self) -> None:
+        self.assertEqual(repr(Inner(number=3)), "Inner(number=3)")
+
     def test_ranges(self) -> None:
         self.assertEqual([Range.parse(text) for text in ("3", "3-7")], [Range(3, 3), Range(3, 7)])
         self.assertTrue(9 in Range.parse("3+") and 2 not in Range.parse("3+") and 0 in Range.parse(None))
+
+    def test_records_cannot_be_tagged(self) -> None:
+        self.assertRaises(TypeError, writer, WrongRequest, 0)
 
     def test_versions_that_are_not_declared(self) -> None:
         for version in (0, 4, -1):

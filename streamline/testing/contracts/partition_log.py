@@ -268,6 +268,15 @@ class PartitionLogContract(StorageHarness):
         self.fill(1)
         self.assertEqual(self.offsets(), [0])
 
+    def test_truncate_the_batch_that_holds_the_start(self) -> None:
+        """Nothing is left, and the start stays where it was."""
+        self.fill(2, records=5)
+        self.log.advance_start(2)
+        self.log.truncate(4)
+        self.assertEqual([self.log.start_offset, self.log.end_offset, self.log.size_bytes], [2, 2, 0])
+        self.fill(1)
+        self.assertEqual(self.offsets(), [2])
+
     def test_headers_end_at_a_cut(self) -> None:
         """Who walks along the log while it is cut sees nothing that came later."""
         self.fill(5)

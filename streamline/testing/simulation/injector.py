@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred
 
 from streamline.testing.simulation.faults import Fault, Plan
 from streamline.testing.simulation.machine import Machine, Process
@@ -20,19 +23,28 @@ AT_ONCE_BELOW = 10.0
 """Deaths with a smaller amount happen between events rather than in a disk call."""
 
 
+Stop = Callable[[], Deferred[Any]]
+
+STOP_PATIENCE_S = 30.0
+"""How long a process may take to stop before it is killed."""
+
+
 class Supervisor:
     """
     Runs a program on a machine, and runs it again some time after each death.
+
+    The program is called with its process, and may return what stops it.
 
     @ivar restart_s: how long after the next death.
     @ivar starts: how often the program was started.
     """
 
-    def __init__(self, machine: Machine, program: Callable[[Process], None]) -> None:
+    def __init__(self, machine: Machine, program: Callable[[Process], Stop | None]) -> None:
         self.machine = machine
         self.restart_s = RESTART_S
         self.starts = 0
         self._program = program
+        self._stop: Stop | None = None
         machine.died = self._died
 
     def start(self) -> None:
@@ -40,7 +52,28 @@ class Supervisor:
         if not self.machine.running:
             self.starts += 1
             process = self.machine.start()
-            self.machine.simulation.within(process.reactor, self._program, process)
+            self._stop = None
+            self.machine.simulation.within(process.reactor, self._run, process)
+
+    def _run(self, process: Process) -> None:
+        self._stop = self._program(process)
+
+    def stop(self) -> bool:
+        """Ask the program to stop, and kill it when it has or takes too long; say whether there was one to ask."""
+        process = self.machine.process
+        if process is None or process.dead or self._stop is None:
+            return False
+        stop, self._stop = self._stop, None
+        self.machine.simulation.after(STOP_PATIENCE_S, self._kill, process)
+        self.machine.simulation.within(process.reactor, self._ask, stop, process)
+        return True
+
+    def _ask(self, stop: Stop, process: Process) -> None:
+        stop().addBoth(lambda _: self._kill(process))
+
+    def _kill(self, process: Process) -> None:
+        if not process.dead:
+            self.machine.crash(power=False)
 
     def _died(self) -> None:
         delay_s, self.restart_s = self.restart_s, RESTART_S
@@ -99,6 +132,12 @@ class Injector:
 
     def _power(self, fault: Fault) -> bool:
         return self._die(fault, power=True)
+
+    def _stop(self, fault: Fault) -> bool:
+        if not self.supervisor.stop():
+            return False
+        self.supervisor.restart_s = fault.length_s
+        return True
 
     def _die(self, fault: Fault, *, power: bool) -> bool:
         if not self.machine.running:
@@ -168,14 +207,17 @@ class Injector:
     def _full_disk(self, fault: Fault) -> bool:
         return self._set(fault, "full", True)
 
-    def _sync_error(self, _: Fault) -> bool:
+    def _sync_error(self, fault: Fault) -> bool:
         self.machine.platter.faults.failing_syncs += 1
+        self._later(fault, self.supervisor.stop)
         return True
 
     def _write_error(self, fault: Fault) -> bool:
+        self._later(fault, self.supervisor.stop)
         return self._set(fault, "write_error_chance", fault.amount)
 
     def _read_error(self, fault: Fault) -> bool:
+        self._later(fault, self.supervisor.stop)
         return self._set(fault, "read_error_chance", fault.amount)
 
     # The process
@@ -187,5 +229,5 @@ class Injector:
         return True
 
     def _clock_jump(self, fault: Fault) -> bool:
-        self.machine.jump_wall_clock(int(fault.amount))
+        self.machine.set_wall_clock(int(fault.amount))
         return True

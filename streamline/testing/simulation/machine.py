@@ -96,6 +96,7 @@ class Machine:
     @ivar powered: whether it is on.
     @ivar process: what runs on it, or ran last.
     @ivar died: called in an event of its own after each death of a process here.
+    @ivar on_power_cut: called at each power cut.
     """
 
     def __init__(self, fabric: Fabric, name: str, host: str, *, rate: float = 1.0) -> None:
@@ -110,6 +111,7 @@ class Machine:
         self.ports: dict[int, SimPort] = {}
         self.process: Process | None = None
         self.died: Callable[[], object] = _nobody_cares
+        self.on_power_cut: Callable[[], object] = _nobody_cares
         self._booted_at = self.simulation.now
         self._starts = 0
         self._next_port = FIRST_PORT
@@ -139,6 +141,7 @@ class Machine:
         self.ports.clear()
         if power:
             self.platter.lose_power()
+            self.on_power_cut()
         self.simulation.saw(self.name, self.name, "power cut" if power else "kill", b"")
         self.simulation.after(0.0, self.died)
 
@@ -160,9 +163,9 @@ class Machine:
         """Return what this machine's clock counted since it was switched on."""
         return (self.simulation.now - self._booted_at) * self.rate
 
-    def jump_wall_clock(self, by_ms: int) -> None:
-        """Set the date forward or back; the monotonic clock does not notice (F14)."""
-        self.wall_offset_ms += by_ms
+    def set_wall_clock(self, offset_ms: int) -> None:
+        """Set the date to what it is plus an offset; the monotonic clock does not notice (F14)."""
+        self.wall_offset_ms = offset_ms
         if self.process is not None:
             self.process.reactor.wall_offset_ms = self.wall_offset_ms
 

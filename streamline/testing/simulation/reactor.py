@@ -28,6 +28,9 @@ from streamline.testing.simulation.world import Simulation, Timer
 
 log = Logger()
 
+TURN_S = 0.000001
+"""What a turn of the loop takes at least: even a call without delay finds a later time."""
+
 THREAD_DELAY_S = 0.0005
 """Longest that a call which another thread asked for waits."""
 
@@ -96,7 +99,7 @@ class SimReactor(ReactorBase):
         """Call a function later, by this process's clock."""
         if delay < 0:
             raise AssertionError(f"{delay} is not greater than or equal to 0 seconds")
-        now = self.seconds()
+        now, delay = self.seconds(), max(delay, TURN_S)
         timer = Timer(now + delay, callable, args, kw, self._cancelCallLater, self.simulation.sooner, self.seconds)
         self.simulation.enter(timer, self, max(self.simulation.now, self.true_time(now + delay)))
         return timer

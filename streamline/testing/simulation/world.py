@@ -30,7 +30,7 @@ from streamline.testing.simulation import guards
 log = Logger()
 
 RECENT_EVENTS = 200
-EVENTS_PER_INSTANT_MAX = 1_000_000
+EVENTS_PER_SECOND_MAX = 500_000
 
 _STAMP = Struct("<dII").pack
 
@@ -45,7 +45,7 @@ class MachineDown(BaseException):
 
 
 class Livelock(Exception):
-    """Events follow each other without time moving on."""
+    """Events follow each other, and time hardly moves on."""
 
 
 class Owner(Protocol):
@@ -121,7 +121,7 @@ class Simulation:
     @ivar now: true seconds since the start.
     @ivar events: how many there were.
     @ivar recent: the last of them, oldest first.
-    @ivar events_per_instant_max: more events than this without time moving on mean that somebody spins.
+    @ivar events_per_second_max: more events than this in a simulated second mean that somebody spins.
     @ivar trace: called with each event where set, to find the first at which two runs differ.
     """
 
@@ -130,7 +130,7 @@ class Simulation:
         self.now = 0.0
         self.events = 0
         self.recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
-        self.events_per_instant_max = EVENTS_PER_INSTANT_MAX
+        self.events_per_second_max = EVENTS_PER_SECOND_MAX
         self.trace: Callable[[Event], object] | None = None
         self.world = World()
         self._owners = 0
@@ -200,21 +200,21 @@ class Simulation:
         Let happen what happens up to true time C{until}, which then is now.
 
         @param enough: asked after each event; true ends the run there.
-        @raise Livelock: time does not move on.
+        @raise Livelock: time hardly moves on.
         """
         heap = self._heap
-        instant, count = self.now, 0
+        second, count = self.now + 1, 0
         with guards.forbidden():
             while heap and heap[0][0] <= until:
                 due, _, _, timer = heappop(heap)
                 if timer.due != due or timer.called or timer.cancelled or timer.owner.dead:
                     continue
                 self.now = due
-                if due > instant:
-                    instant, count = due, 0
+                if due > second:
+                    second, count = due + 1, 0
                 count += 1
-                if count > self.events_per_instant_max:
-                    raise Livelock(f"{count} events at {due}, the last one: {self.recent[-1]}")
+                if count > self.events_per_second_max:
+                    raise Livelock(f"{count} events in the second before {due}, the last one: {self.recent[-1]}")
                 self._call(timer)
                 if enough is not None and enough():
                     return

@@ -1,282 +1,105 @@
 """
 Every message, by api key.
 
-A message that is listed here can be read and written; whether a node answers it, the api table says.
+A message that is listed here can be read and written; whether a node answers it
+is for the api table to say.  A family's module is imported when one of its
+messages is first asked for: making two hundred classes takes longer than
+starting the rest of a node, and a node needs a third of them.
 """
 
-from streamline.wire.messages.acls import (
-    CreateAclsRequest,
-    CreateAclsResponse,
-    DeleteAclsRequest,
-    DeleteAclsResponse,
-    DescribeAclsRequest,
-    DescribeAclsResponse,
-)
-from streamline.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
-from streamline.wire.messages.cluster import (
-    DescribeClusterRequest,
-    DescribeClusterResponse,
-    UnregisterBrokerRequest,
-    UnregisterBrokerResponse,
-    UpdateFeaturesRequest,
-    UpdateFeaturesResponse,
-)
-from streamline.wire.messages.configs import (
-    AlterConfigsRequest,
-    AlterConfigsResponse,
-    DescribeConfigsRequest,
-    DescribeConfigsResponse,
-    IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
-    ListConfigResourcesRequest,
-    ListConfigResourcesResponse,
-)
-from streamline.wire.messages.consumer_groups import (
-    ConsumerGroupDescribeRequest,
-    ConsumerGroupDescribeResponse,
-    ConsumerGroupHeartbeatRequest,
-    ConsumerGroupHeartbeatResponse,
-)
-from streamline.wire.messages.coordinator import FindCoordinatorRequest, FindCoordinatorResponse
-from streamline.wire.messages.fetch import FetchRequest, FetchResponse
-from streamline.wire.messages.groups import (
-    DeleteGroupsRequest,
-    DeleteGroupsResponse,
-    DescribeGroupsRequest,
-    DescribeGroupsResponse,
-    HeartbeatRequest,
-    HeartbeatResponse,
-    JoinGroupRequest,
-    JoinGroupResponse,
-    LeaveGroupRequest,
-    LeaveGroupResponse,
-    ListGroupsRequest,
-    ListGroupsResponse,
-    SyncGroupRequest,
-    SyncGroupResponse,
-)
-from streamline.wire.messages.leader_epoch import OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse
-from streamline.wire.messages.list_offsets import ListOffsetsRequest, ListOffsetsResponse
-from streamline.wire.messages.log_dirs import DescribeLogDirsRequest, DescribeLogDirsResponse
-from streamline.wire.messages.metadata import (
-    DescribeTopicPartitionsRequest,
-    DescribeTopicPartitionsResponse,
-    MetadataRequest,
-    MetadataResponse,
-)
-from streamline.wire.messages.offsets import (
-    OffsetCommitRequest,
-    OffsetCommitResponse,
-    OffsetDeleteRequest,
-    OffsetDeleteResponse,
-    OffsetFetchRequest,
-    OffsetFetchResponse,
-)
-from streamline.wire.messages.peer import (
-    AlterPartitionRequest,
-    AlterPartitionResponse,
-    BrokerHeartbeatRequest,
-    BrokerHeartbeatResponse,
-    BrokerRegistrationRequest,
-    BrokerRegistrationResponse,
-    EnvelopeRequest,
-    EnvelopeResponse,
-)
-from streamline.wire.messages.produce import ProduceRequest, ProduceResponse
-from streamline.wire.messages.producer_ids import (
-    AllocateProducerIdsRequest,
-    AllocateProducerIdsResponse,
-    DescribeProducersRequest,
-    DescribeProducersResponse,
-    InitProducerIdRequest,
-    InitProducerIdResponse,
-)
-from streamline.wire.messages.quorum import (
-    AddRaftVoterRequest,
-    AddRaftVoterResponse,
-    DescribeQuorumRequest,
-    DescribeQuorumResponse,
-    RemoveRaftVoterRequest,
-    RemoveRaftVoterResponse,
-)
-from streamline.wire.messages.quotas import (
-    AlterClientQuotasRequest,
-    AlterClientQuotasResponse,
-    DescribeClientQuotasRequest,
-    DescribeClientQuotasResponse,
-)
-from streamline.wire.messages.reassignment import (
-    AlterPartitionReassignmentsRequest,
-    AlterPartitionReassignmentsResponse,
-    ElectLeadersRequest,
-    ElectLeadersResponse,
-    ListPartitionReassignmentsRequest,
-    ListPartitionReassignmentsResponse,
-)
-from streamline.wire.messages.sasl import (
-    SaslAuthenticateRequest,
-    SaslAuthenticateResponse,
-    SaslHandshakeRequest,
-    SaslHandshakeResponse,
-)
-from streamline.wire.messages.scram import (
-    AlterUserScramCredentialsRequest,
-    AlterUserScramCredentialsResponse,
-    DescribeUserScramCredentialsRequest,
-    DescribeUserScramCredentialsResponse,
-)
-from streamline.wire.messages.topics import (
-    CreatePartitionsRequest,
-    CreatePartitionsResponse,
-    CreateTopicsRequest,
-    CreateTopicsResponse,
-    DeleteRecordsRequest,
-    DeleteRecordsResponse,
-    DeleteTopicsRequest,
-    DeleteTopicsResponse,
-)
-from streamline.wire.messages.transactions import (
-    AddOffsetsToTxnRequest,
-    AddOffsetsToTxnResponse,
-    AddPartitionsToTxnRequest,
-    AddPartitionsToTxnResponse,
-    DescribeTransactionsRequest,
-    DescribeTransactionsResponse,
-    EndTxnRequest,
-    EndTxnResponse,
-    ListTransactionsRequest,
-    ListTransactionsResponse,
-    TxnOffsetCommitRequest,
-    TxnOffsetCommitResponse,
-    WriteTxnMarkersRequest,
-    WriteTxnMarkersResponse,
-)
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Final, Literal
+
 from streamline.wire.schema import Message
 
-REQUESTS: dict[int, type[Message]] = {
-    0: ProduceRequest,
-    1: FetchRequest,
-    2: ListOffsetsRequest,
-    3: MetadataRequest,
-    8: OffsetCommitRequest,
-    9: OffsetFetchRequest,
-    10: FindCoordinatorRequest,
-    11: JoinGroupRequest,
-    12: HeartbeatRequest,
-    13: LeaveGroupRequest,
-    14: SyncGroupRequest,
-    15: DescribeGroupsRequest,
-    16: ListGroupsRequest,
-    17: SaslHandshakeRequest,
-    18: ApiVersionsRequest,
-    19: CreateTopicsRequest,
-    20: DeleteTopicsRequest,
-    21: DeleteRecordsRequest,
-    22: InitProducerIdRequest,
-    23: OffsetForLeaderEpochRequest,
-    24: AddPartitionsToTxnRequest,
-    25: AddOffsetsToTxnRequest,
-    26: EndTxnRequest,
-    27: WriteTxnMarkersRequest,
-    28: TxnOffsetCommitRequest,
-    29: DescribeAclsRequest,
-    30: CreateAclsRequest,
-    31: DeleteAclsRequest,
-    32: DescribeConfigsRequest,
-    33: AlterConfigsRequest,
-    35: DescribeLogDirsRequest,
-    36: SaslAuthenticateRequest,
-    37: CreatePartitionsRequest,
-    42: DeleteGroupsRequest,
-    43: ElectLeadersRequest,
-    44: IncrementalAlterConfigsRequest,
-    45: AlterPartitionReassignmentsRequest,
-    46: ListPartitionReassignmentsRequest,
-    47: OffsetDeleteRequest,
-    48: DescribeClientQuotasRequest,
-    49: AlterClientQuotasRequest,
-    50: DescribeUserScramCredentialsRequest,
-    51: AlterUserScramCredentialsRequest,
-    55: DescribeQuorumRequest,
-    56: AlterPartitionRequest,
-    57: UpdateFeaturesRequest,
-    58: EnvelopeRequest,
-    60: DescribeClusterRequest,
-    61: DescribeProducersRequest,
-    62: BrokerRegistrationRequest,
-    63: BrokerHeartbeatRequest,
-    64: UnregisterBrokerRequest,
-    65: DescribeTransactionsRequest,
-    66: ListTransactionsRequest,
-    67: AllocateProducerIdsRequest,
-    68: ConsumerGroupHeartbeatRequest,
-    69: ConsumerGroupDescribeRequest,
-    74: ListConfigResourcesRequest,
-    75: DescribeTopicPartitionsRequest,
-    80: AddRaftVoterRequest,
-    81: RemoveRaftVoterRequest,
+_APIS: Final[dict[int, tuple[str, str]]] = {
+    0: ("produce", "Produce"),
+    1: ("fetch", "Fetch"),
+    2: ("list_offsets", "ListOffsets"),
+    3: ("metadata", "Metadata"),
+    8: ("offsets", "OffsetCommit"),
+    9: ("offsets", "OffsetFetch"),
+    10: ("coordinator", "FindCoordinator"),
+    11: ("groups", "JoinGroup"),
+    12: ("groups", "Heartbeat"),
+    13: ("groups", "LeaveGroup"),
+    14: ("groups", "SyncGroup"),
+    15: ("groups", "DescribeGroups"),
+    16: ("groups", "ListGroups"),
+    17: ("sasl", "SaslHandshake"),
+    18: ("api_versions", "ApiVersions"),
+    19: ("topics", "CreateTopics"),
+    20: ("topics", "DeleteTopics"),
+    21: ("topics", "DeleteRecords"),
+    22: ("producer_ids", "InitProducerId"),
+    23: ("leader_epoch", "OffsetForLeaderEpoch"),
+    24: ("transactions", "AddPartitionsToTxn"),
+    25: ("transactions", "AddOffsetsToTxn"),
+    26: ("transactions", "EndTxn"),
+    27: ("transactions", "WriteTxnMarkers"),
+    28: ("transactions", "TxnOffsetCommit"),
+    29: ("acls", "DescribeAcls"),
+    30: ("acls", "CreateAcls"),
+    31: ("acls", "DeleteAcls"),
+    32: ("configs", "DescribeConfigs"),
+    33: ("configs", "AlterConfigs"),
+    35: ("log_dirs", "DescribeLogDirs"),
+    36: ("sasl", "SaslAuthenticate"),
+    37: ("topics", "CreatePartitions"),
+    42: ("groups", "DeleteGroups"),
+    43: ("reassignment", "ElectLeaders"),
+    44: ("configs", "IncrementalAlterConfigs"),
+    45: ("reassignment", "AlterPartitionReassignments"),
+    46: ("reassignment", "ListPartitionReassignments"),
+    47: ("offsets", "OffsetDelete"),
+    48: ("quotas", "DescribeClientQuotas"),
+    49: ("quotas", "AlterClientQuotas"),
+    50: ("scram", "DescribeUserScramCredentials"),
+    51: ("scram", "AlterUserScramCredentials"),
+    55: ("quorum", "DescribeQuorum"),
+    56: ("peer", "AlterPartition"),
+    57: ("cluster", "UpdateFeatures"),
+    58: ("peer", "Envelope"),
+    60: ("cluster", "DescribeCluster"),
+    61: ("producer_ids", "DescribeProducers"),
+    62: ("peer", "BrokerRegistration"),
+    63: ("peer", "BrokerHeartbeat"),
+    64: ("cluster", "UnregisterBroker"),
+    65: ("transactions", "DescribeTransactions"),
+    66: ("transactions", "ListTransactions"),
+    67: ("producer_ids", "AllocateProducerIds"),
+    68: ("consumer_groups", "ConsumerGroupHeartbeat"),
+    69: ("consumer_groups", "ConsumerGroupDescribe"),
+    74: ("configs", "ListConfigResources"),
+    75: ("metadata", "DescribeTopicPartitions"),
+    80: ("quorum", "AddRaftVoter"),
+    81: ("quorum", "RemoveRaftVoter"),
 }
+"""The module and the name of each API."""
 
-RESPONSES: dict[int, type[Message]] = {
-    0: ProduceResponse,
-    1: FetchResponse,
-    2: ListOffsetsResponse,
-    3: MetadataResponse,
-    8: OffsetCommitResponse,
-    9: OffsetFetchResponse,
-    10: FindCoordinatorResponse,
-    11: JoinGroupResponse,
-    12: HeartbeatResponse,
-    13: LeaveGroupResponse,
-    14: SyncGroupResponse,
-    15: DescribeGroupsResponse,
-    16: ListGroupsResponse,
-    17: SaslHandshakeResponse,
-    18: ApiVersionsResponse,
-    19: CreateTopicsResponse,
-    20: DeleteTopicsResponse,
-    21: DeleteRecordsResponse,
-    22: InitProducerIdResponse,
-    23: OffsetForLeaderEpochResponse,
-    24: AddPartitionsToTxnResponse,
-    25: AddOffsetsToTxnResponse,
-    26: EndTxnResponse,
-    27: WriteTxnMarkersResponse,
-    28: TxnOffsetCommitResponse,
-    29: DescribeAclsResponse,
-    30: CreateAclsResponse,
-    31: DeleteAclsResponse,
-    32: DescribeConfigsResponse,
-    33: AlterConfigsResponse,
-    35: DescribeLogDirsResponse,
-    36: SaslAuthenticateResponse,
-    37: CreatePartitionsResponse,
-    42: DeleteGroupsResponse,
-    43: ElectLeadersResponse,
-    44: IncrementalAlterConfigsResponse,
-    45: AlterPartitionReassignmentsResponse,
-    46: ListPartitionReassignmentsResponse,
-    47: OffsetDeleteResponse,
-    48: DescribeClientQuotasResponse,
-    49: AlterClientQuotasResponse,
-    50: DescribeUserScramCredentialsResponse,
-    51: AlterUserScramCredentialsResponse,
-    55: DescribeQuorumResponse,
-    56: AlterPartitionResponse,
-    57: UpdateFeaturesResponse,
-    58: EnvelopeResponse,
-    60: DescribeClusterResponse,
-    61: DescribeProducersResponse,
-    62: BrokerRegistrationResponse,
-    63: BrokerHeartbeatResponse,
-    64: UnregisterBrokerResponse,
-    65: DescribeTransactionsResponse,
-    66: ListTransactionsResponse,
-    67: AllocateProducerIdsResponse,
-    68: ConsumerGroupHeartbeatResponse,
-    69: ConsumerGroupDescribeResponse,
-    74: ListConfigResourcesResponse,
-    75: DescribeTopicPartitionsResponse,
-    80: AddRaftVoterResponse,
-    81: RemoveRaftVoterResponse,
-}
+
+class Messages(Mapping[int, type[Message]]):
+    """The requests, or the responses, of all APIs."""
+
+    def __init__(self, kind: Literal["Request", "Response"]) -> None:
+        self._kind = kind
+        self._known: dict[int, type[Message]] = {}
+
+    def __getitem__(self, key: int) -> type[Message]:
+        known = self._known.get(key)
+        if known is None:
+            family, name = _APIS[key]
+            known = getattr(import_module(f"{__name__}.{family}"), name + self._kind)
+            self._known[key] = known
+        return known
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(_APIS)
+
+    def __len__(self) -> int:
+        return len(_APIS)
+
+
+REQUESTS: Final = Messages("Request")
+RESPONSES: Final = Messages("Response")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from typing import Protocol
@@ -11,8 +12,11 @@ from attrs import field, frozen
 #: Every topic of the shared suite has this many partitions; record number n goes to partition n % PARTITIONS.
 PARTITIONS = 2
 
+#: When sample records begin: not in the future, and not long enough ago for retention.
+START_MS = int(time.time() * 1000) - 3_600_000
+
 #: No step of any client may take longer.
-DEADLINE_S = 60.0
+DEADLINE_S = float(os.environ.get("STREAMLINE_TEST_DEADLINE_S", "60"))
 
 
 @frozen(order=True)

@@ -23,7 +23,11 @@ class ConfluentClient:
     protocols = ("eager", "cooperative")
 
     def __init__(self, bootstrap: str) -> None:
-        self.common: dict[str, Any] = {"bootstrap.servers": bootstrap, "client.id": "streamline-tests"}
+        self.common: dict[str, Any] = {
+            "bootstrap.servers": bootstrap,
+            "client.id": "streamline-tests",
+            "log_level": 2,
+        }
 
     def create(self, topic: str, partitions: int = PARTITIONS, config: Mapping[str, str] | None = None) -> None:
         """Create it through the admin client, and wait for the answer."""

@@ -1,0 +1,36 @@
+"""What became of a batch that somebody wants kept: the partition's word, until it can be answered."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streamline.errors import Refused
+from streamline.model import NO_OFFSET, NO_TIMESTAMP
+
+if TYPE_CHECKING:
+    from streamline.services.partition import Partition
+
+
+class Receipt:
+    """
+    What became of one batch.
+
+    @ivar next_offset: the batch is safe once what the acks ask for has reached this offset.
+    @ivar refusal: why it was not kept, or None.
+    """
+
+    __slots__ = ("append_time_ms", "base_offset", "next_offset", "partition", "refusal")
+
+    def __init__(self, partition: Partition | None, base_offset: int, next_offset: int, append_time_ms: int) -> None:
+        self.partition = partition
+        self.base_offset = base_offset
+        self.next_offset = next_offset
+        self.append_time_ms = append_time_ms
+        self.refusal: Refused | None = None
+
+
+def refused(refusal: Refused) -> Receipt:
+    """Return the receipt of a batch that was not taken."""
+    receipt = Receipt(None, NO_OFFSET, NO_OFFSET, NO_TIMESTAMP)
+    receipt.refusal = refusal
+    return receipt

@@ -1,0 +1,150 @@
+"""
+C{python -m streamline.testing.simulation}: run seeds, replay a failure, compare two interpreters, shrink.
+
+The exit code is 0 where all runs passed, 1 where one did not, and 2 where none
+failed but more than a few said nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from twisted.logger import globalLogBeginner
+
+from streamline.testing.simulation.faults import KIND_NAMES
+from streamline.testing.simulation.noderun import NodeRun, Report, Settings
+from streamline.testing.simulation.shrink import broken_by, shrink
+from streamline.testing.simulation.twins import first_difference
+from streamline.testing.simulation.world import Event
+
+PROGRAM = "python -m streamline.testing.simulation"
+ANOMALIES_SHOWN = 20
+INVALID_SHARE_MAX = 0.1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line's parser."""
+    made = argparse.ArgumentParser(PROGRAM, description="Run a whole node in a simulated world, and make it hard.")
+    made.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
+    made.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds (default 1)")
+    made.add_argument("--until", type=float, default=60.0, metavar="S", help="simulated seconds of trouble (60)")
+    made.add_argument("--pace", type=float, default=0.4, metavar="S", help="mean time between a producer's batches")
+    made.add_argument(
+        "--faults",
+        default="swarm",
+        help=f"'swarm' (the seed draws them; default), 'all', 'none', or a list of {', '.join(KIND_NAMES)}",
+    )
+    made.add_argument("--without", default="", metavar="N,N", help="leave these faults of the plan out")
+    made.add_argument("--plan", action="store_true", help="show the faults that are planned")
+    made.add_argument("--trace", metavar="FILE", help="write every event into a file")
+    made.add_argument("--twice", action="store_true", help="run it under two hash seeds and compare event by event")
+    made.add_argument("--shrink", action="store_true", help="find the faults that it takes to fail")
+    return made
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """Return the settings that the command line asks for."""
+    named = {"swarm": None, "all": KIND_NAMES, "none": ()}
+    words = tuple(word for word in options.faults.split(",") if word)
+    return Settings(
+        until=options.until,
+        kinds=named.get(options.faults, words),
+        without=tuple(int(number) for number in options.without.split(",") if number),
+        pace_s=options.pace,
+    )
+
+
+def command_for(seed: int, settings: Settings) -> str:
+    """Return the command that replays a run."""
+    kinds = "swarm" if settings.kinds is None else ",".join(settings.kinds) or "none"
+    without = f" --without {','.join(map(str, settings.without))}" if settings.without else ""
+    return f"{PROGRAM} --seed {seed} --until {settings.until:g} --pace {settings.pace_s:g} --faults {kinds}{without}"
+
+
+def describe(report: Report, cpu_s: float) -> str:
+    """Return what a run came to, for people."""
+    verdict = "FAILED" if report.anomalies else f"INVALID: {report.invalid}" if report.invalid else "passed"
+    injected = ", ".join(f"{kind} {count}" for kind, count in report.injected.items()) or "none"
+    return "\n".join(
+        (
+            f"seed {report.seed} {verdict}: {report.simulated_s:.1f} simulated s in {cpu_s:.2f} s of one core,"
+            f" {report.simulated_s / cpu_s:.0f}x real time; {report.events} events, {report.events / cpu_s:,.0f}/s",
+            f"  {report.sends} records sent, {report.acknowledged} acknowledged, {report.reads} read,"
+            f" {report.commits} offsets committed, {report.changes} changes of topics, {report.starts} starts;"
+            f" {report.lost_in_power_cuts} lost in power cuts as they may be;"
+            f" {report.calm_share:.0%} acknowledged in calm spans",
+            f"  {report.planned} faults planned; took effect: {injected}",
+            f"  digest {report.digest}",
+        )
+    )
+
+
+def run_one(seed: int, settings: Settings, options: argparse.Namespace) -> Report:
+    """Run one seed and print all about it."""
+    run = NodeRun(seed, settings)
+    if options.plan:
+        print("\n".join(f"  {fault}" for fault in run.plan.faults))
+    started = time.process_time()
+    if options.trace:
+        with open(options.trace, "w", encoding="utf-8") as lines:
+            run.simulation.trace = lambda event: lines.write(f"{event}  {run.simulation.digest()[:8]}\n")
+            report = run.run()
+    else:
+        report = run.run()
+    print(describe(report, time.process_time() - started))
+    if report.anomalies:
+        _explain(report, list(run.simulation.recent), settings)
+    return report
+
+
+def _explain(report: Report, recent: list[Event], settings: Settings) -> None:
+    print(f"  the last {len(recent)} events:")
+    print("\n".join(f"    {event}" for event in recent))
+    print("\n".join(f"  refused to start at {refusal}" for refusal in report.refusals[-5:]))
+    print("\n".join(f"  ! {anomaly}" for anomaly in report.anomalies[:ANOMALIES_SHOWN]))
+    if len(report.anomalies) > ANOMALIES_SHOWN:
+        print(f"  ! and {len(report.anomalies) - ANOMALIES_SHOWN} more")
+    print(f"  replay: {command_for(report.seed, settings)}")
+
+
+def run_all(options: argparse.Namespace) -> int:
+    """Run the seeds that were asked for; return the exit code."""
+    settings = settings_of(options)
+    started = time.process_time()
+    reports = [run_one(seed, settings, options) for seed in range(options.seed, options.seed + options.seeds)]
+    failed = [report.seed for report in reports if report.anomalies]
+    invalid = [report.seed for report in reports if report.invalid]
+    if len(reports) > 1:
+        cpu_s = time.process_time() - started
+        simulated_s = sum(report.simulated_s for report in reports)
+        print(
+            f"{len(reports)} runs, {simulated_s:.0f} simulated s, {simulated_s / cpu_s:.0f}x real time on one core;"
+            f" failed: {failed or 'none'}; invalid: {invalid or 'none'}"
+        )
+    if failed:
+        return 1
+    return 2 if len(invalid) > INVALID_SHARE_MAX * len(reports) else 0
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says; return the exit code."""
+    options = parser().parse_args(arguments)
+    globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
+    if options.twice:
+        command = command_for(options.seed, settings_of(options)).split()[1:]
+        difference = first_difference([sys.executable, *command])
+        print(difference or "both runs were the same, event by event")
+        return 1 if difference else 0
+    if options.shrink:
+        settings = settings_of(options)
+        numbers = [fault.number for fault in NodeRun(options.seed, settings).plan.faults]
+        smaller = shrink(numbers, settings, broken_by(options.seed), print)
+        run_one(options.seed, smaller, argparse.Namespace(plan=True, trace=None))
+        return 1
+    return run_all(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

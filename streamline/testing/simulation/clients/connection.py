@@ -1,0 +1,189 @@
+"""
+A client's connection to a node: requests out, answers in, matched by correlation id.
+
+Answers come in the order of the requests; one that comes out of turn ends the
+run, because it is the node's fault.  An answer that does not come in time ends
+the connection, as in every Kafka client.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from struct import Struct
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+
+from streamline.interfaces import Host, IClock
+from streamline.model import Endpoint
+from streamline.wire.codec import decode, encode
+from streamline.wire.frame import RESPONSE_BYTES, Frames
+from streamline.wire.header import read_response_header, write_request_header
+from streamline.wire.messages import RESPONSES
+from streamline.wire.schema import Message
+
+RESPONSE_BYTES_MAX = 128 << 20
+CONNECT_TIMEOUT_S = 5.0
+REQUEST_TIMEOUT_S = 10.0
+BACKOFF_S = (0.05, 0.5)
+
+_LENGTH = Struct(">i").pack
+
+
+class Gone(Exception):
+    """The connection ended, or an answer did not come: nobody knows what became of the request."""
+
+
+@frozen
+class _Question:
+    key: int
+    version: int
+    correlation_id: int
+    answer: Deferred[Any]
+
+
+class Connection(Protocol):
+    """One connection."""
+
+    def __init__(self, clock: IClock, client_id: str) -> None:
+        self._clock = clock
+        self._client_id = client_id
+        self._frames = Frames(RESPONSE_BYTES_MAX, RESPONSE_BYTES)
+        self._questions: deque[_Question] = deque()
+        self._next_id = 0
+        self._late: IDelayedCall | None = None
+        self.is_open = True
+
+    def ask(self, request: Message, version: int) -> Deferred[Any]:
+        """Send a request; fire with its answer, or fail with L{Gone}."""
+        answer: Deferred[Any] = Deferred()
+        if not self.is_open:
+            answer.errback(Gone("the connection is closed"))
+            return answer
+        correlation_id = self.tell(request, version)
+        self._questions.append(_Question(request.KEY, version, correlation_id, answer))
+        if self._late is None:
+            self._late = self._clock.callLater(REQUEST_TIMEOUT_S, self._timed_out)
+        return answer
+
+    def tell(self, request: Message, version: int) -> int:
+        """Send a request that gets no answer."""
+        self._next_id += 1
+        header = write_request_header(request.KEY, version, self._next_id, self._client_id)
+        body = encode(request, version)
+        assert self.transport is not None
+        self.transport.writeSequence([_LENGTH(len(header) + len(body)), header, body])
+        return self._next_id
+
+    def close(self) -> None:
+        """End the connection."""
+        if self.is_open:
+            assert self.transport is not None
+            self.transport.loseConnection()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Match answers with questions."""
+        for frame in self._frames.feed(data):
+            question = self._questions.popleft()
+            correlation_id, at = read_response_header(frame, question.key, question.version)
+            if correlation_id != question.correlation_id:
+                raise AssertionError(f"answer {correlation_id} came where {question.correlation_id} was next")
+            self._wait_again()
+            question.answer.callback(decode(RESPONSES[question.key], question.version, frame[at:]))
+
+    def _wait_again(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = self._clock.callLater(REQUEST_TIMEOUT_S, self._timed_out) if self._questions else None
+
+    def _timed_out(self) -> None:
+        self._late = None
+        assert self.transport is not None
+        self.transport.abortConnection()  # type: ignore[attr-defined]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Fail every question."""
+        self.is_open = False
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+        questions, self._questions = self._questions, deque()
+        for question in questions:
+            question.answer.errback(Gone(str(reason.value)))
+
+
+class _Connections(Factory):
+    noisy = False
+
+    def __init__(self, clock: IClock, client_id: str) -> None:
+        self._clock = clock
+        self._client_id = client_id
+
+    def buildProtocol(self, addr: object) -> Connection:
+        return Connection(self._clock, self._client_id)
+
+
+class Line:
+    """
+    A client's way to one address: connected when it is needed, again and again.
+
+    @ivar stopped: no new connections are made.
+    """
+
+    def __init__(self, host: Host, address: Endpoint, client_id: str) -> None:
+        self.host = host
+        self.client_id = client_id
+        self.stopped = False
+        self._address = address
+        self._connection: Connection | None = None
+
+    async def connection(self) -> Connection:
+        """
+        Return an open connection, as soon as there is one.
+
+        @raise Gone: the line was stopped.
+        """
+        factory = _Connections(self.host.clock, self.client_id)
+        while self._connection is None or not self._connection.is_open:
+            if self.stopped:
+                raise Gone("this client has stopped")
+            connecting = self.host.network.connect(
+                self._address.host, self._address.port, factory, CONNECT_TIMEOUT_S
+            )
+            try:
+                self._connection = await connecting  # type: ignore[assignment]
+            except ConnectError:
+                await self.pause()
+        return self._connection
+
+    async def ask(self, request: Message, version: int) -> Any:
+        """Connect, send a request and return its answer; fails with L{Gone}."""
+        connection = await self.connection()
+        return await connection.ask(request, version)
+
+    def pause(self) -> Deferred[None]:
+        """Wait a little, as clients do before they try again."""
+        low, high = BACKOFF_S
+        return self.sleep(low + (high - low) * self.host.rng.random())
+
+    def sleep(self, seconds: float) -> Deferred[None]:
+        """Wait."""
+        over: Deferred[None] = Deferred()
+        self.host.clock.callLater(seconds, over.callback, None)
+        return over
+
+    def drop(self) -> None:
+        """Hang up; the next request connects anew."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def stop(self) -> None:
+        """Hang up for good."""
+        self.stopped = True
+        self.drop()

@@ -1,0 +1,225 @@
+"""
+A consumer of one partition: long polls from where it stands, in a fetch session or without one.
+
+It checks what every consumer relies on: batches are whole, their checksums
+hold, and each holds records at or after the offset that was asked for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from streamline.errors import ErrorCode, Refused
+from streamline.interfaces import Host
+from streamline.model import Buffer, Endpoint, TopicPartition
+from streamline.testing.history import History, Poll
+from streamline.testing.simulation.clients.connection import Gone, Line
+from streamline.testing.simulation.clients.topics import find_topic_id
+from streamline.testing.simulation.clients.versions import Versions
+from streamline.wire.batch import headers, is_intact
+from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
+from streamline.wire.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
+from streamline.wire.records import records
+
+TOPIC_IDS_FROM = 13
+SESSIONS_FROM = 7
+EARLIEST, LATEST = -2, -1
+SESSION_ERRORS = (ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH)
+
+
+class BadAnswer(AssertionError):
+    """The node sent what no consumer can use."""
+
+
+@frozen(kw_only=True)
+class Appetite:
+    """How a consumer reads."""
+
+    max_wait_ms: int = 500
+    min_bytes: int = 1
+    max_bytes: int = 1 << 20
+    partition_max_bytes: int = 256 * 1024
+    uses_session: bool = False
+
+
+def read_values(data: Buffer, position: int) -> tuple[list[tuple[int, str]], int]:
+    """
+    Return the records of some batches from C{position} on, as (offset, value), and the offset after them.
+
+    @raise BadAnswer: a batch is damaged.
+    """
+    found: list[tuple[int, str]] = []
+    after = position
+    try:
+        for at, header in headers(data):
+            if at + header.size > len(data):
+                break
+            if not is_intact(data, at, header):
+                raise BadAnswer(f"the batch at {header.base_offset} has a wrong checksum")
+            if header.next_offset <= position:
+                raise BadAnswer(f"the batch at {header.base_offset} ends before {position}, which was asked for")
+            for record in records(data, header, at):
+                if record.offset >= position:
+                    found.append((record.offset, str(bytes(record.value or b""), "utf-8").rstrip()))
+            after = header.next_offset
+    except Refused as refusal:
+        raise BadAnswer(f"a batch after offset {position} cannot be read: {refusal}") from refusal
+    return found, after
+
+
+class Consumer:
+    """
+    One consumer.
+
+    @ivar position: the next offset it wants.
+    @ivar is_final: whether its reads count as the reading of everything at the end; it then stops at the end.
+    @ivar done: fires when a final consumer has read everything.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        address: Endpoint,
+        name: str,
+        key: TopicPartition,
+        history: History,
+        appetite: Appetite,
+        *,
+        is_final: bool = False,
+    ) -> None:
+        self.name = name
+        self.key = key
+        self.position = -1
+        self.is_final = is_final
+        self.done: Deferred[None] = Deferred()
+        self._host = host
+        self._history = history
+        self._appetite = appetite
+        self._line = Line(host, address, name)
+        self._versions = Versions(host.rng)
+        self._topic_id = b""
+        self._session = (0, 0)
+        self._sent_position = -1
+        self._is_reset = True
+        self._asked_at = 0.0
+        self._end = -1
+
+    def start(self) -> None:
+        """Begin."""
+        Deferred.fromCoroutine(self._run()).addErrback(self._troubled)
+
+    def stop(self) -> None:
+        """End."""
+        self._line.stop()
+
+    def _troubled(self, failure: Failure) -> None:
+        failure.trap(Gone)
+        self._session = (0, 0)
+        if not self._line.stopped:
+            self._line.drop()
+            self._line.pause().addCallback(lambda _: self.start())
+
+    async def _run(self) -> None:
+        if not self._versions.known:
+            await self._versions.learn(self._line)
+        self._topic_id = await find_topic_id(self._line, self._versions, self.key.topic)
+        if self.is_final and self._end < 0:
+            self._end = await self._list_offset(LATEST)
+        while not self._line.stopped:
+            if self.position < 0:
+                self.position = await self._list_offset(EARLIEST)
+                self._is_reset = True
+                if self.is_final:
+                    self._history.starts[self.key] = self.position
+            if self.is_final and self.position >= self._end:
+                self._line.stop()
+                self.done.callback(None)
+                return
+            await self._fetch()
+
+    async def _list_offset(self, timestamp: int) -> int:
+        partition = ListOffsetsPartition(partition_index=self.key.partition, timestamp=timestamp)
+        request = ListOffsetsRequest(
+            replica_id=-1, topics=[ListOffsetsTopic(name=self.key.topic, partitions=[partition])]
+        )
+        answer = await self._line.ask(request, self._versions.of(ListOffsetsRequest))
+        found = answer.topics[0].partitions[0]
+        if found.error_code:
+            raise Gone(f"ListOffsets was refused with {found.error_code}")
+        offset: int = found.offset
+        return offset
+
+    # Fetching
+
+    async def _fetch(self) -> None:
+        version = self._versions.of(FetchRequest)
+        is_session = self._appetite.uses_session and version >= SESSIONS_FROM
+        self._asked_at = self._host.clock.seconds()
+        answer: FetchResponse = await self._line.ask(self._request(version, is_session), version)
+        if answer.error_code in SESSION_ERRORS:
+            self._session = (0, 0)
+            return
+        if answer.error_code:
+            raise Gone(f"Fetch was refused with {answer.error_code}")
+        if is_session:
+            self._session = (answer.session_id, self._session[1] + 1 if answer.session_id else 0)
+        for topic in answer.responses:
+            for partition in topic.partitions:
+                self._take(partition)
+
+    def _request(self, version: int, is_session: bool) -> FetchRequest:
+        appetite = self._appetite
+        session_id, epoch = self._session if is_session else (0, -1)
+        by_id = version >= TOPIC_IDS_FROM
+        partition = FetchPartition(
+            partition=self.key.partition,
+            fetch_offset=self.position,
+            partition_max_bytes=appetite.partition_max_bytes,
+        )
+        topic = FetchTopic(
+            topic="" if by_id else self.key.topic,
+            topic_id=self._topic_id if by_id else bytes(16),
+            partitions=[partition],
+        )
+        is_known = epoch > 0 and self._sent_position == self.position
+        self._sent_position = self.position
+        return FetchRequest(
+            max_wait_ms=appetite.max_wait_ms,
+            min_bytes=appetite.min_bytes,
+            max_bytes=appetite.max_bytes,
+            session_id=session_id,
+            session_epoch=epoch,
+            topics=[] if is_known else [topic],
+        )
+
+    def _take(self, partition: PartitionData) -> None:
+        if partition.error_code == ErrorCode.OFFSET_OUT_OF_RANGE:
+            self.position = -1
+            return
+        if partition.error_code:
+            raise Gone(f"the partition was refused with {partition.error_code}")
+        found, after = read_values(_joined(partition.records), self.position)
+        poll = Poll(
+            consumer=self.name,
+            key=self.key,
+            asked_at=self._asked_at,
+            at=self._host.clock.seconds(),
+            position=self.position,
+            records=found,
+            is_reset=self._is_reset,
+            is_final=self.is_final,
+        )
+        if found or poll.is_reset:
+            self._history.polls.append(poll)
+        self._is_reset = False
+        self.position = after
+
+
+def _joined(data: Any) -> bytes:
+    if data is None:
+        return b""
+    return b"".join(data) if isinstance(data, list | tuple) else bytes(data)

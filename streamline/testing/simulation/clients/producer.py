@@ -1,0 +1,295 @@
+"""
+A producer of one partition: batches in order, several in flight, sent again until the node answers.
+
+With idempotence it has a producer id and numbers its records; after trouble it
+sends everything unanswered again, in order and with the same numbers, and takes
+a new producer id only where the node has forgotten what came before (a power
+cut took it) or has refused a batch for good.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import define, frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from streamline.errors import ErrorCode
+from streamline.interfaces import Host
+from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, Endpoint, TopicPartition
+from streamline.testing.history import FAIL, OK, History, Send
+from streamline.testing.simulation.clients.connection import Connection, Gone, Line
+from streamline.testing.simulation.clients.topics import find_topic_id
+from streamline.testing.simulation.clients.versions import Versions
+from streamline.wire.compress import LZ4, ZSTD
+from streamline.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
+from streamline.wire.messages.producer_ids import InitProducerIdRequest
+from streamline.wire.records import Record, build_batch
+
+TOPIC_IDS_FROM = 13
+ZSTD_FROM = 7
+TIMEOUT_MS = 5000
+BACKLOG_MAX = 20
+"""Batches that wait before no new ones are made."""
+
+FORGOTTEN = (ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, ErrorCode.UNKNOWN_PRODUCER_ID, ErrorCode.INVALID_PRODUCER_EPOCH)
+REFUSED = (
+    ErrorCode.INVALID_TIMESTAMP,
+    ErrorCode.MESSAGE_TOO_LARGE,
+    ErrorCode.INVALID_RECORD,
+    ErrorCode.CORRUPT_MESSAGE,
+    ErrorCode.INVALID_TOPIC_EXCEPTION,
+    ErrorCode.UNSUPPORTED_COMPRESSION_TYPE,
+)
+"""Errors that say for certain that nothing was written."""
+
+
+@frozen(kw_only=True)
+class Habits:
+    """
+    How a producer goes about it.
+
+    @ivar pace_s: mean time between two batches.
+    @ivar records_max: most records in a batch; C{padding_bytes}: least and most bytes added to each.
+    @ivar in_flight_max: most batches without an answer; 5 is what brokers remember of a producer.
+    """
+
+    acks: int = -1
+    idempotent: bool = True
+    pace_s: float = 0.2
+    records_max: int = 8
+    padding_bytes: tuple[int, int] = (0, 64)
+    in_flight_max: int = 5
+    compression: int = 0
+
+
+@define
+class _Batch:
+    sends: list[Send]
+    padding: bytes
+    wall_ms: int
+    sequence: int = NO_SEQUENCE
+    error: int = 0
+    is_doubtful: bool = False
+
+
+class Producer:
+    """
+    One producer.
+
+    @ivar unanswered: batches that it still has to get rid of.
+    """
+
+    def __init__(
+        self, host: Host, address: Endpoint, name: str, key: TopicPartition, history: History, habits: Habits
+    ) -> None:
+        self.name = name
+        self.key = key
+        self._host = host
+        self._history = history
+        self._habits = habits
+        self._line = Line(host, address, name)
+        self._versions = Versions(host.rng)
+        self._topic_id = b""
+        self._producer = (NO_PRODUCER_ID, -1)
+        self._next_sequence = 0
+        self._next_number = 0
+        self._unsent: deque[_Batch] = deque()
+        self._flying: list[_Batch] = []
+        self._connection: Connection | None = None
+        self._is_making = True
+
+    def start(self) -> None:
+        """Begin."""
+        self._host.clock.callLater(self._pace_s(), self._make)
+        self._resume()
+
+    def stop_making(self) -> None:
+        """Make no new batches; get rid of those there are."""
+        self._is_making = False
+
+    @property
+    def unanswered(self) -> int:
+        """How many batches have no answer yet."""
+        return len(self._unsent) + len(self._flying)
+
+    # Making
+
+    def _pace_s(self) -> float:
+        return self._habits.pace_s * 2 * self._host.rng.random()
+
+    def _make(self) -> None:
+        if not self._is_making:
+            return
+        if self.unanswered < BACKLOG_MAX:
+            self._unsent.append(self._new_batch())
+            self._push()
+        self._host.clock.callLater(self._pace_s(), self._make)
+
+    def _new_batch(self) -> _Batch:
+        rng, habits = self._host.rng, self._habits
+        sends = []
+        for _ in range(rng.randrange(1, habits.records_max + 1)):
+            number = self._next_number
+            self._next_number += 1
+            sends.append(
+                Send(
+                    producer=self.name,
+                    key=self.key,
+                    value=f"{self.name}/{self.key}/{number}",
+                    number=number,
+                    sent_at=self._host.clock.seconds(),
+                    acks=habits.acks,
+                    idempotent=habits.idempotent,
+                )
+            )
+        self._history.sends.extend(sends)
+        low, high = habits.padding_bytes
+        return _Batch(sends, b" " * rng.randrange(low, high + 1), self._host.clock.wall_ms())
+
+    # Sending
+
+    def _resume(self) -> None:
+        Deferred.fromCoroutine(self._prepare()).addErrback(self._not_prepared)
+
+    def _not_prepared(self, failure: Failure) -> None:
+        failure.trap(Gone)
+        self._line.pause().addCallback(lambda _: self._resume())
+
+    async def _prepare(self) -> None:
+        """Connect and learn what sending needs."""
+        if not self._versions.known:
+            await self._versions.learn(self._line)
+        self._topic_id = await find_topic_id(self._line, self._versions, self.key.topic)
+        if self._habits.idempotent and self._producer[0] == NO_PRODUCER_ID:
+            request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
+            answer = await self._line.ask(request, self._versions.of(InitProducerIdRequest))
+            if answer.error_code:
+                raise Gone(f"InitProducerId was refused with {answer.error_code}")
+            self._producer = (answer.producer_id, answer.producer_epoch)
+        self._connection = await self._line.connection()
+        self._push()
+
+    def _push(self) -> None:
+        while self._connection is not None and self._unsent and len(self._flying) < self._habits.in_flight_max:
+            batch = self._unsent.popleft()
+            if self._habits.idempotent and batch.sequence == NO_SEQUENCE:
+                batch.sequence = self._next_sequence
+                self._next_sequence += len(batch.sends)
+            self._send(self._connection, batch)
+
+    def _send(self, connection: Connection, batch: _Batch) -> None:
+        version = self._versions.of(ProduceRequest)
+        request = ProduceRequest(
+            acks=self._habits.acks, timeout_ms=TIMEOUT_MS, topic_data=[self._topic_data(batch, version)]
+        )
+        if self._habits.acks == 0:
+            if connection.is_open:
+                connection.tell(request, version)
+            else:
+                self._connection = None
+                self._recover()
+            return
+        self._flying.append(batch)
+        connection.ask(request, version).addCallbacks(
+            self._answered, self._lost, callbackArgs=(batch,), errbackArgs=(batch,)
+        )
+
+    def _topic_data(self, batch: _Batch, version: int) -> TopicProduceData:
+        producer_id, producer_epoch = self._producer
+        data = build_batch(
+            [Record(send.value.encode() + batch.padding, timestamp=batch.wall_ms) for send in batch.sends],
+            compression=self._compression(version),
+            producer_id=producer_id,
+            producer_epoch=producer_epoch,
+            base_sequence=batch.sequence,
+        )
+        by_id = version >= TOPIC_IDS_FROM
+        return TopicProduceData(
+            name="" if by_id else self.key.topic,
+            topic_id=self._topic_id if by_id else bytes(16),
+            partition_data=[PartitionProduceData(index=self.key.partition, records=data)],
+        )
+
+    def _compression(self, version: int) -> int:
+        """Return our codec, or one that so old a version knows too, as clients do (KIP-110)."""
+        wanted = self._habits.compression
+        return LZ4 if wanted == ZSTD and version < ZSTD_FROM else wanted
+
+    # Answers
+
+    def _answered(self, answer: Any, batch: _Batch) -> None:
+        result = answer.responses[0].partition_responses[0]
+        if result.error_code in (0, ErrorCode.DUPLICATE_SEQUENCE_NUMBER):
+            self._acknowledged(batch, result.base_offset if result.error_code == 0 else -1)
+        else:
+            self._troubled(batch, result.error_code)
+        self._go_on()
+
+    def _acknowledged(self, batch: _Batch, base_offset: int) -> None:
+        self._flying.remove(batch)
+        for position, send in enumerate(batch.sends):
+            send.status = OK
+            send.offset = base_offset + position if base_offset >= 0 else -1
+            send.done_at = self._host.clock.seconds()
+
+    def _lost(self, failure: Failure, batch: _Batch) -> None:
+        failure.trap(Gone)
+        self._troubled(batch, ErrorCode.NETWORK_EXCEPTION)
+        self._go_on()
+
+    def _troubled(self, batch: _Batch, error: int) -> None:
+        """Note an error; nothing more is sent until every answer is there."""
+        self._connection = None
+        batch.error = error
+
+    def _go_on(self) -> None:
+        if self._connection is not None:
+            self._push()
+        elif all(batch.error for batch in self._flying):
+            self._recover()
+
+    def _recover(self) -> None:
+        """Decide, with every answer there, what is sent again."""
+        failed, self._flying = self._flying, []
+        first = failed[0].error if failed else 0
+        is_forgotten = self._habits.idempotent and (first in FORGOTTEN or first in REFUSED)
+        again = []
+        for position, batch in enumerate(failed):
+            if batch.error in REFUSED and (position == 0 or not self._habits.idempotent):
+                self._give_up(batch, is_certain=not batch.is_doubtful)
+            elif not self._habits.idempotent:
+                self._give_up(batch, is_certain=False)
+            else:
+                again.append(batch)
+        for batch in again:
+            batch.is_doubtful = batch.is_doubtful or batch.error not in FORGOTTEN
+            batch.error = 0
+            _mark_retried(batch.sends)
+        self._unsent.extendleft(reversed(again))
+        if is_forgotten:
+            self._begin_anew()
+        self._line.drop()
+        self._line.pause().addCallback(lambda _: self._resume())
+
+    def _begin_anew(self) -> None:
+        """Get a new producer id; what was never written gets numbers of its own."""
+        self._producer = (NO_PRODUCER_ID, -1)
+        self._next_sequence = 0
+        for batch in self._unsent:
+            batch.sequence = NO_SEQUENCE
+
+    def _give_up(self, batch: _Batch, *, is_certain: bool) -> None:
+        for send in batch.sends:
+            if is_certain:
+                send.status = FAIL
+            send.error = str(batch.error)
+            send.done_at = self._host.clock.seconds()
+
+
+def _mark_retried(sends: Sequence[Send]) -> None:
+    for send in sends:
+        send.retried = True

@@ -1,0 +1,113 @@
+"""
+Asking about topics, and making and deleting them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from streamline.errors import ErrorCode
+from streamline.interfaces import Host
+from streamline.model import Endpoint
+from streamline.testing.history import FAIL, OK, Change, History
+from streamline.testing.simulation.clients.connection import Gone, Line
+from streamline.testing.simulation.clients.versions import Versions
+from streamline.wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
+from streamline.wire.messages.topics import (
+    CreatableTopic,
+    CreatableTopicConfig,
+    CreateTopicsRequest,
+    DeleteTopicsRequest,
+    DeleteTopicState,
+)
+
+METADATA_VERSION = 12
+CREATE_VERSION = 7
+DELETE_VERSIONS = (5, 6)
+"""Deleting has another shape from version 6 on."""
+
+
+async def find_topic_id(line: Line, versions: Versions, topic: str) -> bytes:
+    """
+    Return a topic's id.
+
+    @raise Gone: there is no such topic at present, or no answer.
+    """
+    request = MetadataRequest(topics=[MetadataRequestTopic(name=topic)], allow_auto_topic_creation=False)
+    answer: MetadataResponse = await line.ask(request, METADATA_VERSION)
+    found = answer.topics[0]
+    if found.error_code or any(partition.error_code for partition in found.partitions):
+        raise Gone(f"{topic} is not there: {found.error_code}")
+    return found.topic_id
+
+
+class Administrator:
+    """Makes and deletes topics, and keeps a history of it."""
+
+    def __init__(self, host: Host, address: Endpoint, name: str, history: History) -> None:
+        self._host = host
+        self._history = history
+        self._line = Line(host, address, name)
+
+    async def create(self, name: str, partitions: int, configs: Mapping[str, str]) -> bool:
+        """Make a topic, trying until the node says yes or no; return whether it said yes."""
+        topic = CreatableTopic(
+            name=name,
+            num_partitions=partitions,
+            replication_factor=1,
+            assignments=[],
+            configs=[CreatableTopicConfig(name=key, value=value) for key, value in sorted(configs.items())],
+        )
+        change = self._begun("create", name, partitions)
+        while True:
+            try:
+                answer = await self._line.ask(CreateTopicsRequest(topics=[topic], timeout_ms=5000), CREATE_VERSION)
+            except Gone:
+                await self._line.pause()
+                continue
+            code = answer.topics[0].error_code
+            if code in (0, ErrorCode.TOPIC_ALREADY_EXISTS):
+                return self._ended(change, OK)
+            if code == ErrorCode.INVALID_CONFIG:
+                change.error = str(answer.topics[0].error_message)
+                return self._ended(change, FAIL)
+            await self._line.pause()
+
+    async def delete(self, name: str) -> bool:
+        """Delete a topic, trying until the node says yes or that it is not there."""
+        version = DELETE_VERSIONS[self._host.rng.randrange(0, 2)]
+        request = DeleteTopicsRequest(timeout_ms=5000)
+        if version == DELETE_VERSIONS[0]:
+            request.topic_names = [name]
+        else:
+            request.topics = [DeleteTopicState(name=name, topic_id=bytes(16))]
+        change = self._begun("delete", name, 0)
+        while True:
+            try:
+                answer = await self._line.ask(request, version)
+            except Gone:
+                await self._line.pause()
+                continue
+            if answer.responses[0].error_code in (0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION):
+                return self._ended(change, OK)
+            await self._line.pause()
+
+    async def topics(self) -> list[str]:
+        """Return the names of all topics, sorted."""
+        while True:
+            try:
+                answer = await self._line.ask(MetadataRequest(topics=None), METADATA_VERSION)
+            except Gone:
+                await self._line.pause()
+                continue
+            return sorted(topic.name for topic in answer.topics)
+
+    def _begun(self, what: str, name: str, detail: int) -> Change:
+        change = Change(what, name, detail, self._host.clock.seconds())
+        self._history.changes.append(change)
+        return change
+
+    def _ended(self, change: Change, status: str) -> bool:
+        change.status = status
+        change.done_at = self._host.clock.seconds()
+        return status == OK

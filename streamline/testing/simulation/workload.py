@@ -1,0 +1,170 @@
+"""
+What clients do to a node in a run: topics, producers, consumers, and the reading of everything at the end.
+
+All of it is drawn from the seed before the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+
+from attrs import frozen
+from twisted.internet.defer import Deferred, gatherResults
+
+from streamline.interfaces import Host
+from streamline.model import Endpoint, TopicPartition
+from streamline.testing.history import History
+from streamline.testing.simulation.clients.consumer import Appetite, Consumer
+from streamline.testing.simulation.clients.member import Member
+from streamline.testing.simulation.clients.producer import Habits, Producer
+from streamline.testing.simulation.clients.topics import Administrator
+
+SMALL = {"segment.ms": "4000", "segment.bytes": str(1 << 20), "index.interval.bytes": "512"}
+"""Logs roll often, so that rolling is met by every fault (F18)."""
+
+PASSING = "passing"
+
+GROUPS = (("pair", ("plain", 2)), ("crowd", ("synced", 2)))
+"""Consumer groups, with the topic that each reads and its partitions."""
+
+
+@frozen
+class TopicPlan:
+    """A topic of the workload."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+TOPICS = (
+    TopicPlan("plain", 2, SMALL),
+    TopicPlan("synced", 2, {**SMALL, "flush.messages": "1"}),
+    TopicPlan("short", 1, {**SMALL, "retention.ms": "15000", "file.delete.delay.ms": "1000"}),
+)
+SYNCED = ("synced",)
+"""The topics whose acknowledged records survive even power cuts."""
+
+
+class Workload:
+    """
+    The clients of one run.
+
+    @ivar history: what they did and saw.
+    @ivar producers: all of them.
+    @ivar is_ready: whether the topics are there and everybody has begun.
+    """
+
+    def __init__(self, host: Host, address: Endpoint, rng: Random, *, pace_s: float) -> None:
+        self.history = History()
+        self.is_ready = False
+        self._host = host
+        self._address = address
+        self._rng = rng
+        self._members_made = 0
+        self._admin = Administrator(host, address, "admin", self.history)
+        self.producers = [self._producer(number, key, pace_s) for number, key in enumerate(self._keys() * 2)]
+        self._members = [self._member() for _ in range(4)]
+        self._consumers = [self._consumer(f"c{number}", key) for number, key in enumerate(self._keys())]
+        self._is_passing = True
+
+    @staticmethod
+    def _keys() -> list[TopicPartition]:
+        return [TopicPartition(topic.name, index) for topic in TOPICS for index in range(topic.partitions)]
+
+    def _producer(self, number: int, key: TopicPartition, pace_s: float) -> Producer:
+        rng = self._rng
+        is_idempotent = number < len(self._keys()) or rng.random() < 0.5
+        habits = Habits(
+            acks=rng.choice((-1, -1, 1)) if is_idempotent else rng.choice((-1, 1, 0)),
+            idempotent=is_idempotent,
+            pace_s=pace_s * rng.uniform(0.5, 2.0),
+            records_max=rng.choice((1, 4, 20)),
+            padding_bytes=rng.choice(((0, 10), (0, 200), (500, 3000))),
+            compression=rng.choice((0, 0, 1, 2, 3, 4)),
+        )
+        return Producer(self._host, self._address, f"p{number}", key, self.history, habits)
+
+    def _member(self) -> Member:
+        group, topic = self._rng.choice(GROUPS)
+        self._members_made += 1
+        name = f"m{self._members_made}"
+        return Member(self._host, self._address, name, group, topic, self.history)
+
+    def _consumer(self, name: str, key: TopicPartition, *, is_final: bool = False) -> Consumer:
+        rng = self._rng
+        appetite = Appetite(
+            max_wait_ms=100 if is_final else rng.choice((0, 500, 3000)) or 100,
+            min_bytes=rng.choice((1, 1, 1000)),
+            partition_max_bytes=rng.choice((1000, 64 << 10, 1 << 20)),
+            uses_session=rng.random() < 0.5,
+        )
+        return Consumer(self._host, self._address, name, key, self.history, appetite, is_final=is_final)
+
+    def start(self) -> None:
+        """Make the topics, then begin."""
+        Deferred.fromCoroutine(self._begin())
+
+    async def _begin(self) -> None:
+        for topic in TOPICS:
+            await self._admin.create(topic.name, topic.partitions, topic.configs)
+        for producer in self.producers:
+            producer.start()
+        for consumer in self._consumers:
+            consumer.start()
+        for member in self._members:
+            member.start()
+        self.is_ready = True
+        Deferred.fromCoroutine(self._replace_members())
+        await self._pass_topics()
+
+    async def _replace_members(self) -> None:
+        """Let a member vanish and a new one come, now and then."""
+        while self._is_passing:
+            await self._pause()
+            self._members.pop(0).stop()
+            self._members.append(self._member())
+            self._members[-1].start()
+
+    async def _pass_topics(self) -> None:
+        """Make topics and delete them again, now and then."""
+        number = 0
+        while self._is_passing:
+            await self._pause()
+            name = f"{PASSING}-{number}"
+            if self._is_passing and await self._admin.create(name, self._rng.randrange(1, 4), SMALL):
+                number += 1
+                await self._pause()
+                if self._rng.random() < 0.7:
+                    await self._admin.delete(name)
+
+    def _pause(self) -> Deferred[None]:
+        over: Deferred[None] = Deferred()
+        self._host.clock.callLater(self._rng.uniform(0.5, 6.0), over.callback, None)
+        return over
+
+    def wind_down(self) -> None:
+        """Begin nothing new; what was begun is brought to an end."""
+        self._is_passing = False
+        for producer in self.producers:
+            producer.stop_making()
+
+    @property
+    def unanswered(self) -> int:
+        """How many batches nobody has answered yet."""
+        return sum(producer.unanswered for producer in self.producers)
+
+    def read_everything(self) -> Deferred[list[str]]:
+        """Read every partition from its start to its end; fire with the names of all topics."""
+        for consumer in self._consumers:
+            consumer.stop()
+        readers = [self._consumer(f"final {key}", key, is_final=True) for key in self._keys()]
+        for reader in readers:
+            reader.start()
+        for member in self._members:
+            member.stop()
+        lookers = [Member(self._host, self._address, f"final {name}", name, on, self.history) for name, on in GROUPS]
+        looks = [Deferred.fromCoroutine(looker.read_back()) for looker in lookers]
+        everything: Deferred[list[None]] = gatherResults([*looks, *(reader.done for reader in readers)])
+        return everything.addCallback(lambda _: Deferred.fromCoroutine(self._admin.topics()))

@@ -1,0 +1,130 @@
+"""
+Check many records of one size at once.
+
+Producers often send values of one size (metrics, samples, benchmarks), and then the records of a batch lie like the
+rows of a table: every byte that says something about their structure is in a column, and a column is a slice with a
+step.  Ten slices and comparisons then do for thousands of records what L{streamline.wire.recordcheck} otherwise does
+for one.
+"""
+
+from typing import NamedTuple
+
+from streamline.wire.varints import zigzag
+
+LEAST_RECORDS = 16
+"""A run of fewer is not worth its slices."""
+
+_ONE_BYTE = 1 << 6
+"""Offset deltas below this have one byte."""
+_BLOCK = 1 << 13
+"""Offset deltas with the same high bits; a run never crosses a multiple of it."""
+_LAST_BLOCK = 1 << 7
+
+# The offset deltas of a block as written, byte by byte: low bits, middle bits, middle bits when more follow.
+_LOW = bytes(zigzag(delta | _BLOCK)[0] for delta in range(_BLOCK))
+_MIDDLE = bytes(delta >> 6 for delta in range(_BLOCK))
+_MIDDLE_AND_MORE = bytes(delta >> 6 | 128 for delta in range(_BLOCK))
+
+_EVEN = bytes(range(0, 128, 2))
+_EVEN_AND_MORE = bytes(range(128, 256, 2))
+
+
+class Run(NamedTuple):
+    """
+    Sound records of one size.
+
+    @ivar records: how many.
+    @ivar size: the bytes of each.
+    @ivar greatest_delta: of their timestamp deltas, none of which is negative.
+    """
+
+    records: int
+    size: int
+    greatest_delta: int
+    has_null_key: bool
+
+
+def run_of_one_size(
+    body: bytes, at: int, index: int, count: int, length_width: int, delta_width: int
+) -> Run | None:
+    """
+    Check the records from C{at} on that are of one size and of one structure; None when there is no such run.
+
+    @param index: the offset delta that the first one must have.
+    @param count: the offset delta at which records end.
+    @param length_width: how many bytes their lengths have, one or two.
+    @param delta_width: how many bytes their timestamp deltas have, one or two.
+    """
+    size = length_width + _size(body, at, length_width)
+    offsets, last = _offset_columns(index)
+    rows = min(min(count, last) - index, (len(body) - at) // size)
+    for place in range(length_width):
+        column = body[at + place : at + rows * size : size]
+        rows = len(column) - len(column.lstrip(column[:1]))
+    if rows < LEAST_RECORDS:
+        return None
+    table = memoryview(body)[at : at + rows * size]
+    delta_at = length_width + 1
+    offset_at = delta_at + delta_width
+    key_at = offset_at + len(offsets)
+    same = _same_places(table, key_at, size)
+    if not same or any(_column(table, place, size).count(table[place]) != rows for place in same):
+        return None
+    if _column(table, size - 1, size).count(0) != rows:
+        return None
+    if any(_column(table, offset_at + which, size) != column[:rows] for which, column in enumerate(offsets)):
+        return None
+    delta = _greatest_delta(table, delta_at, delta_width, size)
+    return None if delta is None else Run(rows, size, delta, table[key_at] == 1)
+
+
+def _size(body: bytes, at: int, width: int) -> int:
+    """Give a record's length, which is known to be of that width and not negative."""
+    return body[at] >> 1 if width == 1 else (body[at] & 127 | body[at + 1] << 7) >> 1
+
+
+def _column(table: memoryview, place: int, size: int) -> bytes:
+    return bytes(table[place::size])
+
+
+def _same_places(table: memoryview, key_at: int, size: int) -> list[int]:
+    """Give where lengths of key and value are, if in the first record they and no headers fill it."""
+    key = table[key_at]
+    if key != 1 and key & 0x81:
+        return []
+    value_at = key_at + 1 + (key >> 1)
+    if value_at + 2 > size:
+        return []
+    value = table[value_at]
+    if value < 128:
+        width = 1
+    else:
+        width = 2
+        value = value & 127 | table[value_at + 1] << 7
+    if value & 1 or value_at + width + (value >> 1) + 1 != size:
+        return []
+    return [key_at, *range(value_at, value_at + width)]
+
+
+def _offset_columns(index: int) -> tuple[list[bytes], int]:
+    """Give the offset deltas from C{index} on as written, byte by byte, and up to where they have so many bytes."""
+    if index < _ONE_BYTE:
+        return [_EVEN[index:]], _ONE_BYTE
+    block, first = divmod(index, _BLOCK)
+    if block == 0:
+        return [_LOW[first:], _MIDDLE[first:]], _BLOCK
+    if block < _LAST_BLOCK:
+        return [_LOW[first:], _MIDDLE_AND_MORE[first:], bytes([block]) * (_BLOCK - first)], (block + 1) * _BLOCK
+    return [], index
+
+
+def _greatest_delta(table: memoryview, place: int, width: int, size: int) -> int | None:
+    """Give the greatest timestamp delta; None if not all are of that width and not negative."""
+    low = _column(table, place, size)
+    if width == 1:
+        return None if low.translate(None, _EVEN) else max(low) >> 1
+    high = _column(table, place + 1, size)
+    if low.translate(None, _EVEN_AND_MORE) or not high.isascii():
+        return None
+    top = max(high)
+    return (max(byte for byte, more in zip(low, high, strict=True) if more == top) & 127 | top << 7) >> 1

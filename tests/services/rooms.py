@@ -1,0 +1,235 @@
+"""The rooms of a node without its sockets, and with replicas that get records when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from streamline.cluster.commands import (
+    ChangePartitions,
+    FoundCluster,
+    PartitionChange,
+    RegisterBroker,
+)
+from streamline.cluster.placement import RackSpread
+from streamline.config import BrokerConfig, NodeConfig, TopicConfig
+from streamline.groups.entries import CommittedOffset, OffsetEntry
+from streamline.groups.records import to_record
+from streamline.interfaces import (
+    IConsensus,
+    ILeadership,
+    IPartitionLog,
+    IReplicator,
+    IStateMachine,
+)
+from streamline.model import OFFSETS_TOPIC, LogIdentity, PartitionState, TopicPartition
+from streamline.replication.acks import KafkaAcks
+from streamline.services.controller import Controller
+from streamline.services.coordinators import GroupCoordinator
+from streamline.services.deadlines import Deadlines
+from streamline.services.metadata import Metadata
+from streamline.services.partition import Partition
+from streamline.services.replicas import Replicas
+from streamline.services.sharing import Shared
+from streamline.storage.memory import MemoryStorage
+from streamline.testing.worlds import RealWorld
+from streamline.wire.records import Record, build_batch
+
+
+@implementer(IConsensus)
+class Agreement:
+    """Consensus of one, which keeps nothing."""
+
+    leader_id: int | None = 1
+    term = 1
+    applied_index = 0
+
+    def start(self, machine: IStateMachine) -> Deferred[None]:
+        """Begin."""
+        self._machine = machine
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """End."""
+        return succeed(None)
+
+    def propose(self, command: bytes) -> Deferred[Any]:
+        """Apply it."""
+        self.applied_index += 1
+        try:
+            return succeed(self._machine.apply(self.applied_index, command))
+        except Exception:
+            return fail(Failure())
+
+    def read_barrier(self) -> Deferred[None]:
+        """Nothing is ever in flight."""
+        return succeed(None)
+
+
+@implementer(ILeadership)
+class HeldLeadership:
+    """A partition whose other replicas are as slow as the test wants."""
+
+    def __init__(self, log: IPartitionLog, state: PartitionState, advanced: Callable[[int], None]) -> None:
+        self.isr = state.isr
+        self.high_watermark = log.high_watermark
+        self.is_held = False
+        self._log = log
+        self._advanced = advanced
+
+    def appended(self, end_offset: int) -> None:
+        """Commit it, unless held."""
+        if not self.is_held and end_offset > self.high_watermark:
+            self.high_watermark = self._log.high_watermark = end_offset
+            self._advanced(end_offset)
+
+    def release(self) -> None:
+        """Let the replicas catch up."""
+        self.is_held = False
+        self.appended(self._log.end_offset)
+
+    def close(self) -> None:
+        """End."""
+
+
+@implementer(IReplicator)
+class HeldReplicator:
+    """Gives every partition a L{HeldLeadership}."""
+
+    def __init__(self) -> None:
+        self.led: dict[tuple[str, int], HeldLeadership] = {}
+
+    def start(self) -> Deferred[None]:
+        """Begin."""
+        return succeed(None)
+
+    def stop(self) -> Deferred[None]:
+        """End."""
+        return succeed(None)
+
+    def lead(
+        self, log: IPartitionLog, state: PartitionState, min_isr: int, advanced: Callable[[int], None]
+    ) -> ILeadership:
+        """Lead."""
+        leadership = HeldLeadership(log, state, advanced)
+        self.led[log.identity.topic, log.identity.partition] = leadership
+        return leadership
+
+    def follow(self, log: IPartitionLog, state: PartitionState) -> None:
+        """Follow nobody."""
+
+    def forget(self, identity: LogIdentity) -> None:
+        """Forget."""
+
+
+class HeldStorage(MemoryStorage):
+    """Opens logs when the test says so."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.is_held = False
+        self._gate: Shared[None] = Shared()
+
+    def open(self, identity: LogIdentity, config: TopicConfig) -> Deferred[IPartitionLog]:
+        """Open it, at once or when released."""
+        if not self.is_held:
+            return super().open(identity, config)
+        opening: Deferred[Any] = self._gate.wait()
+        return opening.addCallback(lambda _: MemoryStorage.open(self, identity, config))
+
+    def release(self) -> None:
+        """Open what waits."""
+        self.is_held = False
+        self._gate.tell(None)
+
+
+class Rooms:
+    """Metadata, controller, replicas and coordinator of node 1, started."""
+
+    def __init__(self, **broker: Any) -> None:
+        self.world = RealWorld()
+        self.clock = self.world.clock
+        self.config = NodeConfig(broker=BrokerConfig(**{"offsets_topic_num_partitions": 1} | broker))
+        self.deadlines = Deadlines(self.clock)
+        self.replicator = HeldReplicator()
+        self.metadata = Metadata(Agreement())
+        self.metadata.consensus.start(self.metadata)
+        self.controller = Controller(self.world.host, self.config, self.metadata, RackSpread())
+        self.storage = HeldStorage(self.world.host, self.config)
+        self.replicas = Replicas(
+            self.world.host, self.config, self.metadata, self.storage, self.replicator, KafkaAcks()
+        )
+        self.groups = self._coordinator()
+        self.metadata.propose(FoundCluster(cluster_id="test"))
+        self.metadata.propose(RegisterBroker(node_id=1, incarnation_id=bytes(16), host="h", port=1, rack=None))
+        self.replicas.startService()
+        self.groups.startService()
+
+    def close(self) -> None:
+        """Give back what was taken."""
+        self.world.close()
+
+    def restart_coordinator(self) -> None:
+        """Stop the coordinator and start another one over the same partitions."""
+        self.groups.stopService()
+        self.groups = self._coordinator()
+        self.groups.startService()
+
+    def fill(self, count: int) -> None:
+        """Write so many committed offsets of group C{filler} into the log, past the coordinator."""
+        committed = CommittedOffset(offset=1, commit_timestamp_ms=0)
+        for first in range(0, count, 500):
+            entries = [
+                OffsetEntry("filler", TopicPartition("t", index), committed)
+                for index in range(first, min(first + 500, count))
+            ]
+            records = [Record(value, key, 0) for key, value in map(to_record, entries)]
+            self.replicas.append_now(OFFSETS_TOPIC, 0, build_batch(records), -1)
+
+    def deadline_count(self) -> int:
+        """Return how many time-outs are set."""
+        return sum(len(bucket) for bucket in self.deadlines._buckets.values())
+
+    def turns(self, count: int = 3) -> None:
+        """Let what waits for the next turn of the reactor happen."""
+        for _ in range(count):
+            self.clock.advance(0)
+
+    @property
+    def leadership(self) -> HeldLeadership:
+        """The one partition of C{__consumer_offsets}, as its replicator sees it."""
+        return self.replicator.led[OFFSETS_TOPIC, 0]
+
+    @property
+    def partition(self) -> Partition:
+        """The same, as its leader sees it."""
+        return self.replicas.leading(OFFSETS_TOPIC, 0)
+
+    def elect(self, leader: int) -> None:
+        """Make a node the leader of that partition, in a new epoch."""
+        topic = self.metadata.image.topics[OFFSETS_TOPIC]
+        (state,) = topic.partitions
+        changed = evolve(
+            state, leader=leader, leader_epoch=state.leader_epoch + 1, partition_epoch=state.partition_epoch + 1
+        )
+        if leader == 1:
+            self.partition.state = changed
+        change = PartitionChange(
+            index=0,
+            replicas=changed.replicas,
+            isr=changed.isr,
+            leader=changed.leader,
+            leader_epoch=changed.leader_epoch,
+            partition_epoch=changed.partition_epoch,
+        )
+        self.metadata.propose(ChangePartitions(topic_id=topic.topic_id, partitions=[change]))
+
+    def _coordinator(self) -> GroupCoordinator:
+        return GroupCoordinator(
+            self.world.host, self.config, self.metadata, self.controller, self.replicas, self.deadlines
+        )

@@ -1,0 +1,226 @@
+"""Whenever the process or the power goes, the disk shows the state before or after, nothing between (DK5, DK15)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from streamline.model import LogIdentity
+from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, make_batch
+from streamline.testing.simulation import MachineDown
+from streamline.testing.worlds import EPOCH_MS
+from tests.storage.machines import DATA, DIRECTORY, Station, segment_name
+
+CALLS_MAX = 200
+DAY_MS = 86_400_000
+
+
+class CrashTests(SynchronousTestCase):
+    """Every step of what changes a log's files."""
+
+    def deaths(self, prepare: Callable[[Station], object], act: Callable[[Station], object]) -> Iterator[Station]:
+        """
+        For each disk call of an action, yield a machine that died in it, by kill or by power cut, and started anew.
+
+        At least one call must have been interrupted, and the action complete when none is.
+        """
+        for power in (False, True):
+            for seed in range(3):
+                for calls in range(1, CALLS_MAX):
+                    station = Station(seed * 1000 + calls, segment_ms=500)
+                    station.start()
+                    prepare(station)
+                    station.faults.dies_in, station.faults.dies_of_power = calls, power
+                    try:
+                        act(station)
+                    except MachineDown:
+                        station.restart()
+                        yield station
+                    else:
+                        self.assertGreater(calls, 1, "the action calls the disk")
+                        break
+                else:
+                    self.fail("the action never ends")
+
+    @staticmethod
+    def synced(station: Station) -> None:
+        """Fill four segments and sync them."""
+        station.fill(35)
+        station.log.high_watermark = 35
+        station.wait(station.log.sync())
+
+    def assert_sound(self, station: Station, at_least: int = 0) -> None:
+        """Assert that there is no gap, that enough is there, and that the log can be used on."""
+        log = station.log
+        self.assertEqual(station.offsets(), list(range(station.offsets()[0], log.end_offset)) if station.offsets()
+                         else [])
+        self.assertGreaterEqual(log.end_offset, at_least)
+        self.assertLessEqual(log.recovery_point, log.end_offset)
+        self.assertTrue(log.start_offset <= log.high_watermark <= log.end_offset)
+        station.fill(1)
+        self.assertEqual(station.offsets()[-1], log.end_offset - 1)
+
+    def test_roll(self) -> None:
+        """Rolling loses nothing that was there before."""
+
+        def act(station: Station) -> None:
+            station.fill(12)
+            station.wait(station.log.sync())
+
+        for station in self.deaths(self.synced, act):
+            self.assert_sound(station, at_least=35)
+
+    def test_truncate(self) -> None:
+        """A cut through several segments happened or did not."""
+        for target in (12, 20, 1, 0):
+            for station in self.deaths(self.synced, lambda station, target=target: station.log.truncate(target)):
+                self.assertIn(station.log.end_offset, (35, target))
+                self.assertLessEqual(station.log.recovery_point, station.log.end_offset)
+                self.assert_sound(station)
+
+    def test_truncated_and_filled_again(self) -> None:
+        """After a cut below what was noted as durable, other batches in its place are scanned like any."""
+
+        def act(station: Station) -> None:
+            station.wait(station.storage.checkpoint())
+            station.log.truncate(12)
+            station.fill(28, leader_epoch=1)
+            station.wait(station.log.sync())
+            station.log.truncate(12)
+            station.fill(25, leader_epoch=2)
+
+        for station in self.deaths(self.synced, act):
+            self.assert_sound(station, at_least=12)
+            epochs = [header.partition_leader_epoch for header in station.log.headers(12)][:-1]
+            self.assertEqual(len(dict.fromkeys(epochs)), min(1, len(epochs)), "batches of one leader only")
+
+    def test_restart_at(self) -> None:
+        """Beginning anew happened or did not, also where the log had another start."""
+
+        def prepare(station: Station) -> None:
+            self.synced(station)
+            station.log.advance_start(7)
+
+        for target in (3, 100):
+            for station in self.deaths(prepare, lambda station, target=target: station.log.restart_at(target)):
+                log = station.log
+                self.assertIn((log.start_offset, log.end_offset), ((7, 35), (target, target)))
+                self.assert_sound(station)
+
+    def test_retain(self) -> None:
+        """The start is the old or the new one, whichever files are gone by then, and the rest is there."""
+        for high_watermark, start_offset in ((35, 35), (25, 20)):
+
+            def act(station: Station, high_watermark: int = high_watermark) -> None:
+                station.log.high_watermark = high_watermark
+                station.log.retain(EPOCH_MS + 8 * DAY_MS)
+
+            for station in self.deaths(self.synced, act):
+                self.assertIn(station.log.start_offset, (0, start_offset))
+                self.assertEqual(station.log.end_offset, 35)
+                self.assert_sound(station)
+
+    def test_advance_start(self) -> None:
+        """The start is the old or the new one."""
+        for station in self.deaths(self.synced, lambda station: station.log.advance_start(15)):
+            self.assertIn(station.log.start_offset, (0, 15))
+            self.assert_sound(station, at_least=35)
+
+    def test_discard(self) -> None:
+        """A discarded log is whole or gone."""
+        for station in self.deaths(self.synced, lambda station: station.wait(station.storage.discard(IDENTITY))):
+            self.assertIn(station.log.end_offset, (0, 35))
+            self.assert_sound(station)
+
+    def test_create(self) -> None:
+        """A log that is being made is there or can be made again."""
+        other = LogIdentity("books", 0, OTHER_TOPIC_ID)
+        for station in self.deaths(self.synced, lambda station: station.open(other)):
+            self.assertEqual(station.log.end_offset, 35)
+            station.log = station.open(other)
+            self.assertEqual([station.log.start_offset, station.log.end_offset], [0, 0])
+            self.assertIn(other, station.storage.identities())
+
+    def test_stray(self) -> None:
+        """A log of another topic is set aside whole, or still in its place."""
+        stray = LogIdentity(IDENTITY.topic, IDENTITY.partition, OTHER_TOPIC_ID)
+        for station in self.deaths(self.synced, lambda station: station.open(stray)):
+            aside = [name for name in station.process.disk.list_directory(DATA) if name.endswith("-stray")]
+            if not aside:
+                self.assertEqual(station.log.end_offset, 35)
+                continue
+            self.assertEqual(station.log.end_offset, 0)
+            kept = [station.process.disk.list_directory(f"{DATA}/{name}") for name in aside]
+            self.assertTrue(any(segment_name(0) in names and segment_name(30) in names for names in kept))
+
+    def test_put_checkpoint(self) -> None:
+        """A blob is the old or the new one."""
+
+        def prepare(station: Station) -> None:
+            station.log.put_checkpoint("leader-epoch-checkpoint", b"old")
+
+        for station in self.deaths(prepare, lambda station: station.log.put_checkpoint("leader-epoch-checkpoint",
+                                                                                       b"new")):
+            self.assertIn(station.log.get_checkpoint("leader-epoch-checkpoint"), (b"old", b"new"))
+
+    def test_checkpoint(self) -> None:
+        """Noted offsets are old or new, and never ahead of what is there."""
+
+        def act(station: Station) -> None:
+            station.fill(14)
+            station.log.high_watermark = 49
+            station.wait(station.storage.checkpoint())
+
+        for station in self.deaths(self.synced, act):
+            self.assertLessEqual(station.log.high_watermark, station.log.end_offset)
+            self.assert_sound(station, at_least=35)
+
+    def test_stop(self) -> None:
+        """A stop that was interrupted is no clean one, unless everything was done."""
+        for station in self.deaths(self.synced, lambda station: station.wait(station.storage.stop())):
+            if station.storage.clean_epoch is not None:
+                self.assertEqual(station.log.end_offset, 35)
+            self.assert_sound(station, at_least=35)
+
+    def test_cut_in_a_batch(self) -> None:
+        """What is noted as durable never leads the end, wherever that comes to be."""
+        station = Station()
+        station.start()
+        station.append(make_batch(0, 3), make_batch(3, 3))
+        station.log.high_watermark = 6
+        station.wait(station.storage.checkpoint())
+        station.log.truncate(4)
+        self.assertEqual(station.log.end_offset, 3)
+        for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
+            self.assertEqual(station.read_file(name, DATA), b"0\n1\norders 3 3\n")
+
+    def test_clean_marker_counts_once(self) -> None:
+        """The marker of a clean stop is gone, durably, before anything is written."""
+        for power in (False, True):
+            for seed in range(10):
+                station = Station(seed)
+                station.start()
+                self.synced(station)
+                station.stop()
+                station.start()
+                self.assertIsNotNone(station.storage.clean_epoch)
+                station.fill(1)
+                station.restart(power=power)
+                self.assertIsNone(station.storage.clean_epoch)
+
+    def test_death_leaves_nothing_open(self) -> None:
+        """A directory that waits to be removed is removed after the next start."""
+        station = Station()
+        station.start()
+        self.synced(station)
+        station.storage.discard(IDENTITY)
+        station.kill()
+        self.assertEqual(
+            [name for name in station.process.disk.list_directory(DATA) if name.startswith("orders")][:1] != [], True
+        )
+        station.start()
+        station.pass_time(10)
+        names = station.process.disk.list_directory(DATA)
+        self.assertEqual([name for name in names if name.endswith("-delete")], [])
+        self.assertTrue(station.process.disk.exists(DIRECTORY))

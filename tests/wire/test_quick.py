@@ -1,0 +1,108 @@
+"""The quick look agrees with the close one, and leaves to it whatever is not plain."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from streamline.errors import Refused
+from streamline.wire.batch import check, read_header
+from streamline.wire.crc import crc32c
+from streamline.wire.quick import RECORDS_MAX, Looked, look
+from streamline.wire.recordcheck import Checked, check_records
+from streamline.wire.records import Record, build_batch
+
+EARLIEST, LATEST = 0, 1 << 60
+MAX_BYTES = 1 << 20
+
+
+def closely(batch: bytes) -> Checked | None:
+    """Look at a batch as thoroughly as can be; None where it is refused."""
+    try:
+        header = read_header(batch)
+        check(
+            batch, 0, header, max_bytes=MAX_BYTES, now_ms=LATEST // 2,
+            timestamp_before_max_ms=LATEST // 2, timestamp_after_max_ms=LATEST // 2,
+        )  # fmt: skip
+        return check_records(batch, header)
+    except Refused:
+        return None
+
+
+def quickly(batch: bytes) -> Looked | None:
+    """Take the quick look."""
+    return look(memoryview(batch), MAX_BYTES, EARLIEST, LATEST)
+
+
+RECORDS = st.lists(
+    st.builds(
+        Record,
+        value=st.none() | st.binary(max_size=200),
+        key=st.none() | st.binary(max_size=70),
+        timestamp=st.integers(1000, 20_000),
+        headers=st.lists(st.tuples(st.text(max_size=3), st.none() | st.binary(max_size=3)), max_size=1),
+    ),
+    min_size=1,
+    max_size=RECORDS_MAX + 1,
+)
+
+
+class QuickLookTests(SynchronousTestCase):
+    """What it takes is right; what is wrong it never takes."""
+
+    @settings(max_examples=400, deadline=None, database=None)
+    @given(RECORDS, st.sampled_from([0, 0, 0, 1]))
+    def test_it_agrees_about_sound_batches(self, records: list[Record], codec: int) -> None:
+        batch = build_batch(records, compression=codec)
+        quick, close = quickly(batch), closely(batch)
+        assert close is not None
+        if quick is not None:
+            self.assertEqual(quick.header, read_header(batch))
+            self.assertEqual((quick.max_timestamp, quick.has_null_key), (close.max_timestamp, close.has_null_key))
+
+    def test_it_takes_plain_batches(self) -> None:
+        for count in (1, 2, RECORDS_MAX):
+            for size in (0, 5, 63, 64, 100, 1000, 8000):
+                batch = build_batch([Record(value=bytes(size), key=b"k", timestamp=1000)] * count)
+                self.assertIsNotNone(quickly(batch), f"{count} records of {size} bytes")
+
+    def test_it_leaves_everything_else(self) -> None:
+        plain = [Record(value=b"v", timestamp=1000)]
+        left = {
+            "compressed": build_batch(plain, compression=1),
+            "control": build_batch(plain, is_control=True),
+            "transactional": build_batch(
+                plain, is_transactional=True, producer_id=1, producer_epoch=0, base_sequence=0
+            ),
+            "without sequence": build_batch(plain, producer_id=1, producer_epoch=0),
+            "not from 0": build_batch(plain, base_offset=1),
+            "many": build_batch(plain * (RECORDS_MAX + 1)),
+            "headers": build_batch([Record(value=b"v", timestamp=1000, headers=[("h", b"x")])]),
+            "large": build_batch([Record(value=bytes(9000), timestamp=1000)]),
+            "early": build_batch([Record(value=b"v", timestamp=-5)]),
+            "late": build_batch([Record(value=b"v", timestamp=LATEST + 1)]),
+            "two": build_batch(plain) * 2,
+        }
+        for name, batch in left.items():
+            self.assertIsNone(quickly(batch), name)
+        self.assertIsNone(look(build_batch(plain), 60, EARLIEST, LATEST), "larger than allowed")
+
+    def test_it_never_takes_what_the_close_look_refuses(self) -> None:
+        """Every byte of a batch changed, its checksum put right again: the records are then what is wrong."""
+        rng = random.Random(1)
+        batch = build_batch([Record(value=b"v" * 70, key=b"k", timestamp=1000 + 100 * n) for n in range(3)])
+        for at in range(len(batch)):
+            for value in (0, 1, 2, 127, 128, 255, rng.randrange(256)):
+                changed = bytearray(batch)
+                changed[at] = value
+                for right in (False, True):
+                    if right and not 17 <= at < 21:
+                        changed[17:21] = crc32c(changed[21:]).to_bytes(4, "big")
+                    quick, close = quickly(bytes(changed)), closely(bytes(changed))
+                    if quick is not None:
+                        self.assertIsNotNone(close, f"byte {at} = {value}")
+                for cut in (at, at + 1):
+                    self.assertIsNone(quickly(batch[:cut]) if cut < len(batch) else None)
