@@ -13,7 +13,7 @@ from streamline.services.bookkeeping import SNAPSHOT_AFTER_BATCHES
 from streamline.transactions.snapshots import batches_name, snapshot_name
 from streamline.wire.messages.produce import PartitionProduceResponse
 from streamline.wire.messages.producer_ids import InitProducerIdRequest
-from tests.nodes import DATA, Broker, batch_of, produce_request
+from tests.broker import DATA, Broker, batch_of, produce_request
 
 PRODUCER = 1000
 OTHER = 2000
