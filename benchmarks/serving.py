@@ -14,7 +14,7 @@ from time import process_time
 
 from streamline.wire.messages.api_versions import ApiVersionsRequest
 from streamline.wire.messages.metadata import MetadataRequest
-from tests.nodes import Broker, Client, batch_of, fetch_request, produce_request
+from tests.broker import Broker, Client, batch_of, fetch_request, produce_request
 
 TOPIC = "measured"
 REQUESTS = 2000

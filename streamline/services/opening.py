@@ -65,8 +65,7 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, list[tuple[int, int]
     newest = next(log.headers(log.end_offset - 1), None) if log.end_offset > log.start_offset else None
     if newest is None or newest.partition_leader_epoch == epochs.latest:
         return epochs, written, log.end_offset
-    known = epochs.entries()
-    return epochs, written, max(log.start_offset, known[-1][1] if known else 0)
+    return epochs, written, max(log.start_offset, epochs.entries()[-1][1])
 
 
 def _load_producers(log: IPartitionLog, now_ms: int) -> tuple[ProducerStates, int]:

@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
 from streamline.wire.messages.produce import PartitionProduceResponse
-from tests.nodes import Broker, Client, batch_of, joined, produce_request
+from tests.broker import Broker, Client, batch_of, joined, produce_request
 
 MIB = 1 << 20
 

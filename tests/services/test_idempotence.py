@@ -13,7 +13,7 @@ from streamline.services.bookkeeping import SNAPSHOT_AFTER_BATCHES
 from streamline.transactions.snapshots import batches_name, snapshot_name
 from streamline.wire.messages.produce import PartitionProduceResponse
 from streamline.wire.messages.producer_ids import InitProducerIdRequest
-from tests.nodes import DATA, Broker, batch_of, produce_request
+from tests.broker import DATA, Broker, batch_of, produce_request
 
 PRODUCER = 1000
 OTHER = 2000
@@ -205,7 +205,7 @@ class CrashTests(IdempotenceCase):
         self.send_eight()
         self.broker.stop()
         whole = self.files()
-        for name in (snapshot_name(8), batches_name(8)):
+        for name in (batches_name(8), snapshot_name(8)):
             for damaged in (b"", whole[name][:-1], whole[name][:20] + b"\xff" + whole[name][21:]):
                 self.put({**whole, name: damaged})
                 self.broker.start()
@@ -270,7 +270,7 @@ class CrashTests(IdempotenceCase):
         for number in range(lost, 4):
             self.accepts(number, number - lost, producer=OTHER)
         self.broker.crash()
-        self.put({name: kept[name] for name in (snapshot_name(4), batches_name(4))})
+        self.put({name: kept[name] for name in (batches_name(4), snapshot_name(4))})
         self.broker.start()
         self.accepts(4, lost, b"v")
 
