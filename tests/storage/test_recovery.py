@@ -274,7 +274,7 @@ class SideFilesTests(SynchronousTestCase):
             station.write_file(name, b"".join(pack(">ii", *entry) for entry in [entries[0], change(), *entries[2:]]))
             station.start()
             for offset in range(12):
-                for max_bytes in (1, 300, 700, 10_000):
+                for max_bytes in (1, 300, 600, 700, 10_000):
                     found = station.log.read(offset, max_bytes, end_offset=12, at_least_one=True)
                     found = station.wait(found) if isinstance(found, Deferred) else found
                     bases = walk(b"".join(found.parts))
