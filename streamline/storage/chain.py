@@ -112,13 +112,21 @@ class Chain:
         """
         Drop the oldest segments, none of which has C{start_offset}; return the bytes that they had.
 
-        The start is noted first, as a power cut may undo any of the renames and keep others.
+        The start is noted first, as a power cut may undo any of the renames and keep others; where the disk is too
+        full for that, each rename is synced before the next.
         """
-        self.commons.checkpoints.start_at(self.partition, start_offset)
+        try:
+            self.commons.checkpoints.start_at(self.partition, start_offset)
+            synced_at_once = True
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            synced_at_once = False
         dropped, self.segments = self.segments[:count], self.segments[count:]
-        for segment in dropped:
+        for number, segment in enumerate(dropped, 1):
             self._drop(segment, delay_ms)
-        self.commons.disk.sync_directory(self.directory)
+            if not synced_at_once or number == count:
+                self.commons.disk.sync_directory(self.directory)
         freed = sum(segment.size for segment in dropped)
         self.size_bytes -= freed
         return freed

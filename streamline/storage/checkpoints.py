@@ -74,14 +74,17 @@ class Checkpoints:
             self.log_starts[partition] = offset
 
     def forget(self, partition: TopicPartition) -> None:
-        """Say nothing more about a partition, durably, so that its next log begins anew."""
+        """Say nothing more about a partition, so that its next log begins anew; durably, if there is space for that."""
         for name, offsets in (
             (RECOVERY_POINTS, self.recovery_points),
             (HIGH_WATERMARKS, self.high_watermarks),
             (LOG_STARTS, self.log_starts),
         ):
             if offsets.pop(partition, None) is not None:
-                self._replace(name, offsets)
+                try:
+                    self._replace(name, offsets)
+                except OSError as error:  # the next note of anything says it
+                    self.log.warn("{name} still has {log}: {why}", name=name, log=str(partition), why=str(error))
 
     def _replace(self, name: str, offsets: Mapping[TopicPartition, int]) -> None:
         self._falls += 1

@@ -159,6 +159,11 @@ class TimeIndex:
         """Return (timestamp, relative offset) of the last entry."""
         return self.entry(len(self) - 1) if self.data else None
 
+    def last_before(self, relative_offset: int) -> tuple[int, int]:
+        """Return the last entry of a batch before an offset, (-1, 0) if there is none."""
+        slots = bisect_left(range(len(self)), relative_offset, key=lambda slot: self.entry(slot)[1])
+        return self.entry(slots - 1) if slots else (NO_TIMESTAMP, 0)
+
     def extend(self, timestamp: int, relative_offset: int) -> None:
         """Add the greatest timestamp so far, unless the last entry has it already."""
         if timestamp > self.latest:

@@ -79,11 +79,7 @@ class SegmentLog(ReadableLog):
         self.end_offset = last_offset + 1
 
     def _roll(self, base_offset: int) -> None:
-        try:
-            self.flush()
-        except StorageFailed as error:
-            self._lost = error
-            raise
+        self._flush_unasked()
         try:
             finished = self._chain.roll(base_offset, self._config)
         except OSError as error:
@@ -113,6 +109,14 @@ class SegmentLog(ReadableLog):
         chain.size_bytes += length
         self._syncs.written(length)
 
+    def _flush_unasked(self) -> None:
+        """Flush, and let the next L{flush} tell of what was lost: who appended it has not asked for this one."""
+        try:
+            self.flush()
+        except StorageFailed as error:
+            self._lost = error
+            raise
+
     def _tell_lost(self) -> None:
         lost, self._lost = self._lost, None
         if lost is not None:
@@ -140,8 +144,8 @@ class SegmentLog(ReadableLog):
     def truncate(self, end_offset: int) -> None:
         """Drop every batch that reaches beyond C{end_offset}; blocks for a few syncs."""
         self._check()
-        with suppress(StorageFailed):  # a full disk: what was not flushed is gone, and that was to go
-            self.flush()
+        with suppress(StorageFailed):
+            self._flush_unasked()
         self._check()
         if end_offset >= self.end_offset:
             return
@@ -200,18 +204,20 @@ class SegmentLog(ReadableLog):
 
     def retain(self, now_ms: int) -> int:
         """Roll by age, then rename the files of segments that are not wanted, to be removed later."""
-        self.flush()
+        with suppress(StorageFailed):
+            self._flush_unasked()
+        self._check()
         chain, config = self._chain, self._config
         active = chain.active
         if active.size and now_ms - active.created_ms > config.segment_ms - active.jitter_ms:
-            self._roll(self.end_offset)
+            self._try_to_roll()
         try:
             count = expendable(
                 chain.segments, config, now_ms=now_ms, start_offset=self.start_offset,
                 end_offset=self.end_offset, high_watermark=self.high_watermark,
             )  # fmt: skip
-            if count == len(chain.segments):
-                self._roll(self.end_offset)
+            if count == len(chain.segments) and not self._try_to_roll():
+                count -= 1
             if not count:
                 return 0
             start_offset = max(self.start_offset, chain.segments[count].base_offset)
@@ -220,6 +226,14 @@ class SegmentLog(ReadableLog):
             raise self._failed(error) from error
         self._start_at(start_offset)
         return freed
+
+    def _try_to_roll(self) -> bool:
+        """Begin a new segment; a full disk, for which there may be none, is no reason to drop nothing."""
+        with suppress(StorageFailed):
+            self._roll(self.end_offset)
+            return True
+        self._check()
+        return False
 
     def configure(self, config: TopicConfig) -> None:
         """Follow new settings, from the next batch on."""
@@ -270,7 +284,9 @@ class SegmentLog(ReadableLog):
     async def _close(self) -> None:
         if self._failure is not None:
             return
-        self.flush()
+        with suppress(StorageFailed):
+            self.flush()
+        self._check()
         self._failure = StorageFailed(f"{self.identity} is closed")
         try:
             self._chain.use(self._chain.active).finish()

@@ -174,10 +174,10 @@ class Reader:
         """Return the first batch from an offset on that has the greatest timestamp there."""
         chain = self._chain
         slot = chain.at(start_offset)
-        timestamps = [chain.use(segment).newest[0] for segment in chain.segments[slot + 1 :]]
+        timestamps = [chain.use(segment).newest_before(chain.end_offset) for segment in chain.segments[slot + 1 :]]
         first = chain.segments[slot]
         if start_offset <= first.base_offset:
-            timestamps.append(first.newest[0])
+            timestamps.append(first.newest_before(chain.end_offset))
         else:
             timestamps += [header.max_timestamp for header in self._headers_of(first, start_offset)]
         greatest = max(timestamps, default=NO_TIMESTAMP)

@@ -174,16 +174,14 @@ class Recovery:
         return base_offset == self.end_offset or (base_offset > self.end_offset and self._plan.config.compacts)
 
     def _drop_from(self, slot: int, why: str) -> None:
-        """Drop the segments from one on, the last first, so that never one is missing between others."""
+        """Drop the segments from one on; those that a power cut brings back follow nothing, and go then."""
         self.log.warn("The log ends at {end}: {why}", end=self.end_offset, why=why)
-        for segment in reversed(self.segments[slot:]):
+        for segment in self.segments[slot:]:
             segment.rest()
             for suffix in (LOG, OFFSET_INDEX, TIME_INDEX):
                 if self._plan.disk.exists(segment.path(suffix)):
                     self._plan.disk.remove(segment.path(suffix))
-        if self.segments[slot:]:
-            del self.segments[slot:]
-            self._plan.disk.sync_directory(self._plan.directory)
+        del self.segments[slot:]
 
     def _keep(self, segment: Segment) -> None:
         """Cut a segment behind its last whole batch and make it durable, with its indexes."""

@@ -186,6 +186,13 @@ class Segment:
             self._newest = self.times.last() or (NO_TIMESTAMP, 0)
         return self._newest
 
+    def newest_before(self, end_offset: int) -> int:
+        """Return the greatest timestamp of batches below an offset: those beyond may be noted and not yet written."""
+        timestamp, relative_offset = self.newest
+        if self.base_offset + relative_offset < end_offset or timestamp == NO_TIMESTAMP:
+            return timestamp
+        return self.view().newest(*self.times.last_before(end_offset - self.base_offset))[0]
+
     @property
     def first_timestamp(self) -> int:
         """The greatest timestamp of the first batch, by which the segment's age is counted; -1 for none."""

@@ -252,6 +252,7 @@ class SegmentStorage:
                 await log.close()
                 durable[partition] = log.recovery_point
             except StreamlineError as error:
+                self._commons.any_failed = True
                 self.log.error("{why}", why=str(error))
         self._commons.remove_now()
         await self._note(durable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from struct import iter_unpack
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -133,7 +134,12 @@ class CrashTests(SynchronousTestCase):
                 station.log.high_watermark = high_watermark
                 station.log.retain(EPOCH_MS + 8 * DAY_MS)
 
-            for station in self.deaths(self.synced, act):
+            def prepare(station: Station) -> None:
+                station.fill(35)
+                station.log.high_watermark = 35
+                station.wait(station.log.sync())  # and nothing of it is noted
+
+            for station in self.deaths(prepare, act):
                 self.assertIn(station.log.start_offset, (0, start_offset))
                 self.assertEqual(station.log.end_offset, 35)
                 self.assert_sound(station)
@@ -217,14 +223,16 @@ class CrashTests(SynchronousTestCase):
         """What is noted as durable never leads the end, wherever that comes to be."""
         station = Station()
         station.start()
-        station.append(make_batch(0, 3), make_batch(3, 3))
-        station.log.high_watermark = 6
+        station.append(*[make_batch(offset, 3, timestamp=EPOCH_MS + offset) for offset in range(0, 60, 3)])
+        station.log.high_watermark = 60
         station.wait(station.storage.checkpoint())
-        station.log.truncate(4)
-        self.assertEqual(station.log.end_offset, 3)
-        self.assertEqual(station.read_file(segment_name(0, ".timeindex")), b"")
+        station.log.truncate(31)
+        self.assertEqual(station.log.end_offset, 30)
         for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
-            self.assertEqual(station.read_file(name, DATA), b"0\n1\norders 3 3\n")
+            self.assertEqual(station.read_file(name, DATA), b"0\n1\norders 3 30\n")
+        offsets = [offset for offset, _ in iter_unpack(">ii", station.read_file(segment_name(0, ".index")))]
+        times = [time - EPOCH_MS for time, _ in iter_unpack(">qi", station.read_file(segment_name(0, ".timeindex")))]
+        self.assertTrue(20 < max(offsets) < 30 and 20 < max(times) < 30, (offsets, times))
 
     def test_clean_marker_counts_once(self) -> None:
         """The marker of a clean stop is gone, durably, before anything is written."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 
 from twisted.internet.defer import Deferred
@@ -13,6 +14,7 @@ from streamline.interfaces import IPartitionLog
 from streamline.model import LogIdentity
 from streamline.storage.segments import SegmentStorage
 from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, make_batch
+from streamline.testing.simulation import MachineDown
 from streamline.testing.simulation.files import SimFile
 from streamline.testing.worlds import EPOCH_MS
 from streamline.wire.batch import read_header
@@ -93,6 +95,64 @@ class FullDiskTests(SynchronousTestCase):
         self.assertEqual(station.log.end_offset, 15)
         self.assert_goes_on()
 
+    def test_unasked_flush(self) -> None:
+        """Whoever collected batches hears of their loss, though it was somebody else's call that flushed them."""
+        station = self.station
+        for call in (lambda: station.log.retain(EPOCH_MS), lambda: station.log.truncate(99)):
+            station.append(make_batch(15), flush=False)
+            station.faults.full = True
+            call()
+            station.faults.full = False
+            self.assertRaises(StorageFailed, station.append, make_batch(15))
+            self.assertEqual(station.log.end_offset, 15)
+            with self.assertRaises(StorageFailed):
+                station.append(make_batch(15), flush=False)
+                station.log.flush()
+            with contextlib.suppress(StorageFailed):
+                station.log.flush()
+        self.assert_goes_on()
+
+    def test_retention(self) -> None:
+        """A full disk is no reason to drop nothing."""
+        station = self.station
+        self.batches += station.fill(20)
+        station.log.high_watermark = 25
+        station.faults.full = True
+        self.assertGreater(station.log.retain(EPOCH_MS + 8 * 86_400_000), 0)
+        self.assertEqual(station.log.start_offset, 20)
+        del self.batches[:20]
+        self.assert_goes_on()
+
+    def test_retention_and_a_power_cut(self) -> None:
+        """Where the new start cannot be noted, segments go in order."""
+        for calls in range(1, 12):
+            station = Station(calls, segment_ms=500)
+            station.start()
+            station.fill(35)
+            station.log.high_watermark = 35
+            station.wait(station.storage.checkpoint())
+            station.faults.full = True
+            station.faults.dies_in, station.faults.dies_of_power = calls, True
+            with contextlib.suppress(MachineDown):
+                station.log.retain(EPOCH_MS + 8 * 86_400_000)
+            station.faults.full = False
+            station.restart(power=True)
+            start_offset, end_offset = station.log.start_offset, station.log.end_offset
+            self.assertIn(start_offset, (0, 10, 20, 30))
+            self.assertEqual(end_offset, 35)
+            self.assertEqual(station.offsets(), list(range(start_offset, 35)))
+
+    def test_stop(self) -> None:
+        """Stopping loses what was not flushed, and nothing else."""
+        station = self.station
+        station.append(make_batch(15), flush=False)
+        station.faults.full = True
+        station.stop()
+        station.faults.full = False
+        station.start()
+        self.assertEqual(station.content(), b"".join(self.batches))
+        self.assert_goes_on()
+
     def test_indexes(self) -> None:
         """Indexes that cannot be saved are made anew at the next start."""
         station = self.station
@@ -129,10 +189,18 @@ class FullDiskTests(SynchronousTestCase):
         """A topic can be deleted, which makes space."""
         station = self.station
         other = station.open(OTHER)
+        batch = make_batch(0)
+        other.append(read_header(batch), [batch])
+        other.flush()
+        other.advance_start(1)
+        station.wait(station.storage.checkpoint())
         station.faults.full = True
         station.wait(station.storage.discard(OTHER))
         self.assertRaises(StorageFailed, other.flush)
         self.assertNotIn(OTHER, station.storage.identities())
+        station.faults.full = False
+        again = station.open(OTHER)
+        self.assertEqual([again.start_offset, again.end_offset], [0, 0])
         self.assert_goes_on()
 
     def test_too_many_open_files(self) -> None:

@@ -209,6 +209,17 @@ class PartitionLogContract(StorageHarness):
                          [batches[0], batches[1], batches[1], batches[4], batches[4]])
         self.assertEqual(joined(self.log.batch_of_max_timestamp()), batches[4])
 
+    def test_times_of_what_was_not_flushed(self) -> None:
+        """Batches that were only appended are not found, and hide no others."""
+        batches = self.fill(10, step_ms=10)
+        for number in range(1, 200):
+            self.append(make_batch(9 + number, timestamp=EPOCH_MS + 1000 * number, value_bytes=100), flush=False)
+        self.assertEqual(joined(self.log.batch_of_max_timestamp()), batches[9])
+        self.assertEqual(joined(self.log.batch_at_timestamp(EPOCH_MS + 85)), batches[9])
+        self.assertEqual(self.log.batch_at_timestamp(EPOCH_MS + 500).parts, ())
+        self.log.flush()
+        self.assertEqual(self.log.batch_of_max_timestamp().next_offset, 209)
+
     def test_hidden_times(self) -> None:
         """Batches wholly below the start are not found by their time."""
         batches = [make_batch(offset, timestamp=EPOCH_MS + time) for offset, time in enumerate((9, 3, 5))]
