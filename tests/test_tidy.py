@@ -40,7 +40,6 @@ TESTS: tuple[Rule, ...] = (test_classes_say_what, *SHAPE)
 
 KNOWN = {
     "imports_go_down: streamline/http/gauges.py",
-    "modules_are_short: streamline/storage/log.py",
     "functions_fit_a_screen: streamline/wire/records.py",
 }
 """Breaches that are there; this only ever gets shorter, and a mended one must be taken out."""
