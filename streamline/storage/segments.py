@@ -18,7 +18,7 @@ from zope.interface import implementer
 
 from streamline.config import NodeConfig, TopicConfig
 from streamline.errors import StartRefused, StorageFailed, StreamlineError
-from streamline.interfaces import Host, IPartitionLog, IStorage
+from streamline.interfaces import Host, IDisk, IPartitionLog, IStorage
 from streamline.model import NO_OFFSET, LogIdentity, TopicPartition
 from streamline.storage.chain import Chain
 from streamline.storage.checkpoints import Checkpoints, Offsets
@@ -185,7 +185,7 @@ class SegmentStorage:
             self.log.warn("{log} ends before its start {start}; it begins anew", log=str(identity), start=start_offset)
             chain.restart(start_offset, config)
         chain.use(chain.active)
-        high_watermark = min(max(checkpoints.high_watermarks.get(partition, 0), start_offset), chain.end_offset)
+        high_watermark = max(checkpoints.high_watermarks.get(partition, 0), start_offset)
         return SegmentLog(
             identity, chain, config, start_offset=start_offset, high_watermark=high_watermark,
             recovery_point=chain.end_offset,
@@ -263,14 +263,25 @@ class SegmentStorage:
         return self.clean_epoch is not None or all(partition in self._logs for partition in self._identities)
 
 
+def _identify(disk: IDisk, path: str, metadata: bytes) -> None:
+    """Have a directory say which topic it belongs to; a new one's names are synced later."""
+    if not disk.exists(path):
+        file = disk.open(path, create=True)
+        try:
+            file.write([metadata], 0)
+            file.sync()
+        finally:
+            file.close()
+    elif disk.read_file(path) != metadata:
+        disk.replace_file(path, metadata)
+
+
 def _prepare(plan: Plan, identity: LogIdentity) -> Loaded:
     """Make what is missing of a partition's directory, durably, and load it."""
     disk, directory = plan.disk, plan.directory
-    disk.make_directories(directory)
-    metadata = f"{directory}/{PARTITION_METADATA}"
-    wanted = encode_metadata(identity.topic_id)
-    if not disk.exists(metadata) or disk.read_file(metadata) != wanted:
-        disk.replace_file(metadata, wanted)
+    if not disk.is_directory(directory):
+        disk.make_directories(directory)
+    _identify(disk, f"{directory}/{PARTITION_METADATA}", encode_metadata(identity.topic_id))
     loaded = load(plan)
     if loaded.segments:
         return loaded

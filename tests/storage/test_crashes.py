@@ -150,6 +150,17 @@ class CrashTests(SynchronousTestCase):
             self.assertIn(station.log.end_offset, (0, 35))
             self.assert_sound(station)
 
+    def test_discarded_for_good(self) -> None:
+        """Once it is said to be discarded, a log does not come back, not even after a power cut."""
+        for seed in range(20):
+            station = Station(seed)
+            station.start()
+            station.fill(5)
+            station.wait(station.log.sync())
+            station.wait(station.storage.discard(IDENTITY))
+            station.restart(power=True)
+            self.assertEqual(station.log.end_offset, 0, seed)
+
     def test_create(self) -> None:
         """A log that is being made is there or can be made again."""
         other = LogIdentity("books", 0, OTHER_TOPIC_ID)

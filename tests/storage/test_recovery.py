@@ -169,6 +169,19 @@ class DamageTests(SynchronousTestCase):
         station.fill(1, timestamp=EPOCH_MS + 7)
         self.assertEqual(station.log.batch_at_timestamp(EPOCH_MS + 25).parts, ())
 
+    def test_noted_beyond_the_end(self) -> None:
+        """Where the disk lost what was durable, what comes in its place is not taken for durable."""
+        station = Station()
+        station.start()
+        batches = station.fill(60)
+        station.log.high_watermark = 60
+        station.stop()
+        station.write_file(FIRST, b"".join(batches[:20]))
+        station.start()
+        self.assertEqual([station.log.end_offset, station.log.high_watermark], [20, 20])
+        for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
+            self.assertEqual(station.read_file(name, DATA), b"0\n1\norders 3 20\n")
+
     def test_segments_after_damage_go(self) -> None:
         """Behind a bad batch nothing is kept, not in later segments either."""
         station = Station()
