@@ -122,14 +122,11 @@ class Replicas(Service):
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
         if not self.running or old.topics is new.topics:
             return
-        for name, topic in old.topics.items():
-            known = new.topics.get(name)
-            if known is None or known.topic_id != topic.topic_id:
-                self._discard_topic(topic)
-        for name, topic in new.topics.items():
-            before = old.topics.get(name)
-            if before is None or before.topic_id != topic.topic_id:
-                self._open_topic(topic)
+        # Sorted, as the order of a set differs from process to process.
+        for topic_id in sorted(old.names.keys() - new.names.keys()):
+            self._discard_topic(old.topics[old.names[topic_id]])
+        for topic_id in sorted(new.names.keys() - old.names.keys()):
+            self._open_topic(new.topics[new.names[topic_id]])
 
     def _note_strays(self) -> None:
         image = self._metadata.image
