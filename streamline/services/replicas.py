@@ -258,12 +258,12 @@ class Replicas(Service):
 
     def append(
         self, topic: str, index: int, records: Buffer | None, acks: int, produce_version: int | None = None
-    ) -> Generator[None, None, Receipt]:
+    ) -> Receipt | Generator[None, None, Receipt]:
         """
         Check one batch and collect it; L{flush} must follow before the receipt says anything.
 
-        A generator, because looking at the records of a large batch is more than one turn's work: it pauses
-        where others should have the reactor, and returns the receipt.
+        A plain batch is done at once.  For any other a generator comes back, because looking at the records of a
+        large one is more than one turn's work: it pauses where others should have the reactor, and returns the receipt.
 
         @param produce_version: that of the client's request; None where a coordinator appends, which may write to
             internal topics, and into the space that is kept in reserve.
@@ -274,8 +274,8 @@ class Replicas(Service):
                 self._check_client(topic)
             looked = partition.look(records, self._host.clock.wall_ms())
             if looked is None:
-                records, looked = yield from self._look_closely(partition, records, produce_version)
-            elif looked.has_null_key and partition.config.compacts:
+                return self._append_closely(partition, records, acks, produce_version)
+            if looked.has_null_key and partition.config.compacts:
                 raise _KEYLESS.again()
             assert records is not None
             receipt = partition.append(records, looked.header, looked.max_timestamp, acks)
@@ -284,15 +284,27 @@ class Replicas(Service):
         self._dirty[partition] = None
         return receipt
 
+    def _append_closely(
+        self, partition: Partition, records: Buffer | None, acks: int, produce_version: int | None
+    ) -> Generator[None, None, Receipt]:
+        try:
+            stored, looked = yield from self._look_closely(partition, records, produce_version)
+            receipt = partition.append(stored, looked.header, looked.max_timestamp, acks)
+        except Refused as refusal:
+            return refused(refusal)
+        self._dirty[partition] = None
+        return receipt
+
     def append_now(self, topic: str, index: int, records: Buffer, acks: int) -> Receipt:
         """Append a batch of our own making, which is small, and write it."""
         work = self.append(topic, index, records, acks)
-        while True:
+        while not isinstance(work, Receipt):
             try:
                 next(work)
             except StopIteration as done:
-                self.flush()
-                return done.value  # type: ignore[no-any-return]
+                work = done.value
+        self.flush()
+        return work
 
     def _check_client(self, topic: str) -> None:
         if topic in INTERNAL_TOPICS:
