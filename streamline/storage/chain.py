@@ -93,12 +93,11 @@ class Chain:
         """
         Begin a new segment; return the one that is finished by this.  The new name is not durable yet.
 
-        @raise OSError: nothing has changed.
+        @raise OSError: the active segment is the same as before, and can be used on.
         """
-        segment = self._new(base_offset, config)
         finished = self.active
         finished.finish()
-        self.segments.append(self.use(segment))
+        self.segments.append(self.use(self._new(base_offset, config)))
         return finished
 
     def _new(self, base_offset: int, config: TopicConfig) -> Segment:

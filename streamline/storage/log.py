@@ -253,6 +253,11 @@ class SegmentLog(ReadableLog):
 
     # Ending
 
+    @property
+    def is_durable(self) -> bool:
+        """Whether everything appended, and all that belongs to it, is on the device."""
+        return not self._pending_bytes and self._syncs.is_done
+
     async def checkpoint(self) -> int:
         """Sync, save the indexes, and return the recovery point that may be noted."""
         self.flush()

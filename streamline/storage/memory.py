@@ -52,12 +52,12 @@ class MemorySegment:
         self.batches.append(batch)
         self.size += len(batch)
 
-    def keep(self, count: int) -> None:
-        """Drop all but the first batches."""
-        kept = self.batches[:count]
-        self.__init__(self.base_offset, self.created_ms)  # type: ignore[misc]
-        for batch in kept:
-            self.add(read_header(batch), batch)
+    def beginning(self, count: int) -> MemorySegment:
+        """Return a segment of the first batches only."""
+        segment = MemorySegment(self.base_offset, self.created_ms)
+        for batch in self.batches[:count]:
+            segment.add(read_header(batch), batch)
+        return segment
 
 
 @implementer(IPartitionLog)
@@ -216,7 +216,7 @@ class MemoryLog:
         count = bisect_right(last.ends, end_offset)
         dropped = last.batches[count:]
         end = min(end_offset, read_header(dropped[0]).base_offset) if dropped else end_offset
-        last.keep(count)
+        self._segments[-1] = last.beginning(count)
         self._end_at(end)
         if end < self.start_offset:  # it was in the middle of a batch that went
             self.restart_at(self.start_offset)

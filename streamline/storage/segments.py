@@ -53,6 +53,10 @@ class SegmentStorage:
     """
     Partitions in directories of segments.
 
+    Options, as in C{segments:open_segments=1000}: C{open_segments}, how many files are kept open (those with unsynced
+    bytes are not counted), and C{tail_bytes}, how much of what was written last is kept in memory for those who read
+    along.
+
     @ivar clean_epoch: the broker epoch in the marker of the last stop; None where that was not clean (KIP-966).
     @ivar broker_epoch: what the marker of the next clean stop will say; for the caller to set.
     """
@@ -221,7 +225,7 @@ class SegmentStorage:
         for partition, log in sorted(self._logs.items()):
             if not log.is_closed:
                 try:
-                    durable[partition] = await log.checkpoint()
+                    durable[partition] = log.recovery_point if log.is_durable else await log.checkpoint()
                 except StreamlineError as error:
                     self.log.warn("{why}", why=str(error))
         await self._note(durable)

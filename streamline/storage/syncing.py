@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.python.failure import Failure
 
 from streamline.errors import StreamlineError
@@ -81,7 +81,7 @@ class Syncs:
             segment = chain.use(chain.active)
             syncing = segment.file.sync_later()
         except OSError as error:
-            raise self._failed(error) from error
+            return fail(self._failed(error))
         self._dirty_bytes = 0
         mark = chain.generation, segment, segment.size, target
         return syncing.addCallbacks(self._synced, self._not_synced, callbackArgs=mark)
@@ -136,6 +136,16 @@ class Syncs:
             waiting, self._waiting = self._waiting, []
             for one in waiting:
                 one.callback(None)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a checkpoint would find nothing to do."""
+        chain = self._chain
+        return (
+            self.recovery_point >= chain.end_offset
+            and not self._settling
+            and not any(segment.has_unsaved for segment in chain.segments)
+        )
 
     async def checkpoint(self) -> int:
         """

@@ -247,6 +247,22 @@ class FailingDiskTests(SynchronousTestCase):
         self.batches += station.fill(3)
         self.assertEqual(station.content(), b"".join(self.batches))
 
+    def test_opened_again_is_durable(self) -> None:
+        """The recovery point of a log that was opened again tells the truth, though the last stop was clean."""
+        for seed in range(10):
+            station = Station(seed)
+            station.start()
+            station.stop()
+            station.start()
+            station.fill(5)
+            station.faults.write_error_chance = 1.0
+            with self.assertRaises(StorageFailed):
+                station.fill(1)
+            station.faults.write_error_chance = 0.0
+            recovery_point = station.open().recovery_point
+            station.restart(power=True)
+            self.assertGreaterEqual(station.log.end_offset, recovery_point)
+
     def test_cannot_be_opened(self) -> None:
         """A log whose files cannot be read fails to open; others open."""
         station = self.station

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from struct import iter_unpack, pack
 
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import TopicConfig
@@ -13,6 +14,7 @@ from streamline.testing.contracts.storage_harness import make_batch
 from streamline.testing.simulation import MachineDown
 from streamline.testing.worlds import EPOCH_MS
 from streamline.wire.batch import read_header
+from streamline.wire.records import Record, build_batch
 from tests.storage.machines import DATA, DIRECTORY, SETTINGS, Station, segment_name
 
 FIRST = segment_name(0)
@@ -253,6 +255,33 @@ class SideFilesTests(SynchronousTestCase):
             self.damaged(name, DIRECTORY, clean=False)
         for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
             self.damaged(name, DATA, clean=False)
+
+    def test_index_that_is_believed_too_much(self) -> None:
+        """An entry that looks well but is not true is found out when it is used, and the index is made anew."""
+        station = Station(segment_ms=500)
+        station.start()
+        station.settings["segment_ms"] = 500
+        hidden = make_batch(77)
+        for offset in range(12):
+            value = b"%d" % offset if offset != 5 else b"x" * 100 + hidden
+            record = Record(value=value.ljust(100, b"."), timestamp=EPOCH_MS + offset // 10 * 1000)
+            station.append(build_batch([record], base_offset=offset, leader_epoch=0))
+        station.stop()
+        name = segment_name(0, ".index")
+        before, data = station.read_file(name), station.read_file(FIRST)
+        entries = [list(entry) for entry in iter_unpack(">ii", before)]
+        for change in (lambda: [entries[1][0] - 1, entries[1][1]], lambda: [entries[1][0], data.index(hidden)]):
+            station.write_file(name, b"".join(pack(">ii", *entry) for entry in [entries[0], change(), *entries[2:]]))
+            station.start()
+            for offset in range(12):
+                for max_bytes in (1, 300, 600, 700, 10_000):
+                    found = station.log.read(offset, max_bytes, end_offset=12, at_least_one=True)
+                    found = station.wait(found) if isinstance(found, Deferred) else found
+                    bases = walk(b"".join(found.parts))
+                    self.assertEqual(bases, list(range(offset, offset + len(bases))))
+                    self.assertEqual(found.next_offset, offset + len(bases))
+            station.stop()
+            self.assertEqual(station.read_file(name), before)
 
     def test_garbage_is_let_be(self) -> None:
         """Files and directories that are not ours are neither read nor removed."""

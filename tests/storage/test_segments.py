@@ -266,7 +266,19 @@ class ReadingTests(SynchronousTestCase):
         """What is cut while it is read is not handed out."""
         station = started()
         batches = station.fill(5)
+        station.faults.thread_mean_s = 10.0
+        read: list[int] = []
+        read_file = SimFile.read
+
+        def seen(file: SimFile, at: int, length: int) -> bytes:
+            read.append(length)
+            return read_file(file, at, length)
+
+        self.patch(SimFile, "read", seen)
         reading = self.read(station, 1)
+        read.clear()
+        station.pass_time(1000, lambda: sum(read) > 2 * len(batches[0]))
+        self.assertFalse(reading.called, "it was read, and is on its way")
         station.log.truncate(2)
         station.append(make_batch(2, leader_epoch=1))
         self.assertEqual(self.parts(station, reading), batches[1] + make_batch(2, leader_epoch=1))

@@ -279,11 +279,11 @@ class PartitionLogContract(StorageHarness):
 
     def test_headers_end_at_a_cut(self) -> None:
         """Who walks along the log while it is cut sees nothing that came later."""
-        self.fill(5)
+        self.fill(5, value_bytes=100_000)
         walk = self.log.headers(0)
         self.assertEqual(next(walk).base_offset, 0)
         self.log.truncate(3)
-        self.append(make_batch(3, 5, leader_epoch=1))
+        self.append(*[make_batch(offset, leader_epoch=1, value_bytes=100_000) for offset in (3, 4, 5)])
         self.assertNotIn(1, [header.partition_leader_epoch for header in walk])
 
     def test_restart_at(self) -> None:
