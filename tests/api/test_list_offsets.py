@@ -85,7 +85,7 @@ class EndTests(OffsetsCase):
         broker.create("t", flush_messages="1")
         self.broker = broker
         broker.machine.platter.faults.stuck_until = broker.simulation.now + 30
-        receipt = broker.node.broker.replicas.append_now("t", 0, batch_of(b"v"), 1)
+        receipt = broker.node.broker.replicas.append_now("t", 0, batch_of(b"v", timestamp=1000), 1)
         self.assertEqual(receipt.base_offset, 0)
         self.finds(LATEST, 0)
         self.finds(0, NO_OFFSET)
@@ -109,6 +109,11 @@ class TimeTests(OffsetsCase):
         self.append(1005, 1100)
         self.append(1090)
         self.finds(1_055_000, 7, 1_100_000)
+
+    def test_what_lies_before_the_start(self) -> None:
+        """It is in the batch, and not in the log any more."""
+        self.broker.partition("t").log.advance_start(3)
+        self.finds(0, 3, 1_030_000)
 
     def test_compressed(self) -> None:
         self.append(*range(2000, 2100), compression=ZSTD)

@@ -122,6 +122,14 @@ class AutoCreationTests(MetadataCase):
         produced: ProduceResponse = self.broker.ask(produce_request("new", batch_of(b"v"), index=2), 9)
         self.assertEqual(produced.responses[0].partition_responses[0].error_code, ErrorCode.NONE)
 
+    def test_waits_until_it_is_open(self) -> None:
+        """On a disk that takes its time."""
+        broker = Broker(storage="segments").start()
+        broker.machine.platter.faults.thread_mean_s = 0.1
+        topics = [MetadataRequestTopic(name="new", topic_id=ZERO_UUID)]
+        broker.ask(MetadataRequest(topics=topics, allow_auto_topic_creation=True), 12)
+        self.assertEqual(broker.produce("new", batch_of(b"v")).error_code, ErrorCode.NONE)
+
     def test_declined_by_the_client(self) -> None:
         """From version 4 on it can; before, it always wants it."""
         self.assertEqual(self.codes(self.ask(4, "new")), {"new": ErrorCode.UNKNOWN_TOPIC_OR_PARTITION})
