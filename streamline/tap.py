@@ -29,7 +29,7 @@ from streamline.launcher import Launcher
 from streamline.options.command import Options
 from streamline.services.data_directory import DataDirectory
 from streamline.services.doorstep import Doorstep
-from streamline.services.host import keep_freed_memory, real_host
+from streamline.services.host import calm_collector, keep_freed_memory, real_host
 from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Options", "makeService"]
 
 EXIT_REFUSED = 1
+CALM_AFTER_S = 2.0
+"""How long after its start a node settles its memory."""
 STOP_DEADLINE_S = 25.0
 """A little less than what Kubernetes waits before it kills."""
 
@@ -104,9 +106,13 @@ class Program(Service):
         self._on_signal(signal.SIGHUP, self._launcher.reopen_log)
         self._on_signal(signal.SIGUSR1, self._launcher.rotate_log)
         refusals: list[BaseException] = []
-        self._node.startService().addErrback(self._refused, refusals)
+        self._node.startService().addCallbacks(self._started, self._refused, errbackArgs=(refusals,))
         if refusals and self._launcher.daemonizes:
             raise refusals[0]
+
+    def _started(self, _: object) -> None:
+        # Later, because it takes a moment in which the first clients would wait.
+        self._reactor.callLater(CALM_AFTER_S, calm_collector)
 
     def stopService(self) -> Deferred[None]:
         """Stop the node; fires when that is done, or when it has taken too long."""

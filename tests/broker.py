@@ -202,10 +202,10 @@ class Broker:
         fabric = Fabric.of(self.simulation, Weather())
         self.machine = Machine(fabric, "a", HOST)
         settings = BrokerConfig(**{**QUIET, **(broker or {})})
+        listen = options.pop("listen", f"tcp:9092:interface={HOST}")
         self.config = NodeConfig(
-            listen=f"tcp:9092:interface={HOST}", http_listen=None, data_dir=DATA, storage=storage, broker=settings,
-            **options,
-        )  # fmt: skip
+            listen=listen, http_listen=None, data_dir=DATA, storage=storage, broker=settings, **options
+        )
         self.process: Process
         self.node: Node
 

@@ -169,7 +169,6 @@ def _is_news(read: Read) -> bool:
         read.slice.size_bytes > 0
         or read.diverging is not None
         or read.error != ErrorCode.NONE
-        or wanted.told_error != ErrorCode.NONE
         or read.high_watermark != wanted.told_high_watermark
         or read.start_offset != wanted.told_start_offset
     )
@@ -179,7 +178,6 @@ def _told(session: Session, read: Read) -> None:
     wanted = read.wanted
     wanted.told_high_watermark = read.high_watermark
     wanted.told_start_offset = read.start_offset
-    wanted.told_error = read.error
     if read.slice.size_bytes:
         session.give_way(wanted.key)
 

@@ -66,6 +66,7 @@ class Reading:
         self._missing_bytes = 0
         self._left_bytes = 0
         self._needs_one = True
+        self._is_choked = False
         self._partitions: list[Partition] = []
         self._cold: list[Deferred[None]] = []
         self._deadline: Deadline | None = None
@@ -104,7 +105,12 @@ class Reading:
         for read in reads:
             if read.error != ErrorCode.NONE or read.diverging is not None:
                 return True
-            size_bytes += read.slice.size_bytes
+            found = read.slice
+            size_bytes += found.size_bytes
+            if found.next_offset < read.high_watermark and not self._is_choked:
+                # There is more, which a limit keeps out: as in Kafka it counts up to that limit, or it would be
+                # waited for in vain.
+                size_bytes += max(0, min(read.wanted.max_bytes, self._max_bytes) - found.size_bytes)
         self._missing_bytes = self._min_bytes - size_bytes
         return self._missing_bytes <= 0
 
@@ -156,7 +162,8 @@ class Reading:
         """Read every partition; None where that takes longer, see Note [Long looks]."""
         room_bytes = self._call.caller.room.room_bytes
         self._left_bytes = min(self._max_bytes, room_bytes)
-        self._needs_one = room_bytes > 0
+        self._is_choked = room_bytes <= 0
+        self._needs_one = not self._is_choked
         reads = self._read(self._wanted[:PARTITIONS_PER_TURN])
         if not self._cold and len(reads) == len(self._wanted):
             return reads
@@ -205,8 +212,9 @@ class Reading:
                 self._cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
                 left = max(left - most, 0)
                 self._needs_one = False
-            elif found.size_bytes:
-                read.slice = found
+                continue
+            read.slice = found
+            if found.size_bytes:
                 left = max(left - found.size_bytes, 0)
                 self._needs_one = False
         self._left_bytes = left

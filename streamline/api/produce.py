@@ -67,7 +67,8 @@ def _append(call: Call, request: ProduceRequest) -> Generator[None, None, Append
             if name is None:
                 receipt = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
             else:
-                receipt = yield from append(name, part.index, part.records, acks, version)  # type: ignore[arg-type]
+                work = append(name, part.index, part.records, acks, version)  # type: ignore[arg-type]
+                receipt = work if isinstance(work, Receipt) else (yield from work)
             receipts.append((part.index, receipt))
             count += 1
             if count % PARTITIONS_PER_TURN == 0:

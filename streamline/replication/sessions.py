@@ -34,7 +34,7 @@ class Wanted:
     """
     One partition that a reader wants.
 
-    @ivar told_high_watermark: what it was last told; -1 before the first answer.
+    @ivar told_high_watermark: what it was last told; -1 before the first answer and after an error.
     """
 
     key: Key
@@ -44,7 +44,6 @@ class Wanted:
     last_fetched_epoch: int = -1
     told_high_watermark: int = -1
     told_start_offset: int = -1
-    told_error: int = 0
 
 
 class Session:

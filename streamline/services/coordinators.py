@@ -76,7 +76,7 @@ class GroupCoordinator(Service):
         if not self.running or old.topics is new.topics:
             return
         self._follow(new)
-        gone = [name for name, topic in old.topics.items() if _is_gone(topic, new)]
+        gone = [old.names[topic_id] for topic_id in sorted(old.names.keys() - new.names.keys())]
         if gone:
             for shard in self._ready():
                 shard.topics_deleted(gone)
@@ -196,11 +196,6 @@ class GroupCoordinator(Service):
 
     def _ready(self) -> list[LedShard]:
         return [shard for shard in self._shards.values() if shard.is_ready]
-
-
-def _is_gone(topic: Topic, image: MetadataImage) -> bool:
-    known = image.topics.get(topic.name)
-    return known is None or known.topic_id != topic.topic_id
 
 
 def _not_available(failure: Failure) -> NoReturn:

@@ -122,14 +122,11 @@ class Replicas(Service):
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
         if not self.running or old.topics is new.topics:
             return
-        for name, topic in old.topics.items():
-            known = new.topics.get(name)
-            if known is None or known.topic_id != topic.topic_id:
-                self._discard_topic(topic)
-        for name, topic in new.topics.items():
-            before = old.topics.get(name)
-            if before is None or before.topic_id != topic.topic_id:
-                self._open_topic(topic)
+        # Sorted, as the order of a set differs from process to process.
+        for topic_id in sorted(old.names.keys() - new.names.keys()):
+            self._discard_topic(old.topics[old.names[topic_id]])
+        for topic_id in sorted(new.names.keys() - old.names.keys()):
+            self._open_topic(new.topics[new.names[topic_id]])
 
     def _note_strays(self) -> None:
         image = self._metadata.image
@@ -261,12 +258,12 @@ class Replicas(Service):
 
     def append(
         self, topic: str, index: int, records: Buffer | None, acks: int, produce_version: int | None = None
-    ) -> Generator[None, None, Receipt]:
+    ) -> Receipt | Generator[None, None, Receipt]:
         """
         Check one batch and collect it; L{flush} must follow before the receipt says anything.
 
-        A generator, because looking at the records of a large batch is more than one turn's work: it pauses
-        where others should have the reactor, and returns the receipt.
+        A plain batch is done at once.  For any other a generator comes back, because looking at the records of a
+        large one is more than one turn's work: it pauses where others should have the reactor, and returns the receipt.
 
         @param produce_version: that of the client's request; None where a coordinator appends, which may write to
             internal topics, and into the space that is kept in reserve.
@@ -277,8 +274,8 @@ class Replicas(Service):
                 self._check_client(topic)
             looked = partition.look(records, self._host.clock.wall_ms())
             if looked is None:
-                records, looked = yield from self._look_closely(partition, records, produce_version)
-            elif looked.has_null_key and partition.config.compacts:
+                return self._append_closely(partition, records, acks, produce_version)
+            if looked.has_null_key and partition.config.compacts:
                 raise _KEYLESS.again()
             assert records is not None
             receipt = partition.append(records, looked.header, looked.max_timestamp, acks)
@@ -287,15 +284,27 @@ class Replicas(Service):
         self._dirty[partition] = None
         return receipt
 
+    def _append_closely(
+        self, partition: Partition, records: Buffer | None, acks: int, produce_version: int | None
+    ) -> Generator[None, None, Receipt]:
+        try:
+            stored, looked = yield from self._look_closely(partition, records, produce_version)
+            receipt = partition.append(stored, looked.header, looked.max_timestamp, acks)
+        except Refused as refusal:
+            return refused(refusal)
+        self._dirty[partition] = None
+        return receipt
+
     def append_now(self, topic: str, index: int, records: Buffer, acks: int) -> Receipt:
         """Append a batch of our own making, which is small, and write it."""
         work = self.append(topic, index, records, acks)
-        while True:
+        while not isinstance(work, Receipt):
             try:
                 next(work)
             except StopIteration as done:
-                self.flush()
-                return done.value  # type: ignore[no-any-return]
+                work = done.value
+        self.flush()
+        return work
 
     def _check_client(self, topic: str) -> None:
         if topic in INTERNAL_TOPICS:

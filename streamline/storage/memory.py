@@ -17,7 +17,7 @@ from zope.interface import implementer
 from streamline.config import NodeConfig, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import Host, IPartitionLog, IStorage
-from streamline.model import NO_TIMESTAMP, Buffer, LogIdentity, LogSlice
+from streamline.model import NO_TIMESTAMP, Buffer, LogIdentity, LogSlice, TopicPartition
 from streamline.storage.layout import is_checkpoint_name
 from streamline.storage.retention import expendable
 from streamline.wire.batch import BatchHeader, read_header
@@ -308,6 +308,7 @@ class MemoryStorage:
     def __init__(self, host: Host, config: NodeConfig) -> None:
         self._host = host
         self._logs: dict[LogIdentity, MemoryLog] = {}
+        self._newest: dict[TopicPartition, LogIdentity] = {}
 
     def start(self) -> Deferred[None]:
         """Have nothing to do."""
@@ -318,6 +319,7 @@ class MemoryStorage:
         for log in self._logs.values():
             log.close()
         self._logs.clear()
+        self._newest.clear()
         return succeed(None)
 
     def identities(self) -> Sequence[LogIdentity]:
@@ -328,8 +330,10 @@ class MemoryStorage:
         """Open a log; one of another topic of the same name is forgotten."""
         log = self._logs.get(identity)
         if log is None:
-            for other in [one for one in self._logs if one.topic_partition == identity.topic_partition]:
+            other = self._newest.get(identity.topic_partition)
+            if other in self._logs:
                 self._logs.pop(other).close()
+            self._newest[identity.topic_partition] = identity
             log = self._logs[identity] = MemoryLog(identity, config, self._host)
         elif log.is_closed:
             log.reopen(config)
@@ -340,6 +344,7 @@ class MemoryStorage:
         log = self._logs.pop(identity, None)
         if log is not None:
             log.close()
+            self._newest.pop(identity.topic_partition, None)
         return succeed(None)
 
     def checkpoint(self) -> Deferred[None]:

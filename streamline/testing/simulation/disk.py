@@ -102,7 +102,7 @@ class SimDisk:
         """Open a file."""
         self.alive()
         if create:
-            if self.platter.faults.full:
+            if not self.platter.room(1):
                 self.platter.hit("ENOSPC")
                 raise error(errno.ENOSPC, path)
             inode = self.change(self.platter.names.create, path)

@@ -40,6 +40,7 @@ KINDS = (
     Kind("kill", 10.0, (0.0, 10.0), (0.0, 40.0)),
     Kind("power", 15.0, (0.0, 30.0), (0.0, 40.0)),
     Kind("stop", 30.0, (0.0, 5.0)),
+    Kind("relapse", 20.0, (0.0, 3.0), (0.0, 1.0)),
     Kind("reset", 3.0),
     Kind("silence", 20.0),
     Kind("cut", 30.0, (0.5, 10.0)),
@@ -47,7 +48,7 @@ KINDS = (
     Kind("clog", 15.0, (0.1, 5.0)),
     Kind("slow-disk", 15.0, (1.0, 10.0), (0.01, 0.5)),
     Kind("stuck-disk", 40.0, (1.0, 15.0)),
-    Kind("full-disk", 40.0, (1.0, 15.0)),
+    Kind("full-disk", 30.0, (1.0, 15.0), (0.2, 1.5)),
     Kind("sync-error", 30.0, (0.5, 5.0)),
     Kind("write-error", 40.0, (0.1, 3.0), (0.05, 1.0)),
     Kind("read-error", 40.0, (0.1, 2.0), (0.05, 1.0)),
@@ -59,23 +60,25 @@ What there is (the numbers of reliability table 8.2 in brackets).
 
 C{kill} and C{power} (F7, F8): C{amount} is how many disk calls later it
 happens, in the middle of one; below 10 it happens at once, between events.
-C{stop}: it is asked to stop, does, and is started again.
+C{stop}: it is asked to stop, does, and is started again.  C{relapse}: it dies, and
+once more soon after its restart (DK6); C{amount} says how either time, and when.
 C{reset}, C{silence} (F3): one connection breaks, or becomes half-open.
 C{cut}, C{one-way} (F4): no bytes to or from the machine, or in one direction
 (towards it below 0.5).  C{clog} (F5): they are held up.  C{slow-disk},
 C{stuck-disk} (F12): C{amount} is the mean time of a sync in seconds.
 C{full-disk}, C{sync-error}, C{write-error}, C{read-error} (F10): C{amount} is
-the chance that a call fails.  After these errors somebody restarts
-the process, because what could not be read or written may stay closed until then.
+the chance that a call fails.  After errors somebody restarts the process, because
+what could not be read or written may stay closed until then.
 C{stall} (F15): the event loop stands still.
 C{clock-jump} (F14): C{amount} is by how many milliseconds the date is wrong from then on.
 """
 
 KIND_NAMES = tuple(kind.name for kind in KINDS)
 
-NOT_TOGETHER = ("power", "sync-error")
+CUTS = ("power", "relapse")
+LIES = ("sync-error",)
 """
-Faults that no node of one survives together, and that a run has together only when it is asked to.
+Faults that no node of one survives together with C{CUTS}, so that a run has both only when it is asked to.
 
 After a failed sync the kernel takes pages for clean that the device lacks, and
 shows them to whoever recovers the log; a power cut afterwards takes them away.
@@ -122,9 +125,9 @@ def swarm(seed: int) -> tuple[str, ...]:
     """Return the kinds of fault that a seed's run has."""
     rng = Random(f"{seed}/swarm")
     kinds = tuple(name for name in KIND_NAMES if rng.random() >= LEAVE_OUT_CHANCE)
-    if all(name in kinds for name in NOT_TOGETHER):
-        left_out = rng.choice(NOT_TOGETHER)
-        return tuple(name for name in kinds if name != left_out)
+    left_out = rng.choice((CUTS, CUTS, LIES))
+    if any(name in kinds for name in CUTS) and any(name in kinds for name in LIES):
+        return tuple(name for name in kinds if name not in left_out)
     return kinds
 
 

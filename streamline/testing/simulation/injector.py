@@ -25,6 +25,9 @@ AT_ONCE_BELOW = 10.0
 
 Stop = Callable[[], Deferred[Any]]
 
+RELAPSE_S = 5.0
+"""Longest from a restart to the second death; most come much sooner."""
+
 STOP_PATIENCE_S = 30.0
 """How long a process may take to stop before it is killed."""
 
@@ -37,12 +40,14 @@ class Supervisor:
 
     @ivar restart_s: how long after the next death.
     @ivar starts: how often the program was started.
+    @ivar on_start: called after the next start, once.
     """
 
     def __init__(self, machine: Machine, program: Callable[[Process], Stop | None]) -> None:
         self.machine = machine
         self.restart_s = RESTART_S
         self.starts = 0
+        self.on_start: Callable[[], object] | None = None
         self._program = program
         self._stop: Stop | None = None
         machine.died = self._died
@@ -54,6 +59,9 @@ class Supervisor:
             process = self.machine.start()
             self._stop = None
             self.machine.simulation.within(process.reactor, self._run, process)
+            on_start, self.on_start = self.on_start, None
+            if on_start is not None:
+                on_start()
 
     def _run(self, process: Process) -> None:
         self._stop = self._program(process)
@@ -139,6 +147,22 @@ class Injector:
         self.supervisor.restart_s = fault.length_s
         return True
 
+    def _relapse(self, fault: Fault) -> bool:
+        """Die in one of three ways and, soon after the restart, in another; all three choices are in the amount."""
+        first, rest = divmod(fault.amount * 3, 1)
+        second, rest = divmod(rest * 3, 1)
+        ways = (lambda: self._fall(power=False), lambda: self._fall(power=True), self.supervisor.stop)
+        delay_s = rest**3 * RELAPSE_S
+        self.supervisor.restart_s = fault.length_s
+        self.supervisor.on_start = lambda: self.machine.simulation.after(delay_s, ways[int(second)])
+        return ways[int(first)]()
+
+    def _fall(self, *, power: bool) -> bool:
+        if not self.machine.running:
+            return False
+        self.machine.crash(power=power)
+        return True
+
     def _die(self, fault: Fault, *, power: bool) -> bool:
         if not self.machine.running:
             return False
@@ -205,7 +229,13 @@ class Injector:
         return True
 
     def _full_disk(self, fault: Fault) -> bool:
-        return self._set(fault, "full", True)
+        self._later(fault, self._space_again, self.supervisor.starts)
+        return self._set(fault, "full_chance", fault.amount)
+
+    def _space_again(self, starts: int) -> None:
+        """Restart what was started while there was no space: a partition that could not be opened then stays closed."""
+        if self.supervisor.starts > starts:
+            self.supervisor.stop()
 
     def _sync_error(self, fault: Fault) -> bool:
         self.machine.platter.faults.failing_syncs += 1

@@ -119,6 +119,7 @@ class NodeRun:
         )
         fabric = Fabric.of(self.simulation, weather)
         machine = Machine(fabric, "n1", HOST, rate=rng.choice((1.0, 1.0, 0.9, 1.1)))
+        machine.platter.faults.sync_mean_s = rng.choice((0.0005, 0.001, 0.005, 0.03))
         self._machine = machine
         self._supervisor = Supervisor(machine, self._run_node)
         self.plan = self._drawn_plan(seed)

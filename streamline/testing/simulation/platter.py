@@ -25,7 +25,7 @@ class DiskFaults:
     @ivar stuck_until: true time before which no sync ends.
     @ivar uncached_chance: chance that a range is said not to be in the page cache.
     @ivar thread_mean_s: how long a call waits for a thread.
-    @ivar full: whether there is no space left.
+    @ivar full: whether there is no space left; C{full_chance} is the chance that something finds none.
     @ivar read_error_chance: chance that a read fails with EIO.
     @ivar write_error_chance: chance that a write fails with EIO.
     @ivar failing_syncs: how many of the next syncs fail with EIO.
@@ -38,6 +38,7 @@ class DiskFaults:
     uncached_chance: float = 0.05
     thread_mean_s: float = 0.0002
     full: bool = False
+    full_chance: float = 0.0
     read_error_chance: float = 0.0
     write_error_chance: float = 0.0
     failing_syncs: int = 0
@@ -72,7 +73,10 @@ class Platter:
 
     def room(self, more: int) -> int:
         """Return how many of so many more bytes fit."""
-        return 0 if self.faults.full else max(0, min(more, self.capacity_bytes - self.used_bytes))
+        faults = self.faults
+        if faults.full or (faults.full_chance and self.rng.random() < faults.full_chance):
+            return 0
+        return max(0, min(more, self.capacity_bytes - self.used_bytes))
 
     def sync_duration_s(self, now: float) -> float:
         """Draw how long a sync takes that begins now."""

@@ -68,6 +68,7 @@ class Workload:
         self._members = [self._member() for _ in range(4)]
         self._consumers = [self._consumer(f"c{number}", key) for number, key in enumerate(self._keys())]
         self._is_passing = True
+        self._over: Deferred[None] = Deferred()
 
     @staticmethod
     def _keys() -> list[TopicPartition]:
@@ -75,7 +76,7 @@ class Workload:
 
     def _producer(self, number: int, key: TopicPartition, pace_s: float) -> Producer:
         rng = self._rng
-        is_idempotent = number < len(self._keys()) or rng.random() < 0.5
+        is_idempotent = rng.random() < 0.75
         habits = Habits(
             acks=rng.choice((-1, -1, 1)) if is_idempotent else rng.choice((-1, 1, 0)),
             idempotent=is_idempotent,
@@ -104,7 +105,7 @@ class Workload:
 
     def start(self) -> None:
         """Make the topics, then begin."""
-        Deferred.fromCoroutine(self._begin())
+        self._over = Deferred.fromCoroutine(self._begin())
 
     async def _begin(self) -> None:
         for topic in TOPICS:
@@ -141,7 +142,7 @@ class Workload:
 
     def _pause(self) -> Deferred[None]:
         over: Deferred[None] = Deferred()
-        self._host.clock.callLater(self._rng.uniform(0.5, 6.0), over.callback, None)
+        self._host.clock.callLater(self._rng.uniform(0.2, 4.0), over.callback, None)
         return over
 
     def wind_down(self) -> None:
@@ -157,6 +158,9 @@ class Workload:
 
     def read_everything(self) -> Deferred[list[str]]:
         """Read every partition from its start to its end; fire with the names of all topics."""
+        return self._over.addCallback(lambda _: self._read())
+
+    def _read(self) -> Deferred[list[str]]:
         for consumer in self._consumers:
             consumer.stop()
         readers = [self._consumer(f"final {key}", key, is_final=True) for key in self._keys()]
