@@ -198,10 +198,19 @@ class RefusalTests(NodeCase):
         self.broker.stop()
         self.assertIn("both-0 has the replicas [1, 2]", self.refused())
 
-    def test_metadata_that_cannot_be_written(self) -> None:
+    def test_metadata_that_cannot_be_made_durable(self) -> None:
         self.run_once()
         self.broker.machine.platter.faults.failing_syncs = 1
         self.assertIn("metadata", self.refused())
+
+    def test_a_registration_that_cannot_be_made_durable(self) -> None:
+        """What the metadata says to the node itself is a sentence too."""
+        outcome: list[Any] = []
+        self.broker.begin().addErrback(outcome.append)
+        self.broker.machine.platter.faults.failing_syncs = 1
+        self.broker.until(lambda: bool(outcome))
+        outcome[0].trap(StartRefused)
+        self.assertIn("cannot register itself", outcome[0].getErrorMessage())
 
     def test_plugins(self) -> None:
         for option in ("storage", "consensus", "replicator", "acks"):
