@@ -40,6 +40,7 @@ from streamline.services.housekeeping import Housekeeping
 from streamline.services.metadata import Metadata
 from streamline.services.replicas import Replicas
 from streamline.services.staircase import Staircase
+from streamline.services.turns import Turns
 
 if TYPE_CHECKING:
     from streamline.http.site import HttpListener
@@ -225,6 +226,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         replicas=replicas,
         groups=groups,
         deadlines=deadlines,
+        turns=Turns(host.clock),
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
     )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))

@@ -24,6 +24,7 @@ from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
 from streamline.services.metadata import Metadata
 from streamline.services.replicas import Replicas
+from streamline.services.turns import Turns
 from streamline.wire.schema import Message
 
 
@@ -38,6 +39,7 @@ class BrokerServices:
     replicas: Replicas
     groups: GroupCoordinator
     deadlines: Deadlines
+    turns: Turns
     sessions: FetchSessions
 
 

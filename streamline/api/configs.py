@@ -15,7 +15,6 @@ from streamline.api.call import Call
 from streamline.api.settings import Shown, broker_settings, topic_settings
 from streamline.cluster.names import check_topic_name
 from streamline.errors import ErrorCode, Refused
-from streamline.services.turns import work_off
 from streamline.wire.messages.configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -34,7 +33,7 @@ def describe_configs(
     call: Call, request: DescribeConfigsRequest
 ) -> DescribeConfigsResponse | Deferred[DescribeConfigsResponse]:
     """Show each resource's settings."""
-    return work_off(_describe_all(call, request), call.broker.host.clock)
+    return call.broker.turns.work_off(_describe_all(call, request))
 
 
 def _describe_all(call: Call, request: DescribeConfigsRequest) -> Generator[None, None, DescribeConfigsResponse]:

@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call
 from streamline.errors import Refused
-from streamline.services.turns import work_off
 from streamline.wire.messages.leader_epoch import (
     EpochEndOffset,
     OffsetForLeaderEpochRequest,
@@ -30,7 +29,7 @@ def offset_for_leader_epoch(
     call: Call, request: OffsetForLeaderEpochRequest
 ) -> OffsetForLeaderEpochResponse | Deferred[OffsetForLeaderEpochResponse]:
     """Look every epoch up."""
-    return work_off(_look_up(call, request), call.broker.host.clock)
+    return call.broker.turns.work_off(_look_up(call, request))
 
 
 def _look_up(

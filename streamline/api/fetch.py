@@ -30,7 +30,6 @@ from streamline.replication.sessions import (
     Session,
     Wanted,
 )
-from streamline.services.turns import next_turn
 from streamline.wire.messages.fetch import (
     AbortedTransaction,
     EpochEndOffset,
@@ -133,7 +132,7 @@ class Answer:
     async def _make_long(self, reads: list[Read]) -> FetchResponse:
         for at in range(0, len(reads), PARTITIONS_PER_TURN):
             self._put(reads[at : at + PARTITIONS_PER_TURN])
-            await next_turn(self._call.broker.host.clock)
+            await self._call.broker.turns.next()
         return self._whole()
 
     def _put(self, reads: list[Read]) -> None:

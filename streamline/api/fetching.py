@@ -26,11 +26,12 @@ from streamline.model import NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import Wanted
 from streamline.services.deadlines import Deadline
 from streamline.services.partition import Partition
-from streamline.services.turns import next_turn
 
 CROWD_PARTITIONS = 100
 """A fetch of more partitions is not kept waiting while too much waits already."""
 PARTITIONS_PER_TURN = 1000
+ANSWER_BYTES_MAX = 8 << 20
+"""What one fetch brings at most, however much it asks for: reading and sending more would hold up all others."""
 
 _NOTHING = LogSlice()
 
@@ -60,7 +61,7 @@ class Reading:
     ) -> None:
         self._call = call
         self._wanted = wanted
-        self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes)
+        self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes, ANSWER_BYTES_MAX)
         self._min_bytes = min(min_bytes, self._max_bytes)
         self._max_wait_s = max_wait_s
         self._missing_bytes = 0
@@ -173,7 +174,7 @@ class Reading:
 
     async def _look_long(self, reads: list[Read]) -> None:
         while len(reads) < len(self._wanted):
-            await next_turn(self._call.broker.host.clock)
+            await self._call.broker.turns.next()
             if self._done is None:
                 return
             reads += self._read(self._wanted[len(reads) : len(reads) + PARTITIONS_PER_TURN])
@@ -181,7 +182,7 @@ class Reading:
         if cold:
             await gatherResults(cold, consumeErrors=True)
         else:
-            await next_turn(self._call.broker.host.clock)
+            await self._call.broker.turns.next()
         self._is_looking = False
         if self._done is None:
             return

@@ -21,7 +21,6 @@ from streamline.api.call import Call
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.model import NO_EPOCH, NO_OFFSET, NO_TIMESTAMP, LogSlice
 from streamline.services.partition import Partition
-from streamline.services.turns import work_off
 from streamline.wire.batch import headers
 from streamline.wire.messages.list_offsets import (
     ListOffsetsPartition,
@@ -51,7 +50,7 @@ Found = tuple[int, int]
 
 def list_offsets(call: Call, request: ListOffsetsRequest) -> ListOffsetsResponse | Deferred[ListOffsetsResponse]:
     """Look every partition up."""
-    return work_off(_list(call, request), call.broker.host.clock)
+    return call.broker.turns.work_off(_list(call, request))
 
 
 def _list(call: Call, request: ListOffsetsRequest) -> Generator[None, None, ListOffsetsResponse]:

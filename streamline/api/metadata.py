@@ -23,7 +23,6 @@ from streamline.cluster.names import check_topic_name
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, USE_DEFAULT
 from streamline.errors import ErrorCode, Refused
 from streamline.model import INTERNAL_TOPICS, NO_LEADER, ZERO_UUID, PartitionState, Topic
-from streamline.services.turns import work_off
 from streamline.wire.messages.metadata import (
     Cursor,
     DescribeTopicPartitionsRequest,
@@ -58,7 +57,7 @@ def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferre
 def _answer(
     call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic] | None, failures: dict[str, Refused]
 ) -> MetadataResponse | Deferred[MetadataResponse]:
-    return work_off(_describe_all(call, request, wanted, failures), call.broker.host.clock)
+    return call.broker.turns.work_off(_describe_all(call, request, wanted, failures))
 
 
 def _describe_all(
@@ -181,7 +180,7 @@ def describe_topic_partitions(
     call: Call, request: DescribeTopicPartitionsRequest
 ) -> DescribeTopicPartitionsResponse | Deferred[DescribeTopicPartitionsResponse]:
     """Answer with one page: topics in the order of their names, up to a limit of partitions (KIP-966)."""
-    return work_off(_page(call, request), call.broker.host.clock)
+    return call.broker.turns.work_off(_page(call, request))
 
 
 def _page(

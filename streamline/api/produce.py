@@ -22,7 +22,6 @@ from streamline.model import NO_OFFSET
 from streamline.replication.acks import ACKS_NONE
 from streamline.services.purgatory import Group
 from streamline.services.receipts import Receipt, refused
-from streamline.services.turns import work_off
 from streamline.wire.messages.produce import (
     LeaderIdAndEpoch,
     NodeEndpoint,
@@ -35,6 +34,7 @@ from streamline.wire.messages.produce import (
 TOPIC_IDS_FROM = 13
 LEADERS_FROM = 10
 PARTITIONS_PER_TURN = 200
+ANSWERS_PER_TURN = 1000
 
 Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
 """(topic name, topic id, (partition, receipt) pairs) in the order of the request."""
@@ -43,7 +43,7 @@ Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
 def produce(call: Call, request: ProduceRequest) -> Later | Hold:
     """Collect every batch now; write, wait and answer later."""
     acks, timeout_s = request.acks, request.timeout_ms / 1000
-    appended = work_off(_append(call, request), call.broker.host.clock)
+    appended = call.broker.turns.work_off(_append(call, request))
     if isinstance(appended, Deferred):
         # So many records or partitions that looking at them takes more than one turn of the reactor.
         return Hold(appended.addCallback(lambda found: _later(call, acks, timeout_s, found)))
@@ -90,12 +90,12 @@ def _finish(
         if receipt.partition is not None and not receipt.partition.is_settled(receipt, acks)
     ]
     if not waiting:
-        return _response(call, acks, appended)
+        return _respond(call, acks, appended)
     group = Group(len(waiting), call.broker.deadlines, timeout_s)
     for receipt in waiting:
         assert receipt.partition is not None
         receipt.partition.when_settled(receipt, acks, group.settle)
-    return group.done.addCallback(lambda _: _response(call, acks, appended))
+    return group.done.addCallback(lambda _: _respond(call, acks, appended))
 
 
 def _close_if_refused(call: Call, appended: Appended) -> None:
@@ -107,17 +107,22 @@ def _close_if_refused(call: Call, appended: Appended) -> None:
                 return
 
 
-def _response(call: Call, acks: int, appended: Appended) -> ProduceResponse:
-    response = ProduceResponse(
-        responses=[
-            TopicProduceResponse(
-                name=name or "",
-                topic_id=topic_id,
-                partition_responses=[_result(call, acks, name, index, receipt) for index, receipt in receipts],
-            )
-            for name, topic_id, receipts in appended
-        ]
-    )
+def _respond(call: Call, acks: int, appended: Appended) -> ProduceResponse | Deferred[ProduceResponse]:
+    return call.broker.turns.work_off(_response(call, acks, appended))
+
+
+def _response(call: Call, acks: int, appended: Appended) -> Generator[None, None, ProduceResponse]:
+    topics: list[TopicProduceResponse] = []
+    count = 0
+    for name, topic_id, receipts in appended:
+        results = []
+        for index, receipt in receipts:
+            results.append(_result(call, acks, name, index, receipt))
+            count += 1
+            if count % ANSWERS_PER_TURN == 0:
+                yield
+        topics.append(TopicProduceResponse(name=name or "", topic_id=topic_id, partition_responses=results))
+    response = ProduceResponse(responses=topics)
     if call.version >= LEADERS_FROM:
         _add_endpoints(call, response)
     return response

@@ -22,7 +22,6 @@ from streamline.cluster.commands import CreateTopic
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, NewTopic, partition_count, too_many
 from streamline.errors import ErrorCode, Refused
 from streamline.model import ZERO_UUID, Topic
-from streamline.services.turns import next_turn
 from streamline.wire.messages.topics import (
     CreatableTopic,
     CreatableTopicConfigs,
@@ -55,7 +54,7 @@ async def _create_all(call: Call, request: CreateTopicsRequest) -> CreateTopicsR
         result = fail(refusal) if refusal is not None else Deferred.fromCoroutine(_create(call, topic, request))
         results.append(result.addErrback(_not_created, topic.name))
         if len(results) % TOPICS_PER_TURN == 0:
-            await next_turn(call.broker.host.clock)
+            await call.broker.turns.next()
     return CreateTopicsResponse(topics=await gatherResults(results, consumeErrors=True))
 
 
@@ -135,7 +134,7 @@ async def _delete_all(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsR
         is_twice = counts[topic.name, topic.topic_id] > 1
         results.append(Deferred.fromCoroutine(_delete(call, topic, is_twice)).addErrback(_not_deleted, topic))
         if len(results) % DELETIONS_PER_TURN == 0:
-            await next_turn(call.broker.host.clock)
+            await call.broker.turns.next()
     return DeleteTopicsResponse(responses=await gatherResults(results, consumeErrors=True))
 
 

@@ -66,6 +66,9 @@ class KafkaConnection(Protocol):
         self._later: list[tuple[Slot, Later]] = []
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
+        self._turns = factory.broker.turns
+        self._seconds = factory.broker.host.clock.seconds
+        self._awaits_turn = False
         self._is_closed = False
         self._is_ending = False
         self._is_blocked = False
@@ -138,21 +141,16 @@ class KafkaConnection(Protocol):
         if self._is_busy or self._is_closed:
             return
         self._is_busy = True
-        backlog = self._backlog
+        turns, seconds = self._turns, self._seconds
+        began_s = seconds()
+        end_s = began_s + turns.left_s
         try:
-            while True:
-                while backlog and not self._is_full():
-                    frame = backlog.popleft()
-                    if self._backlog_bytes:
-                        self._backlog_bytes -= len(frame)
-                    self._request(frame)
-                if self._later:
-                    self._finish_later()
-                self._send()
-                if not backlog or self._is_full():
-                    break
+            while self._take_requests(end_s):
+                pass
         finally:
             self._is_busy = False
+            turns.spent_s += seconds() - began_s
+        backlog = self._backlog
         if self._fault is not None and not backlog:
             fault, self._fault = self._fault, None
             self.refuse(fault)
@@ -160,6 +158,28 @@ class KafkaConnection(Protocol):
             self._close()
         else:
             self._pace()
+
+    def _take_requests(self, end_s: float) -> bool:
+        """Take requests and answer those that can be answered; return whether to go on with others."""
+        backlog = self._backlog
+        while backlog and not self._awaits_turn and not self._is_full():
+            if self._seconds() > end_s:
+                self._awaits_turn = True
+                self._turns.later(self._my_turn)
+                break
+            frame = backlog.popleft()
+            if self._backlog_bytes:
+                self._backlog_bytes -= len(frame)
+            self._request(frame)
+        if self._later:
+            self._finish_later()
+        self._send()
+        return bool(backlog) and not self._awaits_turn and not self._is_full()
+
+    def _my_turn(self) -> None:
+        """Go on where the last turn ended."""
+        self._awaits_turn = False
+        self._pump()
 
     def _request(self, frame: bytes) -> None:
         self.finished += 1

@@ -49,7 +49,7 @@ class Limits:
     frame_s_max: float = 30.0
     stalled_s_max: float = 60.0
     pressure_s_max: float = 5.0
-    elements_max: int = 25_000
+    elements_max: int = 20_000
 
     @classmethod
     def of(cls, broker: BrokerConfig, sockets_max: int) -> Limits:

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.services.sharing import Shared
-from streamline.services.turns import next_turn, work_off
+from streamline.services.turns import Turns, next_turn
 
 
 class TurnsTests(SynchronousTestCase):
@@ -20,6 +20,7 @@ class TurnsTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make a clock."""
         self.clock: Any = Clock()
+        self.turns = Turns(self.clock)
         self.steps: list[int] = []
 
     def turn(self) -> None:
@@ -37,10 +38,10 @@ class TurnsTests(SynchronousTestCase):
         return "done"
 
     def test_no_pause(self) -> None:
-        self.assertEqual(work_off(self.work(0), self.clock), "done")
+        self.assertEqual(self.turns.work_off(self.work(0)), "done")
 
     def test_a_turn_for_each_step(self) -> None:
-        done = work_off(self.work(3), self.clock)
+        done = self.turns.work_off(self.work(3))
         assert isinstance(done, Deferred)
         for turn in range(3):
             self.assertEqual(self.steps, list(range(turn + 1)))
@@ -53,14 +54,14 @@ class TurnsTests(SynchronousTestCase):
             yield from [None] * pauses
             raise KeyError
 
-        self.assertRaises(KeyError, work_off, fails(0), self.clock)
-        done = work_off(fails(1), self.clock)
+        self.assertRaises(KeyError, self.turns.work_off, fails(0))
+        done = self.turns.work_off(fails(1))
         assert isinstance(done, Deferred)
         self.clock.advance(0)
         self.failureResultOf(done, KeyError)
 
     def test_cancelled(self) -> None:
-        done = work_off(self.work(3), self.clock)
+        done = self.turns.work_off(self.work(3))
         assert isinstance(done, Deferred)
         done.cancel()
         self.failureResultOf(done, CancelledError)
