@@ -97,7 +97,8 @@ class Parked:
     """
     An answer that waits for something that may never come, and that nobody should wait for when the node stops.
 
-    @ivar hurry: makes it come as it is by now, at once or very soon.
+    @ivar hurry: makes it come as it is by now, at once or very soon; where there is nothing to say yet, cancelling
+        C{answer} ends the connection without one.
     """
 
     __slots__ = ("answer", "hurry")

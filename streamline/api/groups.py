@@ -14,10 +14,12 @@ ListGroups 4 states; 5 types (KIP-848).
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from twisted.internet.defer import Deferred
 
 from streamline.api import operations
-from streamline.api.call import Call
+from streamline.api.call import Call, Parked
 from streamline.errors import ErrorCode, Refused
 from streamline.groups import messages
 from streamline.groups.shard import GROUP_TYPE
@@ -47,8 +49,10 @@ from streamline.wire.messages.groups import (
     SyncGroupResponse,
 )
 
+T = TypeVar("T")
 
-def join_group(call: Call, request: JoinGroupRequest) -> JoinGroupResponse | Deferred[JoinGroupResponse]:
+
+def join_group(call: Call, request: JoinGroupRequest) -> JoinGroupResponse | Parked:
     """Let a member in, or let it wait for the others."""
     reply: Reply[messages.JoinAnswer] = Reply()
     try:
@@ -70,7 +74,12 @@ def join_group(call: Call, request: JoinGroupRequest) -> JoinGroupResponse | Def
         requires_known_member_id=call.version >= 4,
         supports_skipping_assignment=call.version >= 9,
     )
-    return shard.join(join, reply).then(lambda answer: _joined(call, answer))
+    return _parked(shard.join(join, reply).then(lambda answer: _joined(call, answer)))
+
+
+def _parked(answer: T | Deferred[T]) -> T | Parked:
+    """Let a node that stops not wait for members that may never come."""
+    return Parked(answer, answer.cancel) if isinstance(answer, Deferred) else answer
 
 
 def _joined(call: Call, answer: messages.JoinAnswer) -> JoinGroupResponse:
@@ -94,7 +103,7 @@ def _joined(call: Call, answer: messages.JoinAnswer) -> JoinGroupResponse:
     )
 
 
-def sync_group(call: Call, request: SyncGroupRequest) -> SyncGroupResponse | Deferred[SyncGroupResponse]:
+def sync_group(call: Call, request: SyncGroupRequest) -> SyncGroupResponse | Parked:
     """Give a member its assignment, or let it wait for the leader's."""
     reply: Reply[messages.SyncAnswer] = Reply()
     try:
@@ -113,7 +122,7 @@ def sync_group(call: Call, request: SyncGroupRequest) -> SyncGroupResponse | Def
         protocol=request.protocol_name,
         assignments={given.member_id: bytes(given.assignment) for given in request.assignments},
     )
-    return shard.sync(sync, reply).then(_synced)
+    return _parked(shard.sync(sync, reply).then(_synced))
 
 
 def _synced(answer: messages.SyncAnswer) -> SyncGroupResponse:

@@ -95,16 +95,14 @@ class Answers:
         return parts, size_bytes
 
     def cut(self, slot: Slot) -> None:
-        """Owe no answer to this request, nor to any behind it."""
+        """Owe no answer to this request, nor to any behind it; fine where it has been cut before."""
         slots = self.slots
-        while slots:
+        while slot in slots:
             last = slots.pop()
             waiting = last.waiting
             self.came(last)
             self.ready_bytes -= last.size_bytes
-            if last is slot:
-                return
-            if waiting is not None:
+            if waiting is not None and last is not slot:
                 waiting.cancel()
 
     def hurry(self) -> None:

@@ -218,11 +218,14 @@ class KafkaConnection(Protocol):
         self._pump()
 
     def _failed(self, failure: Failure, slot: Slot | None) -> None:
-        if failure.check(CancelledError) or self._is_closed:
+        if self._is_closed:
             return
-        log.failure("a request of {address} failed", failure, address=self.address)
         if slot is not None:
             self._answers.cut(slot)
+        if failure.check(CancelledError):
+            self._pump()  # given up, because nobody should wait for it
+            return
+        log.failure("a request of {address} failed", failure, address=self.address)
         self.refuse("the request failed in a way that should not happen; the node's log has the details")
 
     # Answering
@@ -347,6 +350,8 @@ class KafkaConnection(Protocol):
         if not self._is_closed:
             self._is_closed = True
             self.factory.refused(self, why)
+        # At once, or as many more would be dropped as there is time until the transport says that this one is gone.
+        self.factory.accounts.settle(self._share, 0, 0, 0)
         transport: Any = self.transport
         transport.abortConnection()
 
