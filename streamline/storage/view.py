@@ -32,16 +32,16 @@ _brief = Struct(">qi4xB6xi").unpack_from
 _LENGTH_MIN = HEADER_BYTES - LOG_OVERHEAD
 
 
-def brief_at(block: bytes, at: int, position: int, end: int) -> tuple[int, int]:
+def brief_at(block: bytes, at: int, position: int, end: int) -> tuple[int, int, int]:
     """
-    Return (last offset, size) of the batch at C{position} of its segment, three times as fast as L{header_at}.
+    Return (base offset, last offset, size) of the batch at C{position} of its segment, much faster than L{header_at}.
 
     @raise IndexDoubted: there is none, or it would not end by C{end}.
     """
     base_offset, length, magic, last_offset_delta = _brief(block, at)
     if magic != MAGIC or length < _LENGTH_MIN or last_offset_delta < 0 or position + length + LOG_OVERHEAD > end:
         raise IndexDoubted(f"no batch at {position}")
-    return base_offset + last_offset_delta, length + LOG_OVERHEAD
+    return base_offset, base_offset + last_offset_delta, length + LOG_OVERHEAD
 
 
 def walk(file: IFile, position: int, end: int, block_bytes: int = WALK_BYTES) -> Iterator[Found]:
@@ -122,7 +122,7 @@ class View(NamedTuple):
             block = self.file.read(position, min(WALK_BYTES, end - position))
             at = 0
             while len(block) - at >= HEADER_BYTES:
-                last_offset, size = brief_at(block, at, position + at, end)
+                _, last_offset, size = brief_at(block, at, position + at, end)
                 if known is not None and known != last_offset:
                     raise IndexDoubted(f"no batch that ends with offset {known} at {position}")
                 if last_offset >= offset:
@@ -172,12 +172,11 @@ class View(NamedTuple):
         at = max(0, self.offsets.positions[slot] - start) if slot >= 0 else 0
         length, next_offset = len(data), offset
         if at:
-            header = header_at(data, at, start + at, self.size)
-            if header.last_offset != self._offset(slot):
+            next_offset, last_offset, _ = brief_at(data, at, start + at, self.size)
+            if last_offset != self._offset(slot):
                 raise IndexDoubted(f"no batch that ends with offset {self._offset(slot)} at {start + at}")
-            next_offset = header.base_offset
         while length - at >= HEADER_BYTES:
-            last_offset, size = brief_at(data, at, start + at, self.size)
+            _, last_offset, size = brief_at(data, at, start + at, self.size)
             if at + size > length or last_offset >= end_offset:
                 break
             at += size

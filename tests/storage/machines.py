@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 DATA = "/data"
 DIRECTORY = f"{DATA}/{IDENTITY}"
+DAY_MS = 86_400_000
 SETTINGS: dict[str, Any] = {"segment_bytes": 2**20, "index_interval_bytes": 200}
 
 
@@ -178,3 +179,10 @@ class Station:
 def segment_name(base_offset: int, suffix: str = ".log") -> str:
     """Return the name of a segment's file."""
     return f"{base_offset:020d}{suffix}"
+
+
+def started(**settings: object) -> Station:
+    """Return a machine with a log."""
+    station = Station(**settings)
+    station.start()
+    return station

@@ -12,10 +12,9 @@ from streamline.storage.layout import decode_offsets
 from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, make_batch
 from streamline.testing.simulation import MachineDown
 from streamline.testing.worlds import EPOCH_MS
-from tests.storage.machines import DATA, DIRECTORY, Station, segment_name
+from tests.storage.machines import DATA, DAY_MS, DIRECTORY, Station, segment_name
 
 CALLS_MAX = 200
-DAY_MS = 86_400_000
 
 
 class CrashTests(SynchronousTestCase):

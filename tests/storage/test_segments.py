@@ -1,32 +1,18 @@
-"""What is particular about segments: when they end, what they reserve, keep open and do unasked."""
+"""What is particular about segments: when they end, what they reserve, and which are open."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.config import TopicConfig
-from streamline.errors import ErrorCode, Refused
 from streamline.model import LogIdentity
-from streamline.storage import commons, segment, syncing
+from streamline.storage import segment
 from streamline.storage.commons import OpenSegments
 from streamline.storage.log import SegmentLog
-from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, TOPIC_ID, make_batch
+from streamline.testing.contracts.storage_harness import OTHER_TOPIC_ID, TOPIC_ID, make_batch
 from streamline.testing.simulation.files import SimFile
 from streamline.testing.worlds import EPOCH_MS
 from streamline.wire.batch import read_header
-from tests.storage.machines import DATA, DIRECTORY, Station, segment_name
-
-DAY_MS = 86_400_000
-
-
-def started(**settings: object) -> Station:
-    """Return a machine with a log."""
-    station = Station(**settings)
-    station.start()
-    return station
+from tests.storage.machines import DAY_MS, Station, segment_name, started
 
 
 class RollTests(SynchronousTestCase):
@@ -217,6 +203,18 @@ class OpenSegmentsTests(SynchronousTestCase):
                 failed += 1
         self.assertEqual(failed, 5)
 
+    def test_cut_while_finished_segments_are_synced(self) -> None:
+        """A finished segment is settled all the same, and can rest."""
+        station = started(segment_ms=500)
+        station.faults.sync_mean_s = 0.1
+        station.fill(15)
+        station.log.truncate(12)
+        station.pass_time(10)
+        log = station.log
+        assert isinstance(log, SegmentLog)
+        finished, active = log._chain.segments
+        self.assertEqual([finished.can_rest, finished.base_offset, active.base_offset], [True, 0, 10])
+
     def test_order(self) -> None:
         """Those unused for longest rest first."""
         station = started()
@@ -231,240 +229,3 @@ class OpenSegmentsTests(SynchronousTestCase):
             one.view()
         self.assertEqual([one.is_open for one in segments[:3]], [True, False, True])
         self.assertEqual(len(limited), 2)
-
-
-class ReadingTests(SynchronousTestCase):
-    """Reads that wait for the device, and what happens meanwhile."""
-
-    def read(self, station: Station, offset: int = 0) -> Deferred[object]:
-        """Begin a read that has to wait."""
-        station.faults.uncached_chance = 1.0
-        found = station.log.read(offset, 1000, end_offset=station.log.end_offset, at_least_one=True)
-        assert isinstance(found, Deferred), "it did not have to wait"
-        return found
-
-    def parts(self, station: Station, reading: Deferred[object]) -> bytes:
-        """Wait for a read."""
-        station.faults.uncached_chance = 0.0
-        return b"".join(station.wait(reading).parts)  # type: ignore[attr-defined]
-
-    def test_waits(self) -> None:
-        """The batches come when the device has given them."""
-        station = started()
-        batches = station.fill(3)
-        self.assertEqual(self.parts(station, self.read(station, 1)), b"".join(batches[1:]))
-
-    def test_cold_index(self) -> None:
-        """An index that is not near is loaded elsewhere as well."""
-        station = started()
-        batches = station.fill(30, value_bytes=100_000)
-        station.stop()
-        station.start()
-        self.assertEqual(self.parts(station, self.read(station, 5)), batches[5])
-
-    def test_cut_meanwhile(self) -> None:
-        """What is cut while it is read is not handed out."""
-        station = started()
-        batches = station.fill(5)
-        station.faults.thread_mean_s = 10.0
-        read: list[int] = []
-        read_file = SimFile.read
-
-        def seen(file: SimFile, at: int, length: int) -> bytes:
-            read.append(length)
-            return read_file(file, at, length)
-
-        self.patch(SimFile, "read", seen)
-        reading = self.read(station, 1)
-        read.clear()
-        station.pass_time(1000, lambda: sum(read) > 2 * len(batches[0]))
-        self.assertFalse(reading.called, "it was read, and is on its way")
-        station.log.truncate(2)
-        station.append(make_batch(2, leader_epoch=1))
-        self.assertEqual(self.parts(station, reading), batches[1] + make_batch(2, leader_epoch=1))
-
-    def test_gone_meanwhile(self) -> None:
-        """A segment that is dropped while it is read is out of range then."""
-        station = started(segment_ms=500)
-        station.fill(25)
-        station.pass_time(1)
-        station.log.high_watermark = 25
-        reading = self.read(station, 3)
-        station.log.retain(EPOCH_MS + 8 * DAY_MS)
-        station.pass_time(100)
-        refusal = self.failureResultOf(reading, Refused).value
-        self.assertEqual(refusal.code, ErrorCode.OFFSET_OUT_OF_RANGE)
-
-    def test_rot(self) -> None:
-        """Where the log is damaged, its readers are told so; other offsets can still be had (DK7)."""
-        station = started()
-        batches = station.fill(40)
-        station.stop()
-        data = bytearray(b"".join(batches))
-        at = sum(map(len, batches[:20]))
-        data[at + 16] = 9  # the magic of batch 20
-        station.write_file(segment_name(0), bytes(data))
-        station.start()
-        read = station.log.read
-        refusal = self.assertRaises(Refused, read, 20, 10, end_offset=40, at_least_one=True)
-        self.assertEqual(refusal.code, ErrorCode.CORRUPT_MESSAGE)
-        found = read(3, len(batches[0]), end_offset=40, at_least_one=True)
-        self.assertEqual(b"".join(found.parts), batches[3])  # type: ignore[union-attr]
-        self.assertRaises(Refused, list, station.log.headers(0))
-        station.append(make_batch(40, timestamp=EPOCH_MS + 99_000), flush=False)
-        self.assertRaises(Refused, read, 20, 10, end_offset=40, at_least_one=True)
-        station.log.flush()
-        refusal = self.assertRaises(Refused, station.log.batch_of_max_timestamp)
-        self.assertEqual(refusal.code, ErrorCode.CORRUPT_MESSAGE)
-        assert isinstance(station.log, SegmentLog)
-        self.assertEqual(station.log._chain.active.newest, (EPOCH_MS + 99_000, 40), "retention still knows")
-
-
-class UnaskedTests(SynchronousTestCase):
-    """What happens without anybody asking for it."""
-
-    def test_much_is_synced(self) -> None:
-        """So many bytes are synced, so that the kernel never has too much to write at once."""
-        self.patch(syncing, "SYNC_BYTES", 1_000_000)
-        station = started()
-        station.fill(9, value_bytes=100_000)
-        station.pass_time(10)
-        self.assertEqual(station.log.recovery_point, 0)
-        station.fill(9, value_bytes=100_000)
-        station.pass_time(10)
-        self.assertGreaterEqual(station.log.recovery_point, 10)
-
-    def test_failure_is_noticed(self) -> None:
-        """A sync that nobody asked for fails the log as any other."""
-        self.patch(syncing, "SYNC_BYTES", 100)
-        station = started()
-        station.faults.failing_syncs = 1
-        station.fill(2)
-        station.pass_time(10)
-        self.assertTrue(station.log.is_closed)  # type: ignore[attr-defined]
-
-    def test_recovery_points_are_noted(self) -> None:
-        """After much was synced, recovery points are noted, which bounds what a crash leaves to be scanned."""
-        self.patch(syncing, "SYNC_BYTES", 100_000)
-        self.patch(commons, "NOTE_BYTES", 300_000)
-        station = started()
-        for _ in range(5):
-            station.fill(1, value_bytes=100_000)
-            station.pass_time(10)
-        noted = station.read_file("recovery-point-offset-checkpoint", DATA)
-        self.assertIn(noted, [b"0\n1\norders 3 %d\n" % offset for offset in (3, 4, 5)])
-
-    def test_dropped_files_are_removed_later(self) -> None:
-        """Files of dropped segments stay for file.delete.delay.ms, under another name."""
-        station = started(segment_ms=500, file_delete_delay_ms=60_000)
-        station.fill(25)
-        station.log.high_watermark = 25
-        station.pass_time(1)
-        station.log.retain(EPOCH_MS + 8 * DAY_MS)
-        self.assertIn(segment_name(0) + ".deleted", station.files())
-        station.pass_time(50)
-        self.assertIn(segment_name(0) + ".deleted", station.files())
-        station.pass_time(20)
-        self.assertEqual([name for name in station.files() if name.endswith(".deleted")], [])
-
-    def test_dropped_files_are_removed_at_the_end(self) -> None:
-        """Stopping does not leave them."""
-        station = started(segment_ms=500)
-        station.fill(25)
-        station.log.high_watermark = 25
-        station.log.retain(EPOCH_MS + 8 * DAY_MS)
-        station.stop()
-        self.assertEqual([name for name in station.files() if name.endswith(".deleted")], [])
-
-
-class NotingTests(SynchronousTestCase):
-    """Noted offsets and what happens while they are being written."""
-
-    def test_cut_during_a_sync(self) -> None:
-        """A sync that began before a cut does not say that what comes after the cut is durable."""
-        station = started()
-        station.fill(20)
-        waiting = station.log.sync()
-        station.log.truncate(5)
-        station.fill(5)
-        self.assertLessEqual(station.wait(waiting), 5)
-        self.assertLessEqual(station.log.recovery_point, 5)
-
-    def test_fall_during_a_rise(self) -> None:
-        """A log that is cut while its recovery point is being noted is never noted beyond its end."""
-        for delay_s in (0.0005, 0.001, 0.002, 0.003, 0.004, 0.006, 0.008):
-            station = started()
-            station.fill(20)
-            station.log.high_watermark = 20
-            station.wait(station.storage.checkpoint())
-            station.fill(20)
-            station.log.high_watermark = 40
-            noting = station.storage.checkpoint()
-            station.pass_time(delay_s)
-            station.log.truncate(10)
-            station.wait(noting)
-            for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
-                self.assertEqual(station.read_file(name, DATA), b"0\n1\norders 3 10\n", (name, delay_s))
-
-    def test_discarded_is_forgotten(self) -> None:
-        """The next log of the name does not inherit anything."""
-        station = started()
-        station.fill(20)
-        station.log.high_watermark = 20
-        station.log.advance_start(5)
-        station.wait(station.storage.checkpoint())
-        station.wait(station.storage.discard(IDENTITY))
-        station.log = station.open(LogIdentity(IDENTITY.topic, IDENTITY.partition, OTHER_TOPIC_ID))
-        self.assertEqual([station.log.start_offset, station.log.high_watermark, station.log.recovery_point], [0, 0, 0])
-        for name in ("recovery-point", "replication", "log-start"):
-            self.assertEqual(station.read_file(f"{name}-offset-checkpoint", DATA), b"0\n0\n")
-
-    def test_broker_epoch(self) -> None:
-        """The marker of a clean stop says which epoch it was (KIP-966)."""
-        station = started()
-        station.storage.broker_epoch = 17
-        station.stop()
-        self.assertEqual(station.read_file(".kafka_cleanshutdown", DATA), b'{"version":0,"brokerEpoch":17}')
-        station.start()
-        self.assertEqual(station.storage.clean_epoch, 17)
-
-    def test_clean_start_scans_nothing(self) -> None:
-        """After a clean stop hardly anything is read, however much there is."""
-        station = started(segment_bytes=2**24)
-        station.fill(100, value_bytes=100_000)
-        station.stop()
-        read: list[int] = []
-        read_file = SimFile.read
-
-        def seen(file: SimFile, at: int, length: int) -> bytes:
-            data = read_file(file, at, length)
-            read.append(len(data))
-            return data
-
-        self.patch(SimFile, "read", seen)
-        station.start()
-        self.assertEqual(station.log.end_offset, 100)
-        self.assertLess(sum(read), 20_000)
-
-    def test_two_opens_at_once(self) -> None:
-        """A log that is opened twice at the same time is one log."""
-        station = started()
-        identity = LogIdentity("twice", 0, TOPIC_ID)
-        opening = [station.storage.open(identity, TopicConfig()) for _ in range(3)]
-        logs = [station.wait(one) for one in opening]
-        self.assertIs(logs[0], logs[1])
-        self.assertIs(logs[0], logs[2])
-
-    def test_files_of_a_partition(self) -> None:
-        """A partition's directory holds what Kafka's does."""
-        station = started()
-        station.fill(3)
-        station.log.put_checkpoint("leader-epoch-checkpoint", b"0\n0\n")
-        station.stop()
-        self.assertEqual(_names(station), [segment_name(0, ".index"), segment_name(0), segment_name(0, ".timeindex"),
-                                           "leader-epoch-checkpoint", "partition.metadata"])
-        self.assertEqual(station.read_file("partition.metadata"), b"version: 0\ntopic_id: AAECAwQFBgcICQoLDA0ODw\n")
-
-
-def _names(station: Station) -> Sequence[str]:
-    return station.process.disk.list_directory(DIRECTORY)

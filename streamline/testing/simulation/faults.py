@@ -41,6 +41,7 @@ KINDS = (
     Kind("power", 15.0, (0.0, 30.0), (0.0, 40.0)),
     Kind("stop", 30.0, (0.0, 5.0)),
     Kind("relapse", 20.0, (0.0, 3.0), (0.0, 1.0)),
+    Kind("lost-sync", 25.0, (0.1, 4.0)),
     Kind("reset", 3.0),
     Kind("silence", 20.0),
     Kind("cut", 30.0, (0.5, 10.0)),
@@ -62,6 +63,7 @@ C{kill} and C{power} (F7, F8): C{amount} is how many disk calls later it
 happens, in the middle of one; below 10 it happens at once, between events.
 C{stop}: it is asked to stop, does, and is started again.  C{relapse}: it dies, and
 once more soon after its restart (DK6); C{amount} says how either time, and when.
+C{lost-sync}: no sync ends any more, and then the power is cut.
 C{reset}, C{silence} (F3): one connection breaks, or becomes half-open.
 C{cut}, C{one-way} (F4): no bytes to or from the machine, or in one direction
 (towards it below 0.5).  C{clog} (F5): they are held up.  C{slow-disk},
@@ -75,7 +77,7 @@ C{clock-jump} (F14): C{amount} is by how many milliseconds the date is wrong fro
 
 KIND_NAMES = tuple(kind.name for kind in KINDS)
 
-CUTS = ("power", "relapse")
+CUTS = ("power", "relapse", "lost-sync")
 LIES = ("sync-error",)
 """
 Faults that no node of one survives together with C{CUTS}, so that a run has both only when it is asked to.

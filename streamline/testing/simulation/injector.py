@@ -25,6 +25,8 @@ AT_ONCE_BELOW = 10.0
 
 Stop = Callable[[], Deferred[Any]]
 
+STUCK_ON_S = 0.1
+
 RELAPSE_S = 5.0
 """Longest from a restart to the second death; most come much sooner."""
 
@@ -148,14 +150,34 @@ class Injector:
         return True
 
     def _relapse(self, fault: Fault) -> bool:
-        """Die in one of three ways and, soon after the restart, in another; all three choices are in the amount."""
+        """
+        Die in one of three ways and, soon after the restart, in another.
+
+        All choices are in the amount: how, how again, whether syncs end in between, and how soon.
+        """
         first, rest = divmod(fault.amount * 3, 1)
         second, rest = divmod(rest * 3, 1)
         ways = (lambda: self._fall(power=False), lambda: self._fall(power=True), self.supervisor.stop)
+        stuck, rest = divmod(rest * 2, 1)
         delay_s = rest**3 * RELAPSE_S
+
+        def once_more() -> None:
+            if stuck:
+                self._stick(delay_s)
+            self.machine.simulation.after(delay_s, ways[int(second)])
+
         self.supervisor.restart_s = fault.length_s
-        self.supervisor.on_start = lambda: self.machine.simulation.after(delay_s, ways[int(second)])
+        self.supervisor.on_start = once_more
         return ways[int(first)]()
+
+    def _lost_sync(self, fault: Fault) -> bool:
+        self._stick(fault.length_s)
+        self._later(fault, lambda: self._fall(power=True))
+        return True
+
+    def _stick(self, seconds: float) -> None:
+        """Let no sync end for a little longer than this."""
+        self.machine.platter.faults.stuck_until = self.machine.simulation.now + seconds + STUCK_ON_S
 
     def _fall(self, *, power: bool) -> bool:
         if not self.machine.running:
@@ -225,7 +247,7 @@ class Injector:
         return self._set(fault, "sync_mean_s", fault.amount)
 
     def _stuck_disk(self, fault: Fault) -> bool:
-        self.machine.platter.faults.stuck_until = self.machine.simulation.now + fault.length_s
+        self._stick(fault.length_s)
         return True
 
     def _full_disk(self, fault: Fault) -> bool:

@@ -123,7 +123,7 @@ class Names:
             if below is None:
                 below = Directory()
                 self._change([(node, part, below)])
-            self.sync(node)
+                self.sync(node)
             node = below
 
     def rename(self, source: str, target: str) -> Node | None:
