@@ -178,7 +178,8 @@ class SlowTests(HostileCase):
                 for one in connections[::50]:
                     one.send(b"x")
                 time.sleep(0.05)
-            self.assertEqual(self.node.report()["connections"], 1001)
+            # None of them was closed; the honest client may have gone by now.
+            self.assertIn(self.node.report()["connections"], (1000, 1001))
 
     def test_large_requests_that_never_end(self) -> None:
         """Each begins a hundred megabytes; together they get what there is, and no more."""
