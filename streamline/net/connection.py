@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -26,11 +27,13 @@ from zope.interface import implementer
 
 from streamline.api.api_versions import API_VERSIONS, unsupported
 from streamline.api.call import Call, Caller, Hold, Later, Parked
+from streamline.api.familiar import Familiar
 from streamline.api.table import flexible_of
 from streamline.errors import ProtocolError
 from streamline.model import Endpoint
 from streamline.net.accounts import Share
 from streamline.net.answers import Answers, Slot
+from streamline.net.routes import PRODUCE, Route
 from streamline.net.sending import Sender
 from streamline.wire.frame import Frames
 from streamline.wire.header import read_request_header
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from streamline.net.kafka import KafkaFactory
 
 log = Logger()
+
+_CORRELATION = Struct(">i")
 
 
 @implementer(IPushProducer)
@@ -68,6 +73,10 @@ class KafkaConnection(Protocol):
         self._backlog_bytes = 0
         self._turns = factory.broker.turns
         self._seconds = factory.broker.host.clock.seconds
+        self._alike_to = 0
+        """Up to where the last Produce that was read is like others, which need not be read then."""
+        self._heard_in = -1
+        """The turn in which it last heard from its socket."""
         self._awaits_turn = False
         self._is_closed = False
         self._is_ending = False
@@ -107,6 +116,10 @@ class KafkaConnection(Protocol):
         self.heard += 1
         if self._is_ending or self._is_closed:
             return
+        turns = self._turns
+        if self._heard_in == turns.number:
+            turns.begin()
+        self._heard_in = turns.number
         backlog = self._backlog
         try:
             backlog.extend(self._frames.feed(data))
@@ -161,9 +174,10 @@ class KafkaConnection(Protocol):
 
     def _take_requests(self, end_s: float) -> bool:
         """Take requests and answer those that can be answered; return whether to go on with others."""
-        backlog = self._backlog
-        while backlog and not self._awaits_turn and not self._is_full():
-            if self._seconds() > end_s:
+        backlog, seconds = self._backlog, self._seconds
+        unsent_bytes = self._sender.unsent_bytes
+        while backlog and not self._awaits_turn and not self._is_full(unsent_bytes):
+            if seconds() > end_s:
                 self._awaits_turn = True
                 self._turns.later(self._my_turn)
                 break
@@ -174,7 +188,7 @@ class KafkaConnection(Protocol):
         if self._later:
             self._finish_later()
         self._send()
-        return bool(backlog) and not self._awaits_turn and not self._is_full()
+        return bool(backlog) and not self._awaits_turn and not self._is_full(self._sender.unsent_bytes)
 
     def _my_turn(self) -> None:
         """Go on where the last turn ended."""
@@ -186,6 +200,9 @@ class KafkaConnection(Protocol):
         slot: Slot | None = None
         factory = self.factory
         try:
+            known = factory.routes.familiar.get(frame[:4] + frame[8 : self._alike_to]) if self._alike_to else None
+            if known is not None and factory.is_serving and self._take_familiar(*known, frame):
+                return
             header = read_request_header(frame, flexible_of)
             routes = factory.routes
             route = routes.find(header.api_key, header.api_version) if header.is_known else routes.unknown
@@ -198,15 +215,30 @@ class KafkaConnection(Protocol):
             if not factory.is_serving and header.api_key != API_VERSIONS:
                 raise ProtocolError("the node is not serving")
             # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
-            request, _ = route.read(memoryview(frame), header.at)
-            call = Call(factory.broker, self.caller, header.api_version, header.client_id)
-            self._answer(slot, route.handler(call, request))
+            request, end = route.read(memoryview(frame), header.at)
+            if header.api_key == PRODUCE and known is None and end == len(frame):
+                self._alike_to = routes.learn(frame, route, header.client_id, request) or self._alike_to
+            self._answer(
+                slot, route.handler(Call(factory.broker, self.caller, header.api_version, header.client_id), request)
+            )
         except ProtocolError as error:
             if slot is not None:
                 self._answers.cut(slot)
             self.refuse(str(error))
         except Exception:
             self._failed(Failure(), slot)
+
+    def _take_familiar(self, route: Route, familiar: Familiar, frame: bytes) -> bool:
+        """Take a request that begins like one that was read before; return whether it is one of those."""
+        (correlation_id,) = _CORRELATION.unpack_from(frame, 4)
+        taken = familiar.take(self.factory.broker, self.caller, correlation_id, frame)
+        if taken is None:
+            return False
+        route.served += 1
+        slot = Slot(correlation_id, route, len(frame))
+        self._answers.slots.append(slot)
+        self._later.append((slot, taken))
+        return True
 
     def _answer(self, slot: Slot, answer: Any) -> None:
         if isinstance(answer, Message):
@@ -256,7 +288,11 @@ class KafkaConnection(Protocol):
         later, self._later = self._later, []
         for slot, answer in later:
             try:
-                self._answer(slot, answer.finish())
+                made = answer.finish()
+                if type(made) is bytes:
+                    self._answers.put(slot, made)
+                else:
+                    self._answer(slot, made)
             except Exception:
                 self._failed(Failure(), slot)
 
@@ -269,14 +305,14 @@ class KafkaConnection(Protocol):
 
     # Keeping pace
 
-    def _is_full(self) -> bool:
-        factory = self.factory
+    def _is_full(self, unsent_bytes: int) -> bool:
+        factory, answers = self.factory, self._answers
         limits = factory.limits
         return (
             self._is_blocked
             or self._held is not None
-            or len(self._answers.slots) >= limits.pending_max
-            or self._answers.ready_bytes + self._sender.unsent_bytes > limits.unsent_bytes_max
+            or len(answers.slots) >= limits.pending_max
+            or answers.ready_bytes + unsent_bytes > limits.unsent_bytes_max
             or (factory.accounts.is_tight and not self._may_ask())
         )
 
@@ -284,28 +320,30 @@ class KafkaConnection(Protocol):
         self._settle()
         return self.factory.accounts.may_ask(self._share)
 
-    def _settle(self) -> None:
-        """Tell the accounts what this connection holds."""
+    def _settle(self) -> int:
+        """Tell the accounts what this connection holds; return how much of it has not been sent."""
         share, answers = self._share, self._answers
+        unsent_bytes = self._sender.unsent_bytes
         inbound_bytes = self._frames.buffered_bytes + self._backlog_bytes
-        outbound_bytes = answers.ready_bytes + self._sender.unsent_bytes
+        outbound_bytes = answers.ready_bytes + unsent_bytes
         if (
             inbound_bytes != share.inbound_bytes
             or outbound_bytes != share.outbound_bytes
             or answers.waiting_bytes != share.waiting_bytes
         ) and self.factory.accounts.settle(share, inbound_bytes, answers.waiting_bytes, outbound_bytes):
             self.factory.relieved()
+        return unsent_bytes
 
     def _pace(self) -> None:
         """Read from the socket only while there is room for what comes."""
         if self._is_closed:
             return
-        self._settle()
+        unsent_bytes = self._settle()
         accounts = self.factory.accounts
         wants_pause = (
             self._is_ending
             or bool(self._backlog)
-            or self._is_full()
+            or self._is_full(unsent_bytes)
             or (accounts.is_tight and not accounts.may_read(self._share))
         )
         if wants_pause != self.is_paused:
