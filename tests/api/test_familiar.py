@@ -168,8 +168,8 @@ class LeftTests(FamiliarCase):
         self.give(self.batch(), 13)
         self.delete()
         self.broker.create("t")
-        self.assertEqual(self.give(self.batch()).base_offset, 0)
         self.assertEqual(self.give(self.batch(), 13).error_code, ErrorCode.UNKNOWN_TOPIC_ID)
+        self.assertEqual(self.give(self.batch()).base_offset, 0)
 
     def test_no_answer_wanted(self) -> None:
         for _ in range(2):
@@ -193,6 +193,19 @@ class LeftTests(FamiliarCase):
                 for _, answer in client.answers():
                     self.assertNotEqual(answer.responses[0].partition_responses[0].error_code, ErrorCode.NONE)
                 self.assertEqual(self.broker.partition("t").log.end_offset, before)
+
+    def test_what_follows_the_batch(self) -> None:
+        """Tagged fields that nobody knows are passed over; what are none end the connection, as ever."""
+        frame = self.client.frame(self.request(self.batch(), 9), 9)
+        for tags, is_taken in ((b"\0\0\1\7\2ab", True), (b"\0\0\1\7\2a", False), (b"\0\0", False)):
+            client = self.broker.connect()
+            client.connection._alike_to = self.client.connection._alike_to
+            before = self.broker.partition("t").log.end_offset
+            body = frame[4:-3] + tags
+            client.wire.clear()
+            client.give(len(body).to_bytes(4, "big") + body)
+            self.assertEqual(client.is_closed, not is_taken)
+            self.assertEqual(self.broker.partition("t").log.end_offset, before + is_taken)
 
     def test_a_node_that_stops(self) -> None:
         self.broker.node.factory.is_serving = False
