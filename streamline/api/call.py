@@ -91,8 +91,8 @@ class Later:
 
     __slots__ = ()
 
-    def finish(self) -> bytes | Message | Deferred[Any] | None:
-        """Make it; bytes are an answer as it goes over the wire, with its length and header."""
+    def finish(self) -> Message | Deferred[Any] | None:
+        """Make it."""
         raise NotImplementedError
 
 

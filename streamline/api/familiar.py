@@ -14,11 +14,8 @@ are many.
 from __future__ import annotations
 
 from struct import Struct
-from typing import Any
 
-from twisted.internet.defer import Deferred
-
-from streamline.api.call import BrokerServices, Call, Caller, Later
+from streamline.api.call import BrokerServices, Call, Caller
 from streamline.api.produce import TOPIC_IDS_FROM, Produced
 from streamline.model import Buffer
 from streamline.replication.acks import ACKS_NONE
@@ -31,7 +28,7 @@ from streamline.wire.messages.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
-from streamline.wire.schema import Message, is_flexible
+from streamline.wire.schema import is_flexible
 from streamline.wire.template import template
 from streamline.wire.varints import read_unsigned, unsigned
 
@@ -56,7 +53,7 @@ class Familiar:
     """
 
     __slots__ = (
-        "_client_id", "_flexible", "_index", "_name", "_timeout_s", "_topic_id", "acks", "at", "version", "write"
+        "_acks", "_client_id", "_flexible", "_index", "_name", "_timeout_s", "_topic_id", "_write", "at", "version"
     )  # fmt: skip
 
     def __init__(self, at: int, version: int, client_id: str | None, request: ProduceRequest) -> None:
@@ -64,15 +61,15 @@ class Familiar:
         self.at = at
         self.version = version
         self._client_id = client_id
-        self.acks = request.acks
+        self._acks = request.acks
         self._timeout_s = request.timeout_ms / 1000
         self._flexible = is_flexible(ProduceRequest, version)
         self._name = topic.name
         self._topic_id = topic.topic_id
         self._index = topic.partition_data[0].index
-        self.write = template(self._write, "iqqq")
+        self._write = template(self._written, "iqqq")
 
-    def _write(self, correlation_id: int, base_offset: int, append_time_ms: int, log_start_offset: int) -> bytes:
+    def _written(self, correlation_id: int, base_offset: int, append_time_ms: int, log_start_offset: int) -> bytes:
         """Write the answer to a request whose batch was taken."""
         part = PartitionProduceResponse(
             index=self._index,
@@ -85,7 +82,7 @@ class Familiar:
         answer = b"".join([response_header(ProduceRequest.KEY, self.version, correlation_id), *body])
         return _LENGTH.pack(len(answer)) + answer
 
-    def take(self, broker: BrokerServices, caller: Caller, correlation_id: int, frame: bytes) -> Taken | None:
+    def take(self, broker: BrokerServices, frame: bytes) -> Receipt | None:
         """Collect the batch of a request that begins so; None, and nothing has happened, where it is not usual."""
         records = self._records(frame)
         if records is None:
@@ -93,10 +90,20 @@ class Familiar:
         name = self._name
         if self.version >= TOPIC_IDS_FROM:
             name = broker.metadata.image.names.get(self._topic_id, "")
-        receipt = broker.replicas.append(name, self._index, records, self.acks, self.version)
-        if type(receipt) is not Receipt or receipt.refusal is not None:
+        receipt = broker.replicas.append(name, self._index, records, self._acks, self.version)
+        return receipt if type(receipt) is Receipt and receipt.refusal is None else None
+
+    def answer(self, correlation_id: int, receipt: Receipt) -> bytes | None:
+        """Return the answer as it goes over the wire; None where there is something else to say, or to wait for."""
+        partition = receipt.partition
+        if partition is None or partition.verdict(receipt, self._acks) is not None:
             return None
-        return Taken(self, broker, caller, correlation_id, receipt)
+        return self._write(correlation_id, receipt.base_offset, receipt.append_time_ms, partition.log.start_offset)
+
+    def in_full(self, broker: BrokerServices, caller: Caller, receipt: Receipt) -> Produced:
+        """Return the request with what became of it, as it would be had nobody seen its like before."""
+        call = Call(broker, caller, self.version, self._client_id)
+        return Produced(call, self._acks, self._timeout_s, [(self._name, self._topic_id, [(self._index, receipt)])])
 
     def _records(self, frame: bytes) -> Buffer | None:
         """Return the batch, or None where the request is not as it seemed."""
@@ -108,38 +115,6 @@ class Familiar:
             length, at = read_unsigned(frame, self.at)
         end = at + length - 1
         return memoryview(frame)[at:end] if frame[end:] == _NO_TAGS and end > at else None
-
-    def in_full(self, broker: BrokerServices, caller: Caller, receipt: Receipt) -> Produced:
-        """Return the request with what became of it, as it would be had nobody seen it before."""
-        call = Call(broker, caller, self.version, self._client_id)
-        return Produced(
-            call, self.acks, self._timeout_s, [(self._name, self._topic_id, [(self._index, receipt)])]
-        )
-
-
-class Taken(Later):
-    """One such request, whose batch has been collected."""
-
-    __slots__ = ("_broker", "_caller", "_correlation_id", "_familiar", "_receipt")
-
-    def __init__(
-        self, familiar: Familiar, broker: BrokerServices, caller: Caller, correlation_id: int, receipt: Receipt
-    ) -> None:
-        self._familiar = familiar
-        self._broker = broker
-        self._caller = caller
-        self._correlation_id = correlation_id
-        self._receipt = receipt
-
-    def finish(self) -> bytes | Message | Deferred[Any] | None:
-        """Return the answer as it goes over the wire, if there is nothing else to say or to wait for."""
-        familiar, receipt = self._familiar, self._receipt
-        partition = receipt.partition
-        if partition is not None and partition.is_acknowledged(receipt, familiar.acks):
-            return familiar.write(
-                self._correlation_id, receipt.base_offset, receipt.append_time_ms, partition.log.start_offset
-            )
-        return familiar.in_full(self._broker, self._caller, receipt).finish()
 
 
 def begins_at(frame: bytes, version: int, request: ProduceRequest) -> int:

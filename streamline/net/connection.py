@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -27,13 +26,12 @@ from zope.interface import implementer
 
 from streamline.api.api_versions import API_VERSIONS, unsupported
 from streamline.api.call import Call, Caller, Hold, Later, Parked
-from streamline.api.familiar import Familiar
 from streamline.api.table import flexible_of
 from streamline.errors import ProtocolError
 from streamline.model import Endpoint
 from streamline.net.accounts import Share
+from streamline.net.alike import Alike
 from streamline.net.answers import Answers, Slot
-from streamline.net.routes import PRODUCE, Route
 from streamline.net.sending import Sender
 from streamline.wire.frame import Frames
 from streamline.wire.header import read_request_header
@@ -43,8 +41,6 @@ if TYPE_CHECKING:
     from streamline.net.kafka import KafkaFactory
 
 log = Logger()
-
-_CORRELATION = Struct(">i")
 
 
 @implementer(IPushProducer)
@@ -68,13 +64,12 @@ class KafkaConnection(Protocol):
         self._frames = Frames(factory.limits.frame_bytes_max)
         self._share = Share(self)
         self._answers = Answers()
+        self._alike = Alike(factory.broker, factory.routes, self._answers)
         self._later: list[tuple[Slot, Later]] = []
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._turns = factory.broker.turns
         self._seconds = factory.broker.host.clock.seconds
-        self._alike_to = 0
-        """Up to where the last Produce that was read is like others, which need not be read then."""
         self._heard_in = -1
         """The turn in which it last heard from its socket."""
         self._awaits_turn = False
@@ -176,7 +171,7 @@ class KafkaConnection(Protocol):
         """Take requests and answer those that can be answered; return whether to go on with others."""
         backlog, seconds = self._backlog, self._seconds
         unsent_bytes = self._sender.unsent_bytes
-        while backlog and not self._awaits_turn and not self._is_full(unsent_bytes):
+        while backlog and not self._is_full(unsent_bytes):
             if seconds() > end_s:
                 self._awaits_turn = True
                 self._turns.later(self._my_turn)
@@ -184,11 +179,12 @@ class KafkaConnection(Protocol):
             frame = backlog.popleft()
             if self._backlog_bytes:
                 self._backlog_bytes -= len(frame)
+            self.finished += 1
             self._request(frame)
-        if self._later:
+        if self._alike.taken or self._later:
             self._finish_later()
         self._send()
-        return bool(backlog) and not self._awaits_turn and not self._is_full(self._sender.unsent_bytes)
+        return bool(backlog) and not self._is_full(self._sender.unsent_bytes)
 
     def _my_turn(self) -> None:
         """Go on where the last turn ended."""
@@ -196,12 +192,10 @@ class KafkaConnection(Protocol):
         self._pump()
 
     def _request(self, frame: bytes) -> None:
-        self.finished += 1
         slot: Slot | None = None
         factory = self.factory
         try:
-            known = factory.routes.familiar.get(frame[:4] + frame[8 : self._alike_to]) if self._alike_to else None
-            if known is not None and factory.is_serving and self._take_familiar(*known, frame):
+            if factory.is_serving and self._alike.take(frame):
                 return
             header = read_request_header(frame, flexible_of)
             routes = factory.routes
@@ -216,8 +210,7 @@ class KafkaConnection(Protocol):
                 raise ProtocolError("the node is not serving")
             # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
             request, end = route.read(memoryview(frame), header.at)
-            if header.api_key == PRODUCE and known is None and end == len(frame):
-                self._alike_to = routes.learn(frame, route, header.client_id, request) or self._alike_to
+            self._alike.learn(frame, route, header.client_id, request, end)
             self._answer(
                 slot, route.handler(Call(factory.broker, self.caller, header.api_version, header.client_id), request)
             )
@@ -227,18 +220,6 @@ class KafkaConnection(Protocol):
             self.refuse(str(error))
         except Exception:
             self._failed(Failure(), slot)
-
-    def _take_familiar(self, route: Route, familiar: Familiar, frame: bytes) -> bool:
-        """Take a request that begins like one that was read before; return whether it is one of those."""
-        (correlation_id,) = _CORRELATION.unpack_from(frame, 4)
-        taken = familiar.take(self.factory.broker, self.caller, correlation_id, frame)
-        if taken is None:
-            return False
-        route.served += 1
-        slot = Slot(correlation_id, route, len(frame))
-        self._answers.slots.append(slot)
-        self._later.append((slot, taken))
-        return True
 
     def _answer(self, slot: Slot, answer: Any) -> None:
         if isinstance(answer, Message):
@@ -286,13 +267,11 @@ class KafkaConnection(Protocol):
         """Write what was collected, and make the answers that waited for that."""
         self.factory.broker.replicas.flush()
         later, self._later = self._later, []
+        if self._alike.taken:
+            self._alike.finish(self.caller, later)
         for slot, answer in later:
             try:
-                made = answer.finish()
-                if type(made) is bytes:
-                    self._answers.put(slot, made)
-                else:
-                    self._answer(slot, made)
+                self._answer(slot, answer.finish())
             except Exception:
                 self._failed(Failure(), slot)
 
@@ -310,6 +289,7 @@ class KafkaConnection(Protocol):
         limits = factory.limits
         return (
             self._is_blocked
+            or self._awaits_turn
             or self._held is not None
             or len(answers.slots) >= limits.pending_max
             or answers.ready_bytes + unsent_bytes > limits.unsent_bytes_max

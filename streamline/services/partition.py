@@ -27,7 +27,7 @@ from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.purgatory import Queue
 from streamline.services.receipts import Receipt
 from streamline.transactions.producers import Batch, ProducerStates
-from streamline.wire.batch import LOG_OVERHEAD, BatchHeader, read_header, stamp_append_time, stamp_max_timestamp
+from streamline.wire.batch import BatchHeader, read_header, stamp_append_time, stamp_max_timestamp
 from streamline.wire.quick import Looked, look
 
 log = Logger()
@@ -175,17 +175,16 @@ class Partition:
         return receipt
 
     def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
+        if type(records) is not memoryview or len(records.obj) > len(records) + WASTE_BYTES:  # type: ignore[arg-type]
+            records = memoryview(bytes(records))
         log = self.log
-        view = records if type(records) is memoryview else memoryview(records)
-        if len(view.obj) > len(view) + WASTE_BYTES:  # type: ignore[arg-type]
-            view = memoryview(bytes(view))
         append_time_ms = NO_TIMESTAMP
         if self._stamps_time or header.max_timestamp != max_timestamp:
-            head, header, append_time_ms = self._restamp(view, max_timestamp)
+            head, header, append_time_ms = self._restamp(records, max_timestamp)
         else:
             head = header.place(log.end_offset, self.state.leader_epoch)
         try:
-            log.append(header, (head, view[len(head) :]))
+            log.append(header, (head, records[len(head) :]))
         except StorageFailed as error:
             raise self._not_written(error) from error
         next_offset = log.end_offset
@@ -194,7 +193,7 @@ class Partition:
             self.books.rolled()  # which may close the log, and take what it had not written off its end
         if header.producer_id != NO_PRODUCER_ID:
             self._remember(header)
-        self._unflushed_bytes += header.batch_length + LOG_OVERHEAD
+        self._unflushed_bytes += len(records)
         self._unflushed_records += header.record_count
         receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)
         self._unflushed.append(receipt)
@@ -307,46 +306,27 @@ class Partition:
 
     def is_settled(self, receipt: Receipt, acks: int) -> bool:
         """Say whether a batch that was appended can be answered."""
-        return receipt.refusal is not None or self.offline is not None or self._is_reached(receipt, acks)
+        if receipt.refusal is not None or self.offline is not None:
+            return True
+        reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
+        return reached >= receipt.next_offset
 
     def when_settled(self, receipt: Receipt, acks: int, settle: Callable[[], None]) -> None:
         """Call C{settle} as soon as that is so."""
         queue = self._for_commit if self._acks.waits_for_commit(acks) else self._for_count
         queue.until(receipt.next_offset, settle)
 
-    def is_acknowledged(self, receipt: Receipt, acks: int) -> bool:
-        """Say whether a batch is as safe as the acks ask for, and there is nothing else to be said about it."""
-        policy, leadership = self._acks, self._leadership
-        if receipt.refusal is not None or leadership is None:
-            return False
-        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
-        if reached < receipt.next_offset:
-            return False
-        try:
-            policy.settle(acks, len(leadership.isr), self.config.min_insync_replicas)
-        except Refused:
-            return False
-        return True
-
     def verdict(self, receipt: Receipt, acks: int) -> Refused | None:
         """Look at a batch for the last time: None where it is acknowledged, or why it cannot be."""
-        if self.is_acknowledged(receipt, acks):
-            return None
         if receipt.refusal is not None:
             return receipt.refusal
-        if not self._is_reached(receipt, acks):
+        policy, leadership = self._acks, self._leadership
+        assert leadership is not None
+        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
+        if reached < receipt.next_offset:
             return self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)
-        return self._lost(acks)
-
-    def _is_reached(self, receipt: Receipt, acks: int) -> bool:
-        reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
-        return reached >= receipt.next_offset
-
-    def _lost(self, acks: int) -> Refused | None:
-        """Say why a batch that has come as far as it should is not acknowledged all the same."""
-        assert self._leadership is not None
         try:
-            self._acks.settle(acks, len(self._leadership.isr), self.config.min_insync_replicas)
+            policy.settle(acks, len(leadership.isr), self.config.min_insync_replicas)
         except Refused as late:
             return late
         return None

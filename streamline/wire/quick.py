@@ -71,20 +71,15 @@ def _walk(body: Buffer, count: int) -> tuple[int, bool] | None:  # noqa: C901 - 
     try:
         for offset in range(0, 2 * count, 2):
             size = body[at]
-            at += 1
             if size > 127:
-                size = size & 127 | body[at] << 7
+                size = size & 127 | body[at + 1] << 7
                 at += 1
-            stop = at + (size >> 1)
-            delta = body[at + 1]
-            at += 2
+            stop = at + 1 + (size >> 1)
+            _, delta, found, key = body[at + 1 : at + 5]
+            at += 5
             if delta > 127:
-                delta = delta & 127 | body[at] << 7
+                delta, found, key = delta & 127 | found << 7, key, body[at]
                 at += 1
-            key = body[at + 1]
-            if body[at] != offset or size & 1 or delta & 1 or size > 16383 or delta > 16383:
-                return None
-            at += 2
             if key == 1:
                 has_null_key = True
             elif key > 127 or key & 1:
@@ -92,15 +87,15 @@ def _walk(body: Buffer, count: int) -> tuple[int, bool] | None:  # noqa: C901 - 
             else:
                 at += key >> 1
             value = body[at]
-            at += 1
             if value > 127:
-                value = value & 127 | body[at] << 7
+                value = value & 127 | body[at + 1] << 7
                 at += 1
-            at += 1 + (value >> 1)
-            if value & 1 or value > 16383 or at != stop or body[at - 1]:
+            at += 2 + (value >> 1)
+            lengths = size | delta | value
+            if found != offset or lengths & 1 or lengths > 16383 or at != stop or body[at - 1]:
                 return None
             if delta > greatest:
                 greatest = delta
-    except IndexError:
+    except (IndexError, ValueError):
         return None
     return None if at != len(body) else (greatest >> 1, has_null_key)

@@ -187,7 +187,7 @@ class LeftTests(FamiliarCase):
                 wrong = bytearray(frame)
                 wrong[4 + at + (3 if version == 7 else 0)] += change
                 client = self.broker.connect()
-                client._asked, client.connection._alike_to = self.client._asked, at
+                client._asked, client.connection._alike._up_to = self.client._asked, at
                 client.give(bytes(wrong))
                 before = self.broker.partition("t").log.end_offset
                 for _, answer in client.answers():
@@ -199,7 +199,7 @@ class LeftTests(FamiliarCase):
         frame = self.client.frame(self.request(self.batch(), 9), 9)
         for tags, is_taken in ((b"\0\0\1\7\2ab", True), (b"\0\0\1\7\2a", False), (b"\0\0", False)):
             client = self.broker.connect()
-            client.connection._alike_to = self.client.connection._alike_to
+            client.connection._alike._up_to = self.client.connection._alike._up_to
             before = self.broker.partition("t").log.end_offset
             body = frame[4:-3] + tags
             client.wire.clear()
