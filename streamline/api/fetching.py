@@ -70,6 +70,7 @@ class Reading:
         self._is_choked = False
         self._partitions: list[Partition] = []
         self._cold: list[Deferred[None]] = []
+        self._cold_bytes = 0
         self._deadline: Deadline | None = None
         self._done: Deferred[list[Read]] | None = None
         self._must_answer = False
@@ -180,7 +181,7 @@ class Reading:
             reads += self._read(self._wanted[len(reads) : len(reads) + PARTITIONS_PER_TURN])
         cold, self._cold = self._cold, []
         if cold:
-            await gatherResults(cold, consumeErrors=True)
+            await self._read_cold(cold)
         else:
             await self._call.broker.turns.next()
         self._is_looking = False
@@ -192,6 +193,16 @@ class Reading:
             self._has_missed = False
             self._park()
             self._read_again()
+
+    async def _read_cold(self, cold: list[Deferred[None]]) -> None:
+        """Wait for the device; what it brings is promised meanwhile, or many who wait would be given the same room."""
+        room, promised_bytes = self._call.caller.room, self._cold_bytes
+        self._cold_bytes = 0
+        room.promised_bytes += promised_bytes
+        try:
+            await gatherResults(cold, consumeErrors=True)
+        finally:
+            room.promised_bytes -= promised_bytes
 
     def _read(self, some: Sequence[Wanted]) -> list[Read]:
         """Read some partitions; what has to come from the device is in C{_cold} and comes into its place."""
@@ -212,6 +223,7 @@ class Reading:
             if isinstance(found, Deferred):
                 self._cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
                 left = max(left - most, 0)
+                self._cold_bytes += most
                 self._needs_one = False
                 continue
             read.slice = found

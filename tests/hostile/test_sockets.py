@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 SECONDS = 2.0
 """How long each attack lasts."""
 BUSY_MS = 250
-"""The longest that the reactor works without looking up, in processor time, which other work on the machine leaves be."""
+"""The longest that the reactor works without looking up, in processor time: other work on the machine is not in it."""
 STALL_MS = 2000
 """The same on the wall's clock: far more than the goal of 250 ms, because the machine that tests run on is shared."""
 OTHERS_MS = 2000
