@@ -32,6 +32,8 @@ CROWD_PARTITIONS = 100
 PARTITIONS_PER_TURN = 1000
 ANSWER_BYTES_MAX = 8 << 20
 """What one fetch brings at most, however much it asks for: reading and sending more would hold up all others."""
+ANSWER_BYTES_LEAST = 1 << 20
+"""What it may bring while many others wait for their turn; what Kafka's own consumer asks of a partition."""
 
 _NOTHING = LogSlice()
 
@@ -61,7 +63,8 @@ class Reading:
     ) -> None:
         self._call = call
         self._wanted = wanted
-        self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes, ANSWER_BYTES_MAX)
+        answer_bytes = max(ANSWER_BYTES_LEAST, int(ANSWER_BYTES_MAX * call.broker.turns.share))
+        self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes, answer_bytes)
         self._min_bytes = min(min_bytes, self._max_bytes)
         self._max_wait_s = max_wait_s
         self._missing_bytes = 0

@@ -64,9 +64,14 @@ class Turns:
         self.spent_s = 0.0
 
     @property
+    def share(self) -> float:
+        """Of all that can be done, how much is for the one who asks: everything, or less where others wait."""
+        return 1 / (len(self._busy) + len(self._newcomers) + 1)
+
+    @property
     def left_s(self) -> float:
         """How much the one who asks may do before others should have their turn; nothing where that is not above 0."""
-        share_s = max(SHARE_S, TURN_S / (len(self._busy) + len(self._newcomers) + 1))
+        share_s = max(SHARE_S, TURN_S * self.share)
         return share_s if self._is_turn else min(share_s, TURN_S - self.spent_s)
 
     def later(self, step: Callable[[], object]) -> None:

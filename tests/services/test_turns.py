@@ -178,12 +178,17 @@ class SharingTests(SynchronousTestCase):
 
     def test_shares(self) -> None:
         """The more there are, the less each may do, but always something when it is its turn."""
-        self.assertEqual(self.turns.left_s, TURN_S)
+        self.assertEqual((self.turns.left_s, self.turns.share), (TURN_S, 1.0))
         found: list[float] = []
         for _ in range(4):
             self.turns.later(lambda: found.append(self.turns.left_s))
         self.turn()
-        self.assertEqual(found, [TURN_S / 4, TURN_S / 3, TURN_S / 2, TURN_S])
+        self.assertEqual(found, [TURN_S * share for share in (1 / 4, 1 / 3, 1 / 2, 1)])
+        self.turns.later(self.step("busy", 0.0))
+        self.spend(TURN_S)
+        self.turns.later(self.step("new", 0.0))
+        self.assertEqual(self.turns.share, 1 / 3)
+        self.turn()
         for _ in range(1000):
             self.turns.later(lambda: found.append(self.turns.left_s))
         self.assertEqual(self.turns.left_s, SHARE_S)

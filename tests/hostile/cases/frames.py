@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 import time
 from collections.abc import Iterator
 from itertools import cycle, islice
+from typing import BinaryIO
 
 from streamline.errors import ErrorCode
 from streamline.wire.messages.api_versions import ApiVersionsRequest
@@ -83,18 +83,16 @@ def unknown_requests(arena: Arena) -> None:
                 one.send(sized(request))
             assert arena.ended(connections) == len(connections)
         (polite,) = arena.connect(1)
-        polite.setblocking(True)
-        with arena.closing([polite]):
+        polite.settimeout(10)
+        with arena.closing([polite]), polite.makefile("rb") as answers:
             polite.sendall(sized(struct.pack(">hhih", 18, 99, 5, -1)))
-            assert _answer(polite)[:6] == struct.pack(">ih", 5, ErrorCode.UNSUPPORTED_VERSION)
+            assert _next(answers)[:6] == struct.pack(">ih", 5, ErrorCode.UNSUPPORTED_VERSION)
             polite.sendall(framed(MetadataRequest(topics=[]), 1, 7) + framed(ApiVersionsRequest(), 0, 7) * 2)
-            assert [_answer(polite)[:4] for _ in range(3)] == [struct.pack(">i", 7)] * 3
+            assert [_next(answers)[:4] for _ in range(3)] == [struct.pack(">i", 7)] * 3
 
 
-def _answer(connection: socket.socket) -> bytes:
-    with connection.makefile("rb") as file:
-        length = int.from_bytes(file.read(4), "big")
-        return file.read(length)
+def _next(answers: BinaryIO) -> bytes:
+    return answers.read(int.from_bytes(answers.read(4), "big"))
 
 
 CASES = (
