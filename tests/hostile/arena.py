@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[2]
 EVERYBODY = ("max.connection.creation.rate=100000", "max.connections.per.ip=100000")
 """Settings that let in as many as come, which all come from one address here."""
 SEND_BYTES = 1 << 18
+PATIENCE_S = 60.0
 
 
 def framed(request: Message, version: int, number: int = 1) -> bytes:
@@ -202,21 +203,24 @@ class Arena:
                 at[one] = (at[one] + count) % len(data)
         return sent
 
-    def ask(self, connections: Sequence[socket.socket], requests: Sequence[bytes], in_flight: int = 1) -> int:
+    def ask(
+        self, connections: Sequence[socket.socket], requests: Sequence[bytes], *, least: int, in_flight: int = 1
+    ) -> None:
         """
-        Keep so many requests unanswered on each connection, each of the requests in its turn; return the answers.
+        Keep so many requests unanswered on each connection, each of the requests in its turn.
 
-        @raise AssertionError: the node closed a connection.
+        @param least: go on until there have been so many answers, even when the time is up.
+        @raise AssertionError: the node closed a connection, or did not give as many answers.
         """
         askers = {one: Asker(one, requests, at, in_flight) for at, one in enumerate(connections)}
-        while self.is_on:
+        while self.is_on or sum(asker.answers for asker in askers.values()) < least:
+            assert time.monotonic() < self.until + PATIENCE_S, "the node hardly answers"
             writing = [one for one, asker in askers.items() if asker.unsent]
             readable, writable = ready(connections, writing)
             for one in writable:
                 askers[one].send()
             for one in readable:
                 askers[one].receive()
-        return sum(asker.answers for asker in askers.values())
 
     def ended(self, connections: Sequence[socket.socket], within_s: float = 10.0) -> int:
         """Read until the node closes these connections, or the time is up; return how many it closed."""

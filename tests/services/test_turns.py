@@ -176,6 +176,15 @@ class SharingTests(SynchronousTestCase):
         self.assertEqual(self.turn(), ["new 2", "new 3", "busy 2"])
         self.assertEqual(self.turn(), ["new 4"])
 
+    def test_who_had_a_step_is_no_newcomer(self) -> None:
+        """Even where newcomers had used up the turn before it came to that step."""
+        self.turns.later(self.step("busy", 0.0, 2))
+        self.spend(TURN_S)
+        self.turns.later(self.step("new", TURN_S))
+        self.assertEqual(self.turn(), ["new", "busy"])
+        self.turns.later(self.step("newer", 0.0))
+        self.assertEqual(self.turn(), ["newer", "busy"])
+
     def test_shares(self) -> None:
         """The more there are, the less each may do, but always something when it is its turn."""
         self.assertEqual((self.turns.left_s, self.turns.share), (TURN_S, 1.0))
