@@ -100,7 +100,8 @@ class Reporter(LineReceiver):
     def connectionLost(self, reason: Any = None) -> None:
         """End."""
         running: Any = reactor
-        running.stop()
+        if running.running:
+            running.stop()
 
 
 def peak_resident_mib() -> float:
