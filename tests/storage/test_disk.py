@@ -156,14 +156,16 @@ class RealDiskTests(SynchronousTestCase):
         self.assertEqual(len(count), 2)
 
     def test_failed_sync_fails_all_who_wait(self) -> None:
-        """Those who wait for the next sync hear of the failure too."""
+        """Those who wait for the next sync hear of the failure too, though the device would say yes to them."""
         file = self.make()
         begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+        broken = [OSError(errno.EIO, "broken")]
 
         def fdatasync(fd: int) -> None:
             begun.release()
-            go_on.acquire(timeout=10)
-            raise OSError(errno.EIO, "broken")
+            if broken:
+                go_on.acquire(timeout=10)
+                raise broken.pop()
 
         self.patch(real.os, "fdatasync", fdatasync)
         waiting = [file.sync_later()]

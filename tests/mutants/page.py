@@ -1,0 +1,6 @@
+"""x."""
+
+
+def page() -> str:
+    """X."""
+    return ""

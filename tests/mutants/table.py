@@ -1,0 +1,14 @@
+"""All mutants, by area."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tests.mutants import groups, idempotence, storage
+from tests.mutants.mutant import Mutant
+
+AREAS: Mapping[str, Sequence[Mutant]] = {
+    "storage": storage.MUTANTS,
+    "idempotence": idempotence.MUTANTS,
+    "groups": groups.MUTANTS,
+}
