@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
@@ -98,6 +99,13 @@ class ReadingTests(FetchCase):
         self.assertEqual(self.broker.fetch("t", index=3).error_code, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         found = self.broker.fetch("", version=13, topic_id=bytes(15) + b"\1")
         self.assertEqual(found.error_code, ErrorCode.UNKNOWN_TOPIC_ID)
+
+    def test_log_of_another_topic(self) -> None:
+        """KR30: the id that counts is that of the log, should the name lead to another one."""
+        log: Any = self.broker.partition("t").log
+        log.identity = evolve(log.identity, topic_id=bytes(15) + b"\1")
+        found = self.broker.fetch("", version=13, topic_id=self.topic_id)
+        self.assertEqual((found.error_code, joined(found)), (ErrorCode.INCONSISTENT_TOPIC_ID, b""))
 
     def test_passing_for_a_replica(self) -> None:
         """CVE-2018-1288: it could move the high watermark."""

@@ -63,7 +63,7 @@ COORDINATING = (
     Mutant(
         "KR29", "A leadership that ends while its log is read begins nothing.", SHARDS,
         "if self.is_closed:\n    return\nself._partition = partition", "self._partition = partition",
-        [f"{LOAD}test_leadership_that_ends_meanwhile"],
+        [f"{LOAD}test_leadership_that_ends_with_nothing_read"],
     ),
     Mutant(
         "KR29", "Whoever waits at a coordinator that is one no longer is sent to look for the new one.", SHARDS,

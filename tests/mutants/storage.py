@@ -139,7 +139,7 @@ SIDE_FILES = (
     Mutant(
         "DK4", "An entry is used if the batch at its position has the offset that it says.", VIEW,
         "if known is not None and known != last_offset:", "if False:",
-        [f"{SIDE}test_index_that_is_believed_too_much"],
+        [f"{SIDE}test_cut_by_an_index_that_lies"],
     ),
     Mutant(
         "DK4", "The same where a read jumps over batches by the index.", VIEW,

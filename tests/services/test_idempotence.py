@@ -226,6 +226,15 @@ class CrashTests(IdempotenceCase):
         self.broker.start()
         self.known()
 
+    def test_epochs_missing_and_a_start_that_has_moved(self) -> None:
+        """The batches that are left are read for their epochs, and do not drive others out of the snapshot."""
+        self.send_eight()
+        self.broker.partition("t").log.advance_start(6)
+        self.broker.stop()
+        self.remove(CHECKPOINT_NAME)
+        self.broker.start()
+        self.known()
+
     def test_written_down_at_the_next_clean_stop(self) -> None:
         self.send_eight()
         self.restart()

@@ -280,17 +280,32 @@ class SideFilesTests(SynchronousTestCase):
         for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
             self.damaged(name, DATA, clean=False)
 
-    def test_index_that_is_believed_too_much(self) -> None:
-        """An entry that looks well but is not true is found out when it is used, and the index is made anew."""
+    def with_a_batch_in_a_value(self) -> tuple[Station, bytes]:
+        """Return a stopped station whose record 5 looks like a batch from its middle on, and that batch."""
         station = Station(segment_ms=500)
         station.start()
-        station.settings["segment_ms"] = 500
         hidden = make_batch(77)
         for offset in range(12):
             value = b"%d" % offset if offset != 5 else b"x" * 100 + hidden
             record = Record(value=value.ljust(100, b"."), timestamp=EPOCH_MS + offset // 10 * 1000)
             station.append(build_batch([record], base_offset=offset, leader_epoch=0))
         station.stop()
+        return station, hidden
+
+    def test_cut_by_an_index_that_lies(self) -> None:
+        """What is cut off begins with a batch, though an entry shows something that only looks like one."""
+        station, hidden = self.with_a_batch_in_a_value()
+        name = segment_name(0, ".index")
+        entries = [list(entry) for entry in iter_unpack(">ii", station.read_file(name))]
+        entries[1][1] = station.read_file(FIRST).index(hidden)
+        station.write_file(name, b"".join(pack(">ii", *entry) for entry in entries))
+        station.start()
+        station.log.truncate(5)
+        self.assertEqual([station.log.end_offset, station.offsets()], [5, [0, 1, 2, 3, 4]])
+
+    def test_index_that_is_believed_too_much(self) -> None:
+        """An entry that looks well but is not true is found out when it is used, and the index is made anew."""
+        station, hidden = self.with_a_batch_in_a_value()
         name = segment_name(0, ".index")
         before, data = station.read_file(name), station.read_file(FIRST)
         entries = [list(entry) for entry in iter_unpack(">ii", before)]
