@@ -147,6 +147,10 @@ class EpochTests(FetchCase):
         data = self.broker.fetch("t", 5, last_epoch=2, max_wait_ms=60_000, min_bytes=1)
         self.assertEqual((data.error_code, joined(data)), (ErrorCode.NONE, b""))
         assert data.diverging_epoch is not None
+        client = self.broker.connect()
+        few, many = {"partition_max_bytes": 100}, {"max_wait_ms": 60_000, "min_bytes": 1 << 20}
+        self.broker.fetch_later("t", 5, client=client, last_epoch=2, **few, **many)
+        self.assertIsNotNone(self.came(client).diverging_epoch, "at once, as more records would change nothing")
         self.assertEqual((data.diverging_epoch.epoch, data.diverging_epoch.end_offset), (0, 2))
         self.assertIsNone(self.broker.fetch("t", 5, last_epoch=4).diverging_epoch)
         self.assertIsNone(self.broker.fetch("t", 2, last_epoch=0).diverging_epoch)

@@ -36,7 +36,8 @@ MUTANTS = (
     ),
     Mutant(
         "LE3", "Batches are stored as they come.", REPLICAS,
-        "if codec != header.compression:", "if True:",
+        "codec = CODECS.get(config.compression_type, header.compression)",
+        "codec = CODECS.get(config.compression_type, 0)",
         [f"{BATCHES}BatchTests::test_every_codec_is_kept_as_it_came"],
     ),
     Mutant(

@@ -72,7 +72,7 @@ AGREEING = (
     Mutant(
         "DK10", "On a full disk, half of a command is taken off the file again.", SINGLE,
         "self._file.truncate(self._end)", "pass",
-        [f"{CONSENSUS}FaultTests::test_full"],
+        [f"{CONSENSUS}FaultTests::test_full_in_the_middle"],
     ),
     Mutant(
         "DK10", "A full disk does not end the metadata log.", SINGLE,
@@ -86,9 +86,9 @@ AGREEING = (
         [f"{CONSENSUS}FaultTests::test_write_fails"],
     ),
     Mutant(
-        "DK12", "After a sync that failed nothing more is agreed on.", SINGLE,
+        "DK12", "A command whose sync failed is neither applied nor answered with success.", SINGLE,
         "self._fail(Refused(ErrorCode.KAFKA_STORAGE_ERROR, f\"the metadata cannot be synced: {failure.value}\"))",
-        "self._waiting.popleft().outcome.errback(Refused(ErrorCode.KAFKA_STORAGE_ERROR))",
+        "self._synced(None, self._last_index)",
         [f"{CONSENSUS}FaultTests::test_sync_fails_once"],
     ),
     Mutant(

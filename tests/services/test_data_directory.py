@@ -130,7 +130,8 @@ class RefusalTests(DataDirectoryCase):
         self.assertEqual(self.meta().cluster_id, "abc")
 
     def test_not_understood(self) -> None:
-        for data in (b"", b"version=0\n", b"version=1\n", b"version=1\nnode.id=x\ndirectory.id=y\n", b"\xff\x00"):
+        of_nothing, of_nobody = b"version=1\nnode.id=1\n", b"version=1\nnode.id=x\ndirectory.id=y\n"
+        for data in (b"", b"version=0\n", b"version=1\n", of_nothing, of_nobody, b"\xff\x00"):
             self.write("meta.properties", data)
             self.assertIn("restore it from a backup", self.refusal())
             self.assertEqual(self.process.disk.read_file("/var/data/meta.properties"), data)

@@ -348,7 +348,7 @@ class BookkeepingTests(IdempotenceCase):
     def test_epochs_are_rebuilt(self) -> None:
         self.accepts(0, 0)
         self.broker.stop()
-        for damaged in (b"", b"nonsense", b"0\n1\n5 900\n"):
+        for damaged in (b"", b"nonsense", b"0\n1\n5 900\n", b"0\n2\n0 0\n5 900\n"):
             self.put({CHECKPOINT_NAME: damaged})
             self.broker.start()
             self.assertEqual(self.broker.partition("t").epochs.entries(), [(0, 0)])
