@@ -21,8 +21,8 @@ BATCHES = 60
 
 
 def dump(*arguments: str | Path) -> str:
-    """Run kafka-dump-log."""
-    return run(tool("kafka-dump-log", *map(str, arguments)))
+    """Run kafka-dump-log; return all that it says: it prints what it shows, and complains on standard error."""
+    return run(tool("kafka-dump-log", *map(str, arguments)), with_errors=True)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from textwrap import dedent
 
 from attrs import field, frozen
@@ -9,6 +10,10 @@ from attrs import field, frozen
 
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(dedent(text).strip("\n").splitlines())
+
+
+def _tests(tests: Iterable[str]) -> tuple[str, ...]:
+    return tuple(tests)
 
 
 @frozen
@@ -29,4 +34,4 @@ class Mutant:
     file: str
     guard: tuple[str, ...] = field(converter=_lines)
     instead: tuple[str, ...] = field(converter=_lines)
-    tests: tuple[str, ...] = field(converter=tuple)
+    tests: tuple[str, ...] = field(converter=_tests)
