@@ -62,8 +62,8 @@ DISK = Family(
         _later("DK7", "A segment that rots is served to nobody, and comes again from another replica.", REPLICATION),
         _later("DK8", "A replica that rots is not elected before it is repaired.", REPLICATION),
         _later("DK9", "A scrubber finds rot before readers do.", REPLICATION),
-        _kept("DK10", "On a full disk nothing is acknowledged and nothing is lost; reads and deletes work, and all of it "
-              "goes on by itself when there is space."),
+        _kept("DK10", "On a full disk nothing is acknowledged and nothing is lost; reads and deletes work, and the "
+              "rest goes on by itself when there is space."),
         _kept("DK11", "Below a reserve of space records are refused, and what frees or moves data goes on."),
         _kept("DK12", "A sync that failed once is never tried again: what it was for is not acknowledged."),
         _kept("DK13", "A device that cannot be read costs the partitions that lie there, no others."),
@@ -81,7 +81,7 @@ DISK = Family(
 REPLICAS = Family(
     "KR", "Replication: what Kafka's history taught, as far as it holds on one node.",
     (
-        _later("KR1", "A follower cuts its log where it parts from the leader's, not at a high watermark.", REPLICATION),
+        _later("KR1", "A follower cuts its log where it parts from the leader's, at no high watermark.", REPLICATION),
         _kept("KR2", "Every batch carries the epoch of its leader.", "cutting at the fork, with replication"),
         _kept("KR3", "Asked where an epoch ends, a leader answers for the largest one that is not beyond it.",
               "asking, with replication"),
@@ -139,7 +139,7 @@ QUORUM = Family(
         _later("RF11", "What is read was not overtaken by a pause.", RAFT),
         _kept("RF12", "A snapshot takes the place of entries in one step.", "snapshots over the network, with Raft"),
         _kept("RF13", "A log goes on exactly where its snapshot ends."),
-        _kept("RF14", "A torn tail is cut; damage of what was acknowledged is refused.", "repair from others, with Raft"),
+        _kept("RF14", "A torn tail is cut; damage of what was acknowledged is refused.", "repair by others, with Raft"),
         _kept("RF15", "A new disk is a new directory, whatever node it is in.", "votes by directory, with Raft"),
         _later("RF16", "A configuration counts as long as its entry does.", RAFT),
         _later("RF17", "What was proposed to a leader that fell has an unknown outcome.", RAFT),
@@ -237,11 +237,11 @@ ACCESS = Family(
         _later("AU3", "Nobody acts as somebody else.", SECURITY),
         _later("AU4", "Who authenticates again is who it was.", SECURITY),
         _later("AU5", "Every API asks whether it is allowed, and tells nothing where it is not.", SECURITY),
-        _kept("AU6", "A client does not pass for a replica.", "the same of other brokers' requests, with authentication"),
-        _kept("AU7", "The flags of a batch are looked at, not only those of its request.", "permissions, with authentication"),
+        _kept("AU6", "A client does not pass for a replica.", "other requests of brokers, with authentication"),
+        _kept("AU7", "The flags of a batch are looked at, not only its request.", "permissions, with authentication"),
         _later("AU8", "Permissions are removed one by one, everywhere, for good.", SECURITY),
         _later("AU9", "Brokers know each other.", SECURITY),
-        _later("AU10", "No setting that arrives over the wire names code or files; secrets are shown nowhere.", SECURITY),
+        _later("AU10", "No setting that comes over the wire names code or files; secrets are shown nowhere.", SECURITY),
         _later("AU11", "A certificate's name becomes a principal by rules.", SECURITY),
         _later("AU12", "Quotas hold, and never hold back replication.", SECURITY),
         _later("AU13", "An open controller listener on a public address does not start.", SECURITY),

@@ -118,7 +118,8 @@ def sound(tree: Path, mutants: Sequence[Mutant], limit_s: float) -> list[str]:
     """
     tests = {test: None for mutant in mutants for test in mutant.tests}
     ran = run(tree, tests, limit_s * max(1, len(mutants)))
-    wrong = [f"{test} {'fails' if test in ran.failed else 'is not run'}" for test in tests if ran.failed.get(test, True)]
+    bad = [test for test in tests if ran.failed.get(test, True)]
+    wrong = [f"{test} {'fails' if test in ran.failed else 'is not run'}" for test in bad]
     return [*wrong, ran.said] if wrong else []
 
 

@@ -7,10 +7,13 @@ Whether the tests fail without the guards is shown by C{python -m tests.mutants}
 from __future__ import annotations
 
 import ast
+import shutil
+import tempfile
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from tests.mutants.mutant import Mutant
@@ -109,12 +112,15 @@ def test_odd():
 
 
 class RunningTests(SynchronousTestCase):
-    """The runner tells a mutant that is killed from one that is not, on a tree of two files."""
+    """The runner tells a mutant that is killed from one that is not, on a tree of a few files."""
 
     def setUp(self) -> None:
         """Make the tree."""
-        self.tree = Path(self.mktemp()).resolve() / "tree"
-        self.tree.mkdir(parents=True)
+        place = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, place)
+        self.tree = Path(place) / "tree"
+        self.tree.mkdir()
+        (self.tree / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
         (self.tree / "toy.py").write_text(TOY, encoding="utf-8")
         (self.tree / "test_toy.py").write_text(TOY_TESTS, encoding="utf-8")
 
@@ -128,6 +134,7 @@ class RunningTests(SynchronousTestCase):
         self.assertEqual((self.tree / "toy.py").read_text(encoding="utf-8"), TOY)
         return outcome.verdict
 
+    @pytest.mark.slow
     def test_verdicts(self) -> None:
         """Every test that is named must fail, and must have been run."""
         self.assertEqual(self.verdict(self.mutant("test_odd")), Verdict.KILLED)
@@ -136,11 +143,13 @@ class RunningTests(SynchronousTestCase):
         self.assertEqual(self.verdict(self.mutant("test_odd", instead="if:")), Verdict.NOT_RUN)
         self.assertEqual(self.verdict(self.mutant("test_odd", guard="pass")), Verdict.NO_GUARD)
 
+    @pytest.mark.slow
     def test_no_end(self) -> None:
         """A test that never ends proves nothing."""
         mutant = self.mutant("test_odd", instead="while number % 2:\n    pass")
         self.assertEqual(try_out(self.tree, mutant, 3).verdict, Verdict.TOO_LATE)
 
+    @pytest.mark.slow
     def test_without_mutants(self) -> None:
         """Tests that fail, or are not there, before anything is taken away are named."""
         self.assertEqual(sound(self.tree, [self.mutant("test_odd", "test_half")], 60), [])
@@ -159,5 +168,5 @@ class RunningTests(SynchronousTestCase):
         """The copy has what a run needs, and nothing of what belongs to this machine."""
         (self.tree / ".git").mkdir()
         with copied(self.tree) as copy:
-            self.assertEqual(sorted(path.name for path in copy.iterdir()), ["test_toy.py", "toy.py"])
+            self.assertEqual(sorted(path.name for path in copy.iterdir()), ["pytest.ini", "test_toy.py", "toy.py"])
         self.assertFalse(copy.exists())
