@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streamline.config import NodeConfig, TopicConfig
 from streamline.interfaces import IPartitionLog
-from streamline.model import LogIdentity, LogSlice
+from streamline.model import Buffer, LogIdentity, LogSlice
 from streamline.storage.recovery import Plan, load
 from streamline.storage.segments import SegmentStorage
 from streamline.testing.worlds import RealWorld
@@ -84,7 +84,7 @@ class Bench:
         self.world.result_of(self.storage.start())
         self._logs = 0
 
-    def log(self, **settings: int) -> IPartitionLog:
+    def log(self, **settings: Any) -> IPartitionLog:
         """Open a new log."""
         self._logs += 1
         return self.world.result_of(
@@ -137,7 +137,7 @@ def writes(fd: int, batch: Batch, group: int, count: int) -> None:
     """Write the same with bare calls."""
     at = 0
     for _ in range(count // group):
-        parts = []
+        parts: list[Buffer] = []
         for _ in range(group):
             parts += (stamp(batch.whole, at, 0), batch.rest)
         at += os.pwritev(fd, parts, at)

@@ -38,7 +38,7 @@ class LoadingTests(SynchronousTestCase):
         rooms.fill(1000)
         rooms.restart_coordinator()
         broker = cast(Any, SimpleNamespace(groups=rooms.groups))
-        caller = Caller("10.0.0.2", Endpoint("h", 1), lambda _: None, lambda: 0)
+        caller = Caller("10.0.0.2", Endpoint("h", 1), lambda _: None, cast(Any, None))
         self.call = Call(broker, caller, 9, "tester")
 
     def test_whoever_can_wait_is_told_to(self) -> None:

@@ -290,7 +290,7 @@ CONNECTIONS = (
         CONNECTION,
         "or len(self._answers.slots) >= limits.pending_max",
         "",
-        [f"{PACE}test_ten_thousand"],
+        [f"{PACE}test_requests_that_wait"],
     ),
     Mutant(
         "SE12",

@@ -30,7 +30,7 @@ LIMIT_S = 180.0
 """What the tests of one mutant may take; they are chosen to need far less."""
 
 LEFT_OUT = shutil.ignore_patterns(
-    ".*", "__pycache__", "*.egg-info", "build", "dist", "node_modules", "_trial_temp*", "streamline-data", "facts"
+    ".*", "__pycache__", "*.egg-info", "build", "dist", "node_modules", "_trial_temp*", "streamline-data"
 )
 
 

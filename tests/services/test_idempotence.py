@@ -23,7 +23,7 @@ DIRECTORY = f"{DATA}/t-0"
 class IdempotenceCase(SynchronousTestCase):
     """A node with one topic, and producers that count."""
 
-    configs: dict[str, str] = {}
+    configs: dict[str, Any] = {}
     checkpoint_ms = 60_000
 
     def setUp(self) -> None:

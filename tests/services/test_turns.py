@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
@@ -19,7 +19,7 @@ class TurnsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make a clock."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         self.turns = Turns(self.clock)
         self.steps: list[int] = []
 

@@ -170,7 +170,7 @@ class FullDiskTests(SynchronousTestCase):
         station.append(make_batch(15), flush=False)
         station.faults.full = True
         station.wait(station.log.close())
-        self.assertTrue(station.log.is_closed)
+        self.assertRaises(StorageFailed, station.log.flush)
         station.faults.full = False
         station.log = station.open()
         self.assert_goes_on()

@@ -25,7 +25,8 @@ class FramesTests(SynchronousTestCase):
         st.lists(st.integers(1, 30), max_size=40),
     )
     def test_any_cuts(self, bodies: list[bytes], cuts: list[int]) -> None:
-        stream, at, found = framed(*bodies), 0, []
+        found: list[bytes] = []
+        stream, at = framed(*bodies), 0
         frames = Frames(1000)
         for size in [*cuts, len(stream)]:
             found += frames.feed(stream[at : at + size])
