@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
@@ -100,6 +101,13 @@ class ReadingTests(FetchCase):
         found = self.broker.fetch("", version=13, topic_id=bytes(15) + b"\1")
         self.assertEqual(found.error_code, ErrorCode.UNKNOWN_TOPIC_ID)
 
+    def test_log_of_another_topic(self) -> None:
+        """KR30: the id that counts is that of the log, should the name lead to another one."""
+        log: Any = self.broker.partition("t").log
+        log.identity = evolve(log.identity, topic_id=bytes(15) + b"\1")
+        found = self.broker.fetch("", version=13, topic_id=self.topic_id)
+        self.assertEqual((found.error_code, joined(found)), (ErrorCode.INCONSISTENT_TOPIC_ID, b""))
+
     def test_passing_for_a_replica(self) -> None:
         """CVE-2018-1288: it could move the high watermark."""
         for version, more in ((4, {"replica_id": 1}), (11, {"replica_id": 0})):
@@ -140,6 +148,10 @@ class EpochTests(FetchCase):
         data = self.broker.fetch("t", 5, last_epoch=2, max_wait_ms=60_000, min_bytes=1)
         self.assertEqual((data.error_code, joined(data)), (ErrorCode.NONE, b""))
         assert data.diverging_epoch is not None
+        client = self.broker.connect()
+        few, many = {"partition_max_bytes": 100}, {"max_wait_ms": 60_000, "min_bytes": 1 << 20}
+        self.broker.fetch_later("t", 5, client=client, last_epoch=2, **few, **many)
+        self.assertIsNotNone(self.came(client).diverging_epoch, "at once, as more records would change nothing")
         self.assertEqual((data.diverging_epoch.epoch, data.diverging_epoch.end_offset), (0, 2))
         self.assertIsNone(self.broker.fetch("t", 5, last_epoch=4).diverging_epoch)
         self.assertIsNone(self.broker.fetch("t", 2, last_epoch=0).diverging_epoch)

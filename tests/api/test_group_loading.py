@@ -39,17 +39,18 @@ class LoadingTests(SynchronousTestCase):
         rooms.fill(1000)
         rooms.restart_coordinator()
         broker = cast(Any, SimpleNamespace(groups=rooms.groups, turns=Turns(rooms.clock)))
-        caller = Caller("10.0.0.2", Endpoint("h", 1), lambda _: None, lambda: 0)
+        caller = Caller("10.0.0.2", Endpoint("h", 1), lambda _: None, cast(Any, None))
         self.call = Call(broker, caller, 9, "tester")
 
     def test_whoever_can_wait_is_told_to(self) -> None:
         """The client tries again in a moment."""
         leave = LeaveGroupRequest(group_id=NAME)
+        described: Any = describe_groups(self.call, DescribeGroupsRequest(groups=[NAME]))
         answers: list[Any] = [
             join_group(self.call, join()),
             leave_group(self.call, leave),
             list_groups(self.call, ListGroupsRequest()),
-            describe_groups(self.call, DescribeGroupsRequest(groups=[NAME])).groups[0],
+            described.groups[0],
             offset_fetch(self.call, OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=NAME)])).groups[0],
         ]
         self.assertEqual([answer.error_code for answer in answers], [LOADING] * 5)

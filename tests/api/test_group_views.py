@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.api.groups import GROUPS_PER_TURN
@@ -49,7 +51,13 @@ class ViewTests(GroupCase):
         names = [f"g{number}" for number in range(3 * GROUPS_PER_TURN + 1)]
         turns = self.world.broker.turns
         steps: list[object] = []
-        later, turns.later = turns.later, lambda step: (steps.append(step), later(step))  # type: ignore[method-assign]
+        later = turns.later
+
+        def counted(step: Callable[[], object]) -> None:
+            steps.append(step)
+            later(step)
+
+        turns.later = counted  # type: ignore[method-assign]
         self.assertEqual([group.group_id for group in self.describe(*names)], names)
         self.assertEqual(len(steps), 3)
 

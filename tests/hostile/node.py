@@ -11,10 +11,10 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import reactor, stdio
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.protocols.basic import LineReceiver
 
 from streamline.assembly import Node, build
@@ -67,7 +67,7 @@ class Reporter(LineReceiver):
         self._node = node
         self._strain = Strain()
         self._failures = 0
-        globalLogPublisher.addObserver(self._logged)
+        globalLogPublisher.addObserver(cast(ILogObserver, self._logged))
 
     def _logged(self, event: Any) -> None:
         self._failures += "log_failure" in event

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve
 from hypothesis import given
@@ -135,7 +135,7 @@ class TurnstileTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Let five in, three from an address, four in a second."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         limits = evolve(LIMITS, connections_max=5, per_address_max=3, per_second_max=4)
         self.turnstile = Turnstile(limits, self.clock)
 

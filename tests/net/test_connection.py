@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 
 from streamline.api.call import Hold, Later, LaterBy, Parked
 from streamline.errors import ProtocolError
@@ -50,7 +50,7 @@ class OrderTests(ConnectionCase):
 
         def later(name: str) -> Later:
             made.append(name)
-            return LaterBy(lambda: made.append(f"{name} finished"))  # type: ignore[arg-type, func-returns-value]
+            return LaterBy(lambda: made.append(f"{name} finished"))
 
         self.answer_with(lambda: later("a"), lambda: later("b"))
         self.client.give(self.client.frame(PING, 0) * 2)
@@ -222,8 +222,8 @@ class EndTests(ConnectionCase):
     def test_complaints_are_bounded(self) -> None:
         """SE18: a thousand bad connections are a few lines in the log, and a number."""
         lines: list[Any] = []
-        globalLogPublisher.addObserver(lines.append)
-        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        globalLogPublisher.addObserver(cast(ILogObserver, lines.append))
+        self.addCleanup(globalLogPublisher.removeObserver, cast(ILogObserver, lines.append))
         for number in range(1000):
             self.broker.connect(f"10.0.1.{number % 200}").give(GARBAGE)
             if number % 400 == 399:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -92,7 +94,7 @@ class AccountTests(ConnectionCase):
             self.broker.fetch_later("t", client=self.broker.connect(), max_wait_ms=60_000)
         request = fetch_request("wide", min_bytes=1, max_wait_ms=60_000)
         request.topics[0].partitions = [
-            evolve(request.topics[0].partitions[0], partition=index) for index in range(150)
+            evolve(cast(Any, request.topics[0].partitions[0]), partition=index) for index in range(150)
         ]
         self.client.send(request, 12)
         self.assertEqual(self.numbers(), [1])

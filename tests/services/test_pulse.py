@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +15,7 @@ class PulseTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Start one."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         self.pulse = Pulse(self.clock)
         self.pulse.startService()
 

@@ -15,7 +15,7 @@ class ReceiptTests(SynchronousTestCase):
         """A request of thousands of batches would otherwise keep what each of them passed through."""
         try:
             try:
-                {}["missing"]  # noqa: B018
+                dict[str, int]()["missing"]  # noqa: B018
             except KeyError:
                 raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "it is not here")  # noqa: B904
         except Refused as refusal:

@@ -241,6 +241,16 @@ class FaultTests(ConsensusCase):
         self.note("c")
         self.assertEqual(self.restart(power=True), ["a", "c"])
 
+    def test_full_in_the_middle(self) -> None:
+        """DK10: what was written of a command is taken off again."""
+        self.start()
+        self.note("a")
+        platter, name = self.machine.platter, self.path(ENTRIES_NAME)
+        before = self.process.disk.read_file(name)
+        platter.capacity_bytes = platter.used_bytes + 150
+        self.refuses("b" * 500, ErrorCode.KAFKA_STORAGE_ERROR)
+        self.assertEqual(self.process.disk.read_file(name), before)
+
     def test_write_fails(self) -> None:
         """DK14: nobody knows what is in the file now, so nothing is added to it."""
         self.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
@@ -19,7 +19,7 @@ class TurnsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make a clock."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         self.turns = Turns(self.clock)
         self.steps: list[int] = []
 
@@ -88,8 +88,8 @@ class SharingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make a clock that steps move."""
-        self.clock: Any = SteppedClock()
-        self.turns = Turns(self.clock)
+        self.clock = SteppedClock()
+        self.turns = Turns(cast(Any, self.clock))
         self.done: list[str] = []
 
     def step(self, name: str, seconds: float, times: int = 1) -> Callable[[], None]:
@@ -108,7 +108,7 @@ class SharingTests(SynchronousTestCase):
     def turn(self) -> list[str]:
         """Let the reactor turn once; return what was done in it."""
         (call,) = self.clock.getDelayedCalls()
-        due = call.func
+        due = cast(Any, call).func
         call.cancel()
         self.done = []
         due()

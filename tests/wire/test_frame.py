@@ -25,7 +25,8 @@ class FramesTests(SynchronousTestCase):
         st.lists(st.integers(1, 30), max_size=40),
     )
     def test_any_cuts(self, bodies: list[bytes], cuts: list[int]) -> None:
-        stream, at, found = framed(*bodies), 0, []
+        found: list[bytes | bytearray] = []
+        stream, at = framed(*bodies), 0
         frames = Frames(1000)
         for size in [*cuts, len(stream)]:
             found += frames.feed(stream[at : at + size])
@@ -38,7 +39,8 @@ class FramesTests(SynchronousTestCase):
         small, large = b"s" * 5000, bytes(range(256)) * (LARGE_BYTES // 256)
         stream = framed(small, large, small, large)
         for step in (100_003, 65_536, len(stream)):
-            frames, found, most = Frames(PRODUCE_BYTES), [], 0
+            frames, most = Frames(PRODUCE_BYTES), 0
+            found: list[bytes | bytearray] = []
             for at in range(0, len(stream), step):
                 found += frames.feed(stream[at : at + step])
                 most = max(most, frames.buffered_bytes)
