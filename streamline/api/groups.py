@@ -20,7 +20,7 @@ from typing import TypeVar
 from twisted.internet.defer import Deferred
 
 from streamline.api import operations
-from streamline.api.call import Call, Hold, Later, Parked
+from streamline.api.call import Call, Hold, Later, LaterBy, Parked
 from streamline.errors import ErrorCode, Refused
 from streamline.groups import messages
 from streamline.groups.shard import GROUP_TYPE
@@ -277,7 +277,7 @@ async def _delete_all(call: Call, request: DeleteGroupsRequest) -> Later:
         if number % GROUPS_PER_TURN == 0:
             await call.broker.turns.next()
     answer = Deferred.fromCoroutine(_deleted(deleting))
-    return Later(lambda: answer)
+    return LaterBy(lambda: answer)
 
 
 def _delete(call: Call, group_id: str) -> ErrorCode | Deferred[ErrorCode]:

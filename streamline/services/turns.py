@@ -53,6 +53,7 @@ class Turns:
 
     @ivar spent_s: what has been done since it was last made sure that others get their turn.  Whoever works without
         asking adds to it.
+    @ivar number: which turn this is, see L{begin}.
     """
 
     def __init__(self, clock: IClock) -> None:
@@ -62,6 +63,7 @@ class Turns:
         self._timer: IDelayedCall | None = None
         self._is_turn = False
         self.spent_s = 0.0
+        self.number = 0
 
     @property
     def share(self) -> float:
@@ -73,6 +75,15 @@ class Turns:
         """How much the one who asks may do before others should have their turn; nothing where that is not above 0."""
         share_s = max(SHARE_S, TURN_S * self.share)
         return share_s if self._is_turn else min(share_s, TURN_S - self.spent_s)
+
+    def begin(self) -> None:
+        """
+        Hear that the reactor has begun another turn.
+
+        A connection knows: it hears of its socket once a turn.  So nobody needs a timer for it.
+        """
+        self.number += 1
+        self.spent_s = 0.0
 
     def later(self, step: Callable[[], object]) -> None:
         """Do this in a later turn; see Note [Newcomers] for after whom."""
@@ -110,7 +121,7 @@ class Turns:
     def _turn(self) -> None:
         """Do a step for each newcomer and then for those that wait, as long as there is time."""
         self._timer = None
-        self.spent_s = 0.0
+        self.begin()
         self._is_turn = True
         began_s = self._clock.seconds()
         try:

@@ -9,11 +9,11 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from streamline.api.call import Hold, Later, Parked
+from streamline.api.call import Hold, Later, LaterBy, Parked
 from streamline.errors import ProtocolError
 from streamline.wire.messages.api_versions import ApiVersionsResponse
 from streamline.wire.messages.metadata import MetadataRequest
-from tests.broker import batch_of, fetch_request, produce_request
+from tests.broker import batch_of, fetch_request, joined, produce_request
 from tests.net.connection_case import GARBAGE, PING, ConnectionCase
 
 
@@ -50,7 +50,7 @@ class OrderTests(ConnectionCase):
 
         def later(name: str) -> Later:
             made.append(name)
-            return Later(lambda: made.append(f"{name} finished"))  # type: ignore[arg-type, func-returns-value]
+            return LaterBy(lambda: made.append(f"{name} finished"))  # type: ignore[arg-type, func-returns-value]
 
         self.answer_with(lambda: later("a"), lambda: later("b"))
         self.client.give(self.client.frame(PING, 0) * 2)
@@ -78,6 +78,22 @@ class OrderTests(ConnectionCase):
             self.client._next_id = number - 1
             self.client.send(PING, 0)
             self.assertEqual(struct.unpack(">i", next(self.client.frames())[:4]), (number,))
+
+
+class LargeTests(ConnectionCase):
+    """A frame that is put together as it comes is a request like any other."""
+
+    def test_produced_and_read_again(self) -> None:
+        self.broker.create("large", max_message_bytes=str(16 << 20))
+        value = bytes(range(256)) * (5 << 12)
+        for number in (1, 2):
+            frame = self.client.frame(produce_request("large", batch_of(value)), 9)
+            for at in range(0, len(frame), 1 << 18):
+                self.client.give(frame[at : at + (1 << 18)])
+            self.broker.wait()
+            self.assertEqual(self.numbers(), [number])
+            found = joined(self.broker.fetch("large", number - 1, partition_max_bytes=1))
+            self.assertIn(value, found)
 
 
 class PaceTests(ConnectionCase):
@@ -183,7 +199,7 @@ class EndTests(ConnectionCase):
 
     def test_a_request_that_fails(self) -> None:
         """A mistake of ours is logged, and ends the connection rather than to leave it without an answer."""
-        for failing in (KeyError("ours"), lambda: fail(KeyError("ours")), lambda: Later(self.fails)):
+        for failing in (KeyError("ours"), lambda: fail(KeyError("ours")), lambda: LaterBy(self.fails)):
             self.client = self.broker.connect()
             self.factory.ended = 0
             self.answer_with(ApiVersionsResponse(), failing)
