@@ -13,7 +13,7 @@ from streamline.api.call import Hold, Later, LaterBy, Parked
 from streamline.errors import ProtocolError
 from streamline.wire.messages.api_versions import ApiVersionsResponse
 from streamline.wire.messages.metadata import MetadataRequest
-from tests.broker import batch_of, fetch_request, produce_request
+from tests.broker import batch_of, fetch_request, joined, produce_request
 from tests.net.connection_case import GARBAGE, PING, ConnectionCase
 
 
@@ -78,6 +78,22 @@ class OrderTests(ConnectionCase):
             self.client._next_id = number - 1
             self.client.send(PING, 0)
             self.assertEqual(struct.unpack(">i", next(self.client.frames())[:4]), (number,))
+
+
+class LargeTests(ConnectionCase):
+    """A frame that is put together as it comes is a request like any other."""
+
+    def test_produced_and_read_again(self) -> None:
+        self.broker.create("large", max_message_bytes=str(16 << 20))
+        value = bytes(range(256)) * (5 << 12)
+        for number in (1, 2):
+            frame = self.client.frame(produce_request("large", batch_of(value)), 9)
+            for at in range(0, len(frame), 1 << 18):
+                self.client.give(frame[at : at + (1 << 18)])
+            self.broker.wait()
+            self.assertEqual(self.numbers(), [number])
+            found = joined(self.broker.fetch("large", number - 1, partition_max_bytes=1))
+            self.assertIn(value, found)
 
 
 class PaceTests(ConnectionCase):
