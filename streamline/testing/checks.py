@@ -137,6 +137,38 @@ def _changed(key: TopicPartition, offset: int, sightings: list[Sighting], pardon
             yield Anomaly("inconsistent-offset", str(key), detail)
 
 
+def vanished_reads(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
+    """Find values that somebody read and that are not there at the end: nobody may see what can still be lost."""
+    final: dict[tuple[TopicPartition, str], float] = {}
+    ends: dict[TopicPartition, float] = {}
+    for poll in history.polls:
+        if poll.is_final:
+            ends[poll.key] = poll.at
+            final.update(dict.fromkeys(((poll.key, value) for _, value in poll.records), poll.at))
+    found: dict[tuple[TopicPartition, str], Anomaly] = {}
+    for poll in history.polls:
+        if poll.key not in ends or pardon.changes(poll.key, poll.asked_at, ends[poll.key]):
+            continue
+        for offset, value in poll.records:
+            if (poll.key, value) not in final and offset >= history.starts.get(poll.key, 0):
+                detail = f"{value} was read at {offset} at {poll.at:.3f}, and is gone"
+                found.setdefault((poll.key, value), Anomaly("vanished-read", str(poll.key), detail))
+    return list(found.values())
+
+
+def moved_starts(history: History, kept_topics: Collection[str]) -> list[Anomaly]:
+    """
+    Find logs that begin later than at 0 although nothing may be taken from them.
+
+    @param kept_topics: the topics without retention.
+    """
+    return [
+        Anomaly("moved-start", str(key), f"the log begins at {start}")
+        for key, start in history.starts.items()
+        if start and key.topic in kept_topics
+    ]
+
+
 def duplicates(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
     """Find values at two offsets, unless a producer without idempotence sent them twice."""
     repeated = {send.value: None for send in history.sends if send.retried and not send.idempotent}
@@ -167,19 +199,28 @@ def phantom_reads(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
 
 
 def nonmonotonic_sends(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
-    """Find later sends of one idempotent producer that landed at a lower offset."""
+    """
+    Find later sends of one idempotent producer that landed at a lower offset.
+
+    Where retention took the batches that the node knew a producer by, a restart forgets them too.  Their producer is told
+    that its repeated batch is out of order, and takes a new id, behind what it sent later with the old one.
+    """
     last: dict[tuple[str, TopicPartition], Send] = {}
     found = []
     for send in sorted(history.sends, key=lambda send: (send.producer, send.key, send.number)):
         if send.status != OK or send.offset < 0 or not send.idempotent or send.value in pardon.lost:
             continue
         before = last.get((send.producer, send.key))
-        is_back = before is not None and send.offset <= before.offset
-        if before is not None and is_back and not pardon.changes(send.key, before.sent_at, send.done_at):
-            detail = f"{send.value} at {send.offset}, after {before.value} at {before.offset}"
-            found.append(Anomaly("nonmonotonic-send", str(send.key), detail))
+        if before is not None and send.offset <= before.offset and not _begun_anew(history, before, send):
+            if not pardon.changes(send.key, before.sent_at, send.done_at):
+                detail = f"{send.value} at {send.offset}, after {before.value} at {before.offset}"
+                found.append(Anomaly("nonmonotonic-send", str(send.key), detail))
         last[send.producer, send.key] = send
     return found
+
+
+def _begun_anew(history: History, one: Send, other: Send) -> bool:
+    return one.incarnation != other.incarnation and history.starts.get(one.key, 0) > 0
 
 
 def poll_gaps(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
@@ -268,6 +309,7 @@ CHECKS: tuple[Check, ...] = (
     lost_writes,
     unseen,
     inconsistent_offsets,
+    vanished_reads,
     duplicates,
     phantom_reads,
     nonmonotonic_sends,

@@ -26,6 +26,7 @@ class Send:
     @ivar number: its place among the producer's sends to this partition.
     @ivar offset: where it is said to be, or -1.
     @ivar retried: whether it was sent more than once.
+    @ivar incarnation: how many producer ids its producer had used up before the one that it was last sent with.
     """
 
     producer: str
@@ -40,6 +41,7 @@ class Send:
     done_at: float = -1.0
     retried: bool = False
     error: str = ""
+    incarnation: int = 0
 
 
 @define

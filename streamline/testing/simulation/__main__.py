@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"'swarm' (the seed draws them; default), 'all', 'none', or a list of {', '.join(KIND_NAMES)}",
     )
     made.add_argument("--without", default="", metavar="N,N", help="leave these faults of the plan out")
+    made.add_argument("--first", action="store_true", help="end with the first seed that fails")
     made.add_argument("--plan", action="store_true", help="show the faults that are planned")
     made.add_argument("--trace", metavar="FILE", help="write every event into a file")
     made.add_argument("--twice", action="store_true", help="run it under two hash seeds and compare event by event")
@@ -113,7 +114,11 @@ def run_all(options: argparse.Namespace) -> int:
     """Run the seeds that were asked for; return the exit code."""
     settings = settings_of(options)
     started = time.process_time()
-    reports = [run_one(seed, settings, options) for seed in range(options.seed, options.seed + options.seeds)]
+    reports: list[Report] = []
+    for seed in range(options.seed, options.seed + options.seeds):
+        reports.append(run_one(seed, settings, options))
+        if options.first and reports[-1].anomalies:
+            break
     failed = [report.seed for report in reports if report.anomalies]
     invalid = [report.seed for report in reports if report.invalid]
     if len(reports) > 1:

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
-from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits
+from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits, moved_starts
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
@@ -30,7 +30,7 @@ from streamline.testing.simulation.faults import Plan, draw, swarm
 from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.machine import Machine, Process
-from streamline.testing.simulation.workload import SYNCED, Workload
+from streamline.testing.simulation.workload import KEPT, SYNCED, Workload
 from streamline.testing.simulation.world import MachineDown, Simulation
 
 HOST = "10.0.0.1"
@@ -241,7 +241,7 @@ class NodeRun:
             loss = judge(history, cuts)
             report.lost_in_power_cuts = len(loss.pardon.lost)
             report.anomalies += loss.anomalies + check_all(history, loss.pardon)
-            report.anomalies += broken_changes(history, self._topics)
+            report.anomalies += broken_changes(history, self._topics) + moved_starts(history, KEPT)
             report.anomalies += lost_commits(history, cuts.may_go_back) + double_owners(history, cuts.may_go_back)
         report.invalid = self.why_invalid()
 

@@ -25,6 +25,9 @@ SMALL = {"segment.ms": "4000", "segment.bytes": str(1 << 20), "index.interval.by
 
 PASSING = "passing"
 
+IDEMPOTENT_SHARES = (0.0, 0.8, 0.8, 1.0)
+"""How likely a producer is idempotent; drawn per partition, as what is kept of producers hides other neglects."""
+
 GROUPS = (("pair", ("plain", 2)), ("crowd", ("synced", 2)))
 """Consumer groups, with the topic that each reads and its partitions."""
 
@@ -45,6 +48,8 @@ TOPICS = (
 )
 SYNCED = ("synced",)
 """The topics whose acknowledged records survive even power cuts."""
+KEPT = ("plain", "synced")
+"""The topics from which retention takes nothing."""
 
 
 class Workload:
@@ -64,7 +69,10 @@ class Workload:
         self._rng = rng
         self._members_made = 0
         self._admin = Administrator(host, address, "admin", self.history)
-        self.producers = [self._producer(number, key, pace_s) for number, key in enumerate(self._keys() * 2)]
+        shares = {key: rng.choice(IDEMPOTENT_SHARES) for key in self._keys()}
+        self.producers = [
+            self._producer(number, key, pace_s, shares[key]) for number, key in enumerate(self._keys() * 2)
+        ]
         self._members = [self._member() for _ in range(4)]
         self._consumers = [self._consumer(f"c{number}", key) for number, key in enumerate(self._keys())]
         self._is_passing = True
@@ -74,9 +82,9 @@ class Workload:
     def _keys() -> list[TopicPartition]:
         return [TopicPartition(topic.name, index) for topic in TOPICS for index in range(topic.partitions)]
 
-    def _producer(self, number: int, key: TopicPartition, pace_s: float) -> Producer:
+    def _producer(self, number: int, key: TopicPartition, pace_s: float, idempotent_share: float) -> Producer:
         rng = self._rng
-        is_idempotent = rng.random() < 0.75
+        is_idempotent = rng.random() < idempotent_share
         habits = Habits(
             acks=rng.choice((-1, -1, 1)) if is_idempotent else rng.choice((-1, 1, 0)),
             idempotent=is_idempotent,

@@ -95,6 +95,7 @@ class Producer:
         self._versions = Versions(host.rng)
         self._topic_id = b""
         self._producer = (NO_PRODUCER_ID, -1)
+        self._incarnation = 0
         self._next_sequence = 0
         self._next_number = 0
         self._unsent: deque[_Batch] = deque()
@@ -182,6 +183,8 @@ class Producer:
             self._send(self._connection, batch)
 
     def _send(self, connection: Connection, batch: _Batch) -> None:
+        for send in batch.sends:
+            send.incarnation = self._incarnation
         version = self._versions.of(ProduceRequest)
         request = ProduceRequest(
             acks=self._habits.acks, timeout_ms=TIMEOUT_MS, topic_data=[self._topic_data(batch, version)]
@@ -278,6 +281,7 @@ class Producer:
     def _begin_anew(self) -> None:
         """Get a new producer id; what was never written gets numbers of its own."""
         self._producer = (NO_PRODUCER_ID, -1)
+        self._incarnation += 1
         self._next_sequence = 0
         for batch in self._unsent:
             batch.sequence = NO_SEQUENCE
