@@ -169,6 +169,30 @@ def moved_starts(history: History, kept_topics: Collection[str]) -> list[Anomaly
     ]
 
 
+def wrong_lookups(history: History, kept_topics: Collection[str]) -> list[Anomaly]:
+    """
+    Find times for which another offset was found than that of the first record of at least this time.
+
+    @param kept_topics: the topics without retention; what was found in others may be gone by the time it is compared.
+    """
+    times: dict[TopicPartition, list[tuple[int, int]]] = {}
+    for poll in history.polls:
+        if poll.is_final:
+            offsets = (offset for offset, _ in poll.records)
+            times.setdefault(poll.key, []).extend(zip(offsets, poll.times_ms, strict=True))
+    found = []
+    for lookup in history.lookups:
+        if lookup.key.topic not in kept_topics:
+            continue
+        known = times.get(lookup.key, [])
+        least = max((time for _, time in known), default=-1) if lookup.time_ms < 0 else lookup.time_ms
+        expected = next(((offset, time) for offset, time in known if time >= least), (-1, -1))
+        if (lookup.offset, lookup.found_ms) != expected:
+            detail = f"at time {lookup.time_ms}: {lookup.offset} ({lookup.found_ms}), not {expected[0]} ({expected[1]})"
+            found.append(Anomaly("wrong-lookup", str(lookup.key), detail))
+    return found
+
+
 def duplicates(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
     """Find values at two offsets, unless a producer without idempotence sent them twice."""
     repeated = {send.value: None for send in history.sends if send.retried and not send.idempotent}

@@ -22,7 +22,7 @@ from zope.interface import implementer
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
-from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits, moved_starts
+from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits, moved_starts, wrong_lookups
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
@@ -36,6 +36,8 @@ from streamline.testing.simulation.world import MachineDown, Simulation
 HOST = "10.0.0.1"
 PORT = 9092
 CHECKPOINT_MS = 10_000
+SNAPSHOT_ENTRIES = (3, 10, 1000)
+"""After how many commands the metadata are put into a snapshot."""
 WINDOW_S = 60.0
 """How old a record may be at a power cut and still be lost: a checkpoint's interval, and the longest disk faults."""
 
@@ -121,6 +123,7 @@ class NodeRun:
         machine = Machine(fabric, "n1", HOST, rate=rng.choice((1.0, 1.0, 0.9, 1.1)))
         machine.platter.faults.sync_mean_s = rng.choice((0.0005, 0.001, 0.005, 0.03))
         self._machine = machine
+        self._consensus = f"single:snapshot_entries={rng.choice(SNAPSHOT_ENTRIES)}"
         self._supervisor = Supervisor(machine, self._run_node)
         self.plan = self._drawn_plan(seed)
         self._injector = Injector(self._supervisor, self.plan)
@@ -141,6 +144,7 @@ class NodeRun:
         config = NodeConfig(
             listen=f"tcp:{PORT}:interface={HOST}",
             data_dir="/data",
+            consensus=self._consensus,
             broker=BrokerConfig(
                 log_flush_offset_checkpoint_interval_ms=CHECKPOINT_MS,
                 log_retention_check_interval_ms=3000,
@@ -242,6 +246,7 @@ class NodeRun:
             report.lost_in_power_cuts = len(loss.pardon.lost)
             report.anomalies += loss.anomalies + check_all(history, loss.pardon)
             report.anomalies += broken_changes(history, self._topics) + moved_starts(history, KEPT)
+            report.anomalies += wrong_lookups(history, KEPT)
             report.anomalies += lost_commits(history, cuts.may_go_back) + double_owners(history, cuts.may_go_back)
         report.invalid = self.why_invalid()
 
