@@ -226,8 +226,8 @@ def nonmonotonic_sends(history: History, pardon: Pardon = NONE) -> list[Anomaly]
     """
     Find later sends of one idempotent producer that landed at a lower offset.
 
-    Where retention took the batches that the node knew a producer by, a restart forgets them too.  Their producer is told
-    that its repeated batch is out of order, and takes a new id, behind what it sent later with the old one.
+    Where retention took the batches that the node knew a producer by, a restart forgets them too.  Their producer
+    is told that its repeated batch is out of order, and takes a new id, behind what it sent later with the old one.
     """
     last: dict[tuple[str, TopicPartition], Send] = {}
     found = []
@@ -235,16 +235,16 @@ def nonmonotonic_sends(history: History, pardon: Pardon = NONE) -> list[Anomaly]
         if send.status != OK or send.offset < 0 or not send.idempotent or send.value in pardon.lost:
             continue
         before = last.get((send.producer, send.key))
-        if before is not None and send.offset <= before.offset and not _begun_anew(history, before, send):
-            if not pardon.changes(send.key, before.sent_at, send.done_at):
-                detail = f"{send.value} at {send.offset}, after {before.value} at {before.offset}"
-                found.append(Anomaly("nonmonotonic-send", str(send.key), detail))
+        if before is not None and send.offset <= before.offset and not _may_go_back(history, before, send, pardon):
+            detail = f"{send.value} at {send.offset}, after {before.value} at {before.offset}"
+            found.append(Anomaly("nonmonotonic-send", str(send.key), detail))
         last[send.producer, send.key] = send
     return found
 
 
-def _begun_anew(history: History, one: Send, other: Send) -> bool:
-    return one.incarnation != other.incarnation and history.starts.get(one.key, 0) > 0
+def _may_go_back(history: History, before: Send, send: Send, pardon: Pardon) -> bool:
+    is_forgotten = before.incarnation != send.incarnation and history.starts.get(send.key, 0) > 0
+    return is_forgotten or pardon.changes(send.key, before.sent_at, send.done_at)
 
 
 def poll_gaps(history: History, pardon: Pardon = NONE) -> list[Anomaly]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from twisted.logger import globalLogBeginner
 
@@ -76,8 +78,37 @@ def describe(report: Report, cpu_s: float) -> str:
             f" {report.commits} offsets committed, {report.changes} changes of topics, {report.starts} starts;"
             f" {report.lost_in_power_cuts} lost in power cuts as they may be;"
             f" {report.calm_share:.0%} acknowledged in calm spans",
+            f"  answered: {_shares(report.answered, report.asked)}",
             f"  {report.planned} faults planned; took effect: {injected}",
             f"  digest {report.digest}",
+        )
+    )
+
+
+def _shares(answered: Mapping[str, int], asked: Mapping[str, int]) -> str:
+    return ", ".join(f"{api} {answered.get(api, 0)}/{asked[api]}" for api in sorted(asked))
+
+
+def _summary(reports: Sequence[Report], cpu_s: float) -> str:
+    """Return what several runs came to together: an API that nobody called or a fault that never struck shows here."""
+    simulated_s = sum(report.simulated_s for report in reports)
+    asked, answered, injected = Counter[str](), Counter[str](), Counter[str]()
+    for report in reports:
+        asked.update(report.asked)
+        answered.update(report.answered)
+        injected.update(report.injected)
+    failed = [report.seed for report in reports if report.anomalies]
+    invalid = [report.seed for report in reports if report.invalid]
+    return "\n".join(
+        (
+            f"{len(reports)} runs, {simulated_s:.0f} simulated s, {simulated_s / cpu_s:.0f}x real time on one core;"
+            f" failed: {failed or 'none'}; invalid: {invalid or 'none'}",
+            f"  {sum(report.sends for report in reports)} records sent,"
+            f" {sum(report.acknowledged for report in reports)} acknowledged,"
+            f" {sum(report.commits for report in reports)} offsets committed,"
+            f" {sum(report.starts for report in reports)} starts;"
+            f" answered: {_shares(answered, asked)}",
+            f"  took effect: {', '.join(f'{kind} {injected[kind]}' for kind in sorted(injected))}",
         )
     )
 
@@ -122,12 +153,7 @@ def run_all(options: argparse.Namespace) -> int:
     failed = [report.seed for report in reports if report.anomalies]
     invalid = [report.seed for report in reports if report.invalid]
     if len(reports) > 1:
-        cpu_s = time.process_time() - started
-        simulated_s = sum(report.simulated_s for report in reports)
-        print(
-            f"{len(reports)} runs, {simulated_s:.0f} simulated s, {simulated_s / cpu_s:.0f}x real time on one core;"
-            f" failed: {failed or 'none'}; invalid: {invalid or 'none'}"
-        )
+        print(_summary(reports, time.process_time() - started))
     if failed:
         return 1
     return 2 if len(invalid) > INVALID_SHARE_MAX * len(reports) else 0

@@ -155,8 +155,8 @@ class Injector:
         """
         Die in one of three ways and, soon after the restart, in another.
 
-        All choices are in the amount: how, how again, and when: after some time, with syncs that end meanwhile or that do
-        not, or in the middle of a disk call, often one of recovery's (DK6).
+        All choices are in the amount: how, how again, and when: after some time, with syncs that end meanwhile or
+        that do not, or in the middle of a disk call, often one of recovery's (DK6).
         """
         first, rest = divmod(fault.amount * 3, 1)
         second, rest = divmod(rest * 3, 1)

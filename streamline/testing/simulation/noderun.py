@@ -22,7 +22,15 @@ from zope.interface import implementer
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
-from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits, moved_starts, wrong_lookups
+from streamline.testing.checks import (
+    Anomaly,
+    broken_changes,
+    check_all,
+    double_owners,
+    lost_commits,
+    moved_starts,
+    wrong_lookups,
+)
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
@@ -77,6 +85,7 @@ class Report:
     @ivar anomalies: what must not be; empty for a run that passed.
     @ivar invalid: why the run says nothing, or an empty text.
     @ivar refusals: why starts were refused.
+    @ivar asked: how many requests of each API were sent, and C{answered} how many of them.
     """
 
     seed: int
@@ -91,6 +100,8 @@ class Report:
     changes: int = 0
     commits: int = 0
     lost_in_power_cuts: int = 0
+    asked: dict[str, int] = field(factory=dict)
+    answered: dict[str, int] = field(factory=dict)
     planned: int = 0
     injected: dict[str, int] = field(factory=dict)
     calm_share: float = 1.0
@@ -238,6 +249,7 @@ class NodeRun:
         report.reads = sum(len(poll.records) for poll in history.polls)
         report.changes = sum(change.what in ("create", "delete") for change in history.changes)
         report.commits = sum(change.what == "commit" for change in history.changes)
+        report.asked, report.answered = history.asked, history.answered
         report.injected = self._injector.counts()
         report.calm_share = self._calm_share()
         if self._topics is not None:

@@ -15,13 +15,15 @@ from twisted.internet.defer import Deferred, gatherResults
 from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import History
+from streamline.testing.simulation.clients.connection import alarm
 from streamline.testing.simulation.clients.consumer import Appetite, Consumer
 from streamline.testing.simulation.clients.member import Member
+from streamline.testing.simulation.clients.onlooker import Onlooker
+from streamline.testing.simulation.clients.passing import Passer
 from streamline.testing.simulation.clients.producer import Habits, Producer
 from streamline.testing.simulation.clients.topics import Administrator
 
 PASSING = "passing"
-PASSING_NAMES = 3
 
 GROUPS = (("pair", ("plain", 2)), ("crowd", ("synced", 2)))
 """Consumer groups, with the topic that each reads and its partitions."""
@@ -102,6 +104,7 @@ class Workload:
     @ivar history: what they did and saw.
     @ivar topics: those that stay.
     @ivar producers: all of them.
+    @ivar onlooker: who asks about everything.
     @ivar is_ready: whether the topics are there and everybody has begun.
     """
 
@@ -118,6 +121,9 @@ class Workload:
         self.producers = [self._producer(number, key, manners[key]) for number, key in enumerate(self._keys() * 2)]
         self._members = [self._member() for _ in range(4)]
         self._consumers = [self._consumer(f"c{number}", key) for number, key in enumerate(self._keys())]
+        self._passer = Passer(host, address, self.history, self._admin)
+        wanted = {topic.name: topic.configs for topic in self.topics}
+        self.onlooker = Onlooker(host, address, "onlooker", self.history, wanted, [group for group, _ in GROUPS])
         self._is_passing = True
         self._over: Deferred[None] = Deferred()
 
@@ -161,7 +167,7 @@ class Workload:
 
     def start(self) -> None:
         """Make the topics, then begin."""
-        self._over = Deferred.fromCoroutine(self._begin())
+        self._over = Deferred.fromCoroutine(self._begin()).addErrback(alarm)
 
     async def _begin(self) -> None:
         for topic in self.topics:
@@ -172,8 +178,9 @@ class Workload:
             consumer.start()
         for member in self._members:
             member.start()
+        self.onlooker.start()
         self.is_ready = True
-        Deferred.fromCoroutine(self._replace_members())
+        Deferred.fromCoroutine(self._replace_members()).addErrback(alarm)
         await self._pass_topics()
 
     async def _replace_members(self) -> None:
@@ -189,16 +196,17 @@ class Workload:
             self._members[-1].start()
 
     async def _pass_topics(self) -> None:
-        """Make topics and delete them again, now and then."""
+        """Make topics and delete them again, now and then; their names come again too."""
         number = 0
         while self._is_passing:
             await self._pause()
             name = f"{PASSING}-{number}"
-            if self._is_passing and await self._admin.create(name, self._rng.randrange(1, 4), SMALL):
-                number += 1
-                await self._pause()
+            if self._is_passing and await self._passer.begin(name, self._rng.randrange(1, 4), SMALL):
+                await self._passer.use(name)
                 if self._rng.random() < 0.7:
                     await self._admin.delete(name)
+                else:
+                    number += 1
 
     def _pause(self, low_s: float = 0.2, high_s: float = 4.0) -> Deferred[None]:
         over: Deferred[None] = Deferred()
@@ -229,6 +237,7 @@ class Workload:
         for member in self._members:
             member.stop()
         lookers = [Member(self._host, self._address, f"final {name}", name, on, self.history) for name, on in GROUPS]
-        looks = [Deferred.fromCoroutine(looker.read_back()) for looker in lookers]
+        looks = [Deferred.fromCoroutine(looker.read_back()).addErrback(alarm) for looker in lookers]
+        self.onlooker.stop()
         everything: Deferred[list[None]] = gatherResults([*looks, *(reader.done for reader in readers)])
         return everything.addCallback(lambda _: Deferred.fromCoroutine(self._admin.topics()))

@@ -17,7 +17,7 @@ from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host
 from streamline.model import Buffer, Endpoint, TopicPartition
 from streamline.testing.history import History, Lookup, Poll
-from streamline.testing.simulation.clients.connection import Gone, Line
+from streamline.testing.simulation.clients.connection import Gone, Line, is_passing
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.batch import headers, is_intact
@@ -114,7 +114,7 @@ class Consumer:
         self._host = host
         self._history = history
         self._appetite = appetite
-        self._line = Line(host, address, name)
+        self._line = Line(host, address, name, history)
         self._versions = Versions(host.rng)
         self._topic_id = b""
         self._session = (0, 0)
@@ -132,9 +132,8 @@ class Consumer:
         self._line.stop()
 
     def _troubled(self, failure: Failure) -> None:
-        failure.trap(Gone)
         self._session = (0, 0)
-        if not self._line.stopped:
+        if is_passing(failure) and not self._line.stopped:
             self._line.drop()
             self._line.pause().addCallback(lambda _: self.start())
 
@@ -172,7 +171,8 @@ class Consumer:
         """Look some times up, to be compared with what was read, and where the only epoch ends."""
         mine = [poll for poll in self._history.polls if poll.is_final and poll.key == self.key]
         seen = sorted({time_ms: None for poll in mine for time_ms in poll.times_ms})
-        times_ms = [self._host.rng.choice(seen) + self._host.rng.randrange(0, 2) for _ in range(LOOKUPS) if seen]
+        rng = self._host.rng
+        times_ms = [seen[rng.randrange(0, len(seen))] + rng.randrange(0, 2) for _ in range(LOOKUPS) if seen]
         if self._versions.of(ListOffsetsRequest) >= MAX_TIMESTAMP_FROM:
             times_ms.append(MAX_TIMESTAMP)
         for time_ms in times_ms:

@@ -19,7 +19,7 @@ from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import OK, Change, History
-from streamline.testing.simulation.clients.connection import Gone, Line
+from streamline.testing.simulation.clients.connection import Gone, Line, is_passing
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.codec import encode
@@ -100,7 +100,7 @@ class Member:
         self.group = group
         self.topic = topic
         self._topic, self._partitions = topic
-        self._line = Line(host, address, name)
+        self._line = Line(host, address, name, history)
         self._versions = Versions(host.rng)
         self._member_id = ""
         self._topic_id = b""
@@ -120,7 +120,7 @@ class Member:
             self.stop()
             return
         self._has_left = True
-        Deferred.fromCoroutine(self._say_goodbye()).addErrback(self._unheard).addBoth(lambda _: self.stop())
+        Deferred.fromCoroutine(self._say_goodbye()).addErrback(is_passing).addBoth(lambda _: self.stop())
 
     async def _say_goodbye(self) -> None:
         if self._versions.of(LeaveGroupRequest) >= SEVERAL_LEAVE_FROM:
@@ -129,11 +129,9 @@ class Member:
         else:
             await self._ask(LeaveGroupRequest(group_id=self.group, member_id=self._member_id))
 
-    def _unheard(self, failure: Failure) -> None:
-        failure.trap(Gone)
-
     def _troubled(self, failure: Failure) -> None:
-        failure.trap(Gone, Rejoin)
+        if not is_passing(failure, Rejoin):
+            return
         if failure.check(Gone):
             self._line.drop()
         if not self._line.stopped and not self._has_left:
@@ -235,9 +233,9 @@ class Member:
         await self._fetch_offsets(keys)
 
     def _note(self, what: str, key: TopicPartition, detail: int, asked_at: float) -> None:
-        now = self._host.clock.seconds()
+        now, who = self._host.clock.seconds(), self.instance or self._member_id
         self._history.changes.append(
-            Change(what, f"{self.group}/{key}", detail, asked_at, status=OK, done_at=now, who=self.instance or self._member_id)
+            Change(what, f"{self.group}/{key}", detail, asked_at, status=OK, done_at=now, who=who)
         )
 
     # Offsets

@@ -21,7 +21,7 @@ from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, Endpoint, TopicPartition
 from streamline.testing.history import FAIL, OK, History, Send
-from streamline.testing.simulation.clients.connection import Connection, Gone, Line
+from streamline.testing.simulation.clients.connection import Connection, Gone, Line, alarm, is_passing
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.compress import LZ4, ZSTD
@@ -91,7 +91,7 @@ class Producer:
         self._host = host
         self._history = history
         self._habits = habits
-        self._line = Line(host, address, name)
+        self._line = Line(host, address, name, history)
         self._versions = Versions(host.rng)
         self._topic_id = b""
         self._producer = (NO_PRODUCER_ID, -1)
@@ -157,8 +157,8 @@ class Producer:
         Deferred.fromCoroutine(self._prepare()).addErrback(self._not_prepared)
 
     def _not_prepared(self, failure: Failure) -> None:
-        failure.trap(Gone)
-        self._line.pause().addCallback(lambda _: self._resume())
+        if is_passing(failure):
+            self._line.pause().addCallback(lambda _: self._resume())
 
     async def _prepare(self) -> None:
         """Connect and learn what sending needs."""
@@ -199,7 +199,7 @@ class Producer:
         self._flying.append(batch)
         connection.ask(request, version).addCallbacks(
             self._answered, self._lost, callbackArgs=(batch,), errbackArgs=(batch,)
-        )
+        ).addErrback(alarm)
 
     def _topic_data(self, batch: _Batch, version: int) -> TopicProduceData:
         producer_id, producer_epoch = self._producer
@@ -240,7 +240,7 @@ class Producer:
             send.done_at = self._host.clock.seconds()
 
     def _lost(self, failure: Failure, batch: _Batch) -> None:
-        failure.trap(Gone)
+        is_passing(failure)
         self._troubled(batch, ErrorCode.NETWORK_EXCEPTION)
         self._go_on()
 
