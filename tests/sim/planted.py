@@ -39,6 +39,7 @@ class Bug:
     @ivar right: what stands there, once.
     @ivar wrong: what stands there instead.
     @ivar faults: those that bring it to light.
+    @ivar pace_s: mean time between a producer's batches; who is busy syncs what others neglect.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Bug:
     right: str
     wrong: str
     faults: str
+    pace_s: float = 0.4
 
 
 @frozen
@@ -102,14 +104,8 @@ BUGS = (
         "streamline/storage/recovery.py",
         "        segment.file.sync()\n        segment.synced_size = segment.size\n",
         "        segment.synced_size = segment.size\n",
-        "relapse,lost-sync,power,kill",
-    ),
-    Bug(
-        "a recovery point is noted that is not durable",
-        "streamline/storage/segments.py",
-        "min(durable[key], log.recovery_point) for key, log in logs",
-        "log.end_offset for key, log in logs",
-        "power,slow-disk",
+        "relapse,kill",
+        pace_s=1.5,
     ),
     Bug(
         "the marker of a clean stop is not taken away",
@@ -168,11 +164,26 @@ BUGS = (
         "power",
     ),
     Bug(
-        "a batch of metadata that is torn is kept",
-        "streamline/services/commandlog.py",
-        "    if crc32c(memoryview(data)[at + _CHECKED_AT : end]) != crc:\n        return None\n",
+        "the metadata log is cut before its snapshot is there",
+        "streamline/services/single.py",
+        "        try:\n            self._disk.replace_file(f\"{self._directory}/{SNAPSHOT_NAME}\", ",
+        "        try:\n            self._put_in_place(encode_mark(self.applied_index))\n"
+        "            self._disk.replace_file(f\"{self._directory}/{SNAPSHOT_NAME}\", ",
+        "kill,relapse",
+    ),
+    Bug(
+        "times are looked up in an index that was not made anew",
+        "streamline/storage/recovery.py",
+        "        times.truncate(relative_offset)\n",
         "",
-        "power",
+        "kill,power",
+    ),
+    Bug(
+        "a topic that is made again has the log of the one before",
+        "streamline/storage/segments.py",
+        "        if self._topic_id(partition) == identity.topic_id:\n            self._remove_tree",
+        "        if not self._topic_id(partition):\n            self._remove_tree",
+        "kill",
     ),
 )
 
@@ -194,7 +205,8 @@ def plant(bug: Bug, directory: Path) -> None:
 
 def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     """Run seeds with the product in a directory until one fails."""
-    options = ["--seed", str(FIRST_SEED), "--seeds", str(seeds), "--first", "--faults", bug.faults]
+    options = ["--seed", str(FIRST_SEED), "--seeds", str(seeds), "--first"]
+    options += ["--faults", bug.faults, "--pace", str(bug.pace_s)]
     done = subprocess.run(
         [sys.executable, "-m", "streamline.testing.simulation", *options],
         cwd=directory,

@@ -155,12 +155,13 @@ class Injector:
         """
         Die in one of three ways and, soon after the restart, in another.
 
-        All choices are in the amount: how, how again, and when: after some time, with syncs that end meanwhile or
-        that do not, or in the middle of a disk call, often one of recovery's (DK6).
+        All choices are in the amount: how, between events or in a disk call; how again, and when: after some time,
+        with syncs that end meanwhile or that do not, or in the middle of a disk call, often one of recovery's (DK6).
         """
         first, rest = divmod(fault.amount * 3, 1)
         second, rest = divmod(rest * 3, 1)
         when, rest = divmod(rest * 3, 1)
+        in_call, rest = divmod(rest * 2, 1)
         ways = (lambda: self._fall(power=False), lambda: self._fall(power=True), self.supervisor.stop)
 
         def once_more() -> None:
@@ -174,6 +175,9 @@ class Injector:
 
         self.supervisor.restart_s = fault.length_s
         self.supervisor.on_start = once_more
+        if in_call and first < 2 and self.machine.running:
+            self._die_in(int(AT_ONCE_BELOW * rest) + 1, power=first == 1)
+            return True
         return ways[int(first)]()
 
     def _lost_sync(self, fault: Fault) -> bool:

@@ -109,10 +109,11 @@ class Connection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Match answers with questions."""
         for frame in self._frames.feed(data):
-            question = self._questions.popleft()
+            question = self._questions[0]
             correlation_id, at = read_response_header(frame, question.key, question.version)
             if correlation_id != question.correlation_id:
                 raise AssertionError(f"answer {correlation_id} came where {question.correlation_id} was next")
+            self._questions.popleft()
             self._wait_again()
             _count(self._history.answered, REQUESTS[question.key])
             question.answer.callback(decode(RESPONSES[question.key], question.version, frame[at:]))
