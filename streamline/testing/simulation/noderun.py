@@ -34,6 +34,7 @@ from streamline.testing.checks import (
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
+from streamline.testing.simulation.clients.connection import alarm
 from streamline.testing.simulation.faults import Plan, draw, swarm
 from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
@@ -55,6 +56,9 @@ SETTLE_S = 5.0
 """After a calm span began, how long until things must work again."""
 
 CALM_SHARE_MIN = 0.5
+
+ALARMS = alarm.__module__
+"""Whose failures are those of clients, who were told what cannot be."""
 
 UNHANDLED = "Unhandled error in Deferred"
 """What Twisted says before it logs the failure itself, which then is judged."""
@@ -181,7 +185,8 @@ class NodeRun:
         if text.startswith(UNHANDLED):
             return
         trace = failure.getBriefTraceback() if failure is not None else ""
-        self.report.anomalies.append(Anomaly("traceback", "log", f"{text}\n{trace}"))
+        kind = "bad-answer" if event.get("log_namespace") == ALARMS else "traceback"
+        self.report.anomalies.append(Anomaly(kind, "log", f"{text}\n{trace}"))
 
     # The phases
 
