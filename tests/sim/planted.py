@@ -22,7 +22,6 @@ from attrs import frozen
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("streamline", "twisted")
-FIRST_SEED = 1
 SEEDS_MAX = 40
 TIMEOUT_S = 600.0
 
@@ -35,18 +34,21 @@ class Bug:
     """
     One bug.
 
-    @ivar path: the file it is in, seen from the root.
-    @ivar right: what stands there, once.
-    @ivar wrong: what stands there instead.
+    @ivar says: what it is.
+    @ivar file: where it is, from the root of the tree.
+    @ivar guard: what stands there, once.
+    @ivar instead: what takes its place.
     @ivar faults: those that bring it to light.
+    @ivar seed: where to begin; one that found it, not long ago.
     @ivar pace_s: mean time between a producer's batches; who is busy syncs what others neglect.
     """
 
-    name: str
-    path: str
-    right: str
-    wrong: str
+    says: str
+    file: str
+    guard: str
+    instead: str
     faults: str
+    seed: int = 1
     pace_s: float = 0.4
 
 
@@ -163,28 +165,6 @@ BUGS = (
         "        self._synced(None, entry.index)\n",
         "power",
     ),
-    Bug(
-        "the metadata log is cut before its snapshot is there",
-        "streamline/services/single.py",
-        "        try:\n            self._disk.replace_file(f\"{self._directory}/{SNAPSHOT_NAME}\", ",
-        "        try:\n            self._put_in_place(encode_mark(self.applied_index))\n"
-        "            self._disk.replace_file(f\"{self._directory}/{SNAPSHOT_NAME}\", ",
-        "kill,relapse",
-    ),
-    Bug(
-        "times are looked up in an index that was not made anew",
-        "streamline/storage/recovery.py",
-        "        times.truncate(relative_offset)\n",
-        "",
-        "kill,power",
-    ),
-    Bug(
-        "a topic that is made again has the log of the one before",
-        "streamline/storage/segments.py",
-        "        if self._topic_id(partition) == identity.topic_id:\n            self._remove_tree",
-        "        if not self._topic_id(partition):\n            self._remove_tree",
-        "kill",
-    ),
 )
 
 
@@ -196,16 +176,16 @@ def plant(bug: Bug, directory: Path) -> None:
     """
     for name in COPIED:
         shutil.copytree(ROOT / name, directory / name)
-    file = directory / bug.path
-    text = file.read_text("utf-8")
-    if text.count(bug.right) != 1:
-        raise ValueError(f"{bug.path} has {text.count(bug.right)} places for {bug.name!r}")
-    file.write_text(text.replace(bug.right, bug.wrong), "utf-8")
+    path = directory / bug.file
+    text = path.read_text("utf-8")
+    if text.count(bug.guard) != 1:
+        raise ValueError(f"{bug.file} has {text.count(bug.guard)} places for {bug.says!r}")
+    path.write_text(text.replace(bug.guard, bug.instead), "utf-8")
 
 
 def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     """Run seeds with the product in a directory until one fails."""
-    options = ["--seed", str(FIRST_SEED), "--seeds", str(seeds), "--first"]
+    options = ["--seed", str(bug.seed), "--seeds", str(seeds), "--first"]
     options += ["--faults", bug.faults, "--pace", str(bug.pace_s)]
     done = subprocess.run(
         [sys.executable, "-m", "streamline.testing.simulation", *options],
@@ -218,7 +198,7 @@ def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     )
     failed = _FAILED.search(done.stdout)
     if done.returncode not in (0, 2) and failed is None:
-        raise RuntimeError(f"{bug.name}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{bug.says}: {done.stderr[-2000:]}")
     return Finding(int(failed[1]) if failed else None, tuple(dict.fromkeys(_RULE.findall(done.stdout))))
 
 
@@ -226,7 +206,7 @@ def main(words: list[str]) -> int:
     """Plant and find; print how it went; return how many bugs were not found."""
     missed = 0
     for bug in BUGS:
-        if words and not any(word in bug.name for word in words):
+        if words and not any(word in bug.says for word in words):
             continue
         started = time.monotonic()
         with TemporaryDirectory() as directory:
@@ -234,7 +214,7 @@ def main(words: list[str]) -> int:
             finding = find(bug, Path(directory))
         missed += finding.seed is None
         how = "NOT FOUND" if finding.seed is None else f"seed {finding.seed}: {', '.join(finding.rules)}"
-        print(f"{bug.name}: {how} ({time.monotonic() - started:.0f} s)", flush=True)
+        print(f"{bug.says}: {how} ({time.monotonic() - started:.0f} s)", flush=True)
     return missed
 
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.testing.simulation import DiskFaults, Fabric, Machine, Process, Simulation, Weather
+from streamline.testing.simulation import DiskFaults, Fabric, Machine, MachineDown, Process, Simulation, Weather
 from streamline.testing.simulation.faults import KIND_NAMES, Fault, Plan
 from streamline.testing.simulation.injector import STOP_PATIENCE_S, Injector, Stop, Supervisor
 
@@ -99,7 +99,7 @@ class DeathTests(FaultCase):
         injector = self.inject("kill", amount=11.5)
         self.write()
         self.assertTrue(self.machine.running)
-        self.assertRaises(BaseException, self.write)
+        self.assertRaises(MachineDown, self.write)
         self.assertFalse(self.machine.running)
         self.assertEqual(injector.counts(), {"kill": 1, "met: death in a disk call": 1})
 

@@ -203,6 +203,7 @@ class Workload:
             name = f"{PASSING}-{number}"
             if self._is_passing and await self._passer.begin(name, self._rng.randrange(1, 4), SMALL):
                 await self._passer.use(name)
+                await self._passer.use_group(name)
                 if self._rng.random() < 0.7:
                     await self._admin.delete(name)
                 else:

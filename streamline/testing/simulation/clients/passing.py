@@ -1,5 +1,5 @@
 """
-A topic that is made, written, read and deleted, and made again under the same name.
+A topic that is made, written, read and deleted, and made again under the same name; a group likewise.
 
 Nothing of the topic that had the name before may be seen in the one that has it
 now (KR30), whatever happened in between.
@@ -16,11 +16,22 @@ from streamline.testing.simulation.clients.connection import Gone, Line
 from streamline.testing.simulation.clients.consumer import BadAnswer, read_values
 from streamline.testing.simulation.clients.topics import Administrator, find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
+from streamline.wire.messages.coordinator import FindCoordinatorRequest
 from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic
+from streamline.wire.messages.groups import DeleteGroupsRequest
 from streamline.wire.messages.metadata import MetadataRequest, MetadataRequestTopic
+from streamline.wire.messages.offsets import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+    OffsetFetchRequest,
+    OffsetFetchRequestTopic,
+)
 from streamline.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from streamline.wire.records import Record, build_batch
 
+GROUP = "passing"
+FIND_COORDINATOR_VERSION, OFFSET_COMMIT_VERSION, OFFSET_FETCH_VERSION, DELETE_GROUPS_VERSION = 3, 8, 7, 2
 PRODUCE_VERSION, FETCH_VERSION, METADATA_VERSION = 13, 17, 12
 RECORDS = 5
 FETCH_BYTES = 1 << 20
@@ -99,3 +110,28 @@ class Passer:
                 for offset, value in read_values(data, 0)[0]:
                     if value != mine:
                         raise BadAnswer(f"{name} has {value} at {offset}, where only {mine} was written")
+
+    async def use_group(self, name: str) -> None:
+        """
+        Commit an offset in a group that has no members, delete the group, and look, over one connection.
+
+        @raise BadAnswer: the offset of a deleted group is still there.
+        """
+        try:
+            connection = await self._line.connection()
+            await self._line.ask(FindCoordinatorRequest(key=GROUP), FIND_COORDINATOR_VERSION)
+            part = OffsetCommitRequestPartition(partition_index=0, committed_offset=self.lives, committed_metadata="")
+            topic = OffsetCommitRequestTopic(name=name, partitions=[part])
+            commit = OffsetCommitRequest(group_id=GROUP, topics=[topic])
+            committed = await connection.ask(commit, OFFSET_COMMIT_VERSION)
+            deleted = await connection.ask(DeleteGroupsRequest(groups_names=[GROUP]), DELETE_GROUPS_VERSION)
+            wanted = OffsetFetchRequest(
+                group_id=GROUP, topics=[OffsetFetchRequestTopic(name=name, partition_indexes=[0])]
+            )
+            found = await connection.ask(wanted, OFFSET_FETCH_VERSION)
+        except Gone:
+            self._line.drop()
+            return
+        is_gone = not committed.topics[0].partitions[0].error_code and not deleted.results[0].error_code
+        if is_gone and not found.error_code and (offset := found.topics[0].partitions[0].committed_offset) != -1:
+            raise BadAnswer(f"group {GROUP} was deleted and has {offset} for {name}")
