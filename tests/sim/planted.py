@@ -72,6 +72,7 @@ BUGS = (
         "        if self.recovery_point >= target:\n            return succeed(self.recovery_point)\n",
         "        if target >= 0:\n            return succeed(target)\n",
         "power,kill",
+        seed=3,
     ),
     Bug(
         "the directory is not synced after a roll",
@@ -79,6 +80,7 @@ BUGS = (
         "    disk.sync_directory(directory)\n    return saved\n",
         "    return saved\n",
         "power,kill",
+        seed=3,
     ),
     Bug(
         "a sync counts although the segment before is not durable yet",
@@ -86,6 +88,7 @@ BUGS = (
         "        if self._settling:  # also",
         "        if not target:  # also",
         "power,lost-sync,slow-disk",
+        seed=12,
     ),
     Bug(
         "recovery keeps a torn tail",
@@ -93,6 +96,7 @@ BUGS = (
         "                segment.size = whole\n",
         "",
         "power,kill",
+        seed=3,
     ),
     Bug(
         "recovery drops a last batch that is whole",
@@ -107,6 +111,7 @@ BUGS = (
         "        segment.file.sync()\n        segment.synced_size = segment.size\n",
         "        segment.synced_size = segment.size\n",
         "relapse,kill",
+        seed=2,
         pace_s=1.5,
     ),
     Bug(
@@ -115,6 +120,7 @@ BUGS = (
         "        self._disk.remove(path)\n        self._disk.sync_directory(self._directory)\n        return epoch\n",
         "        return epoch\n",
         "stop,power,kill",
+        seed=2,
     ),
     Bug(
         "readers see what is not committed",
@@ -122,6 +128,7 @@ BUGS = (
         "        end_offset = min(end_offset, self._chain.end_offset)\n",
         "        end_offset = self._chain.end_offset\n",
         "power,slow-disk",
+        seed=3,
     ),
     Bug(
         "producers are not rebuilt from the log",
