@@ -88,7 +88,7 @@ BUGS = (
         "        if self._settling:  # also",
         "        if not target:  # also",
         "power,lost-sync,slow-disk",
-        seed=12,
+        seed=27,
     ),
     Bug(
         "recovery keeps a torn tail",
