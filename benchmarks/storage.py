@@ -28,7 +28,7 @@ from streamline.model import Buffer, LogIdentity, LogSlice
 from streamline.storage.recovery import Plan, load
 from streamline.storage.segments import SegmentStorage
 from streamline.testing.worlds import RealWorld
-from streamline.wire.batch import BatchHeader, read_header, stamp
+from streamline.wire.batch import BatchHeader, read_header
 from streamline.wire.records import Record, build_batch
 
 ROUNDS = 5
@@ -63,7 +63,7 @@ def append(log: IPartitionLog, batch: Batch, count: int) -> None:
     header = batch.header
     for _ in range(count):
         header.base_offset = offset = log.end_offset
-        log.append(header, (stamp(batch.whole, offset, 0), batch.rest))
+        log.append(header, (batch.header.place(offset, 0), batch.rest))
 
 
 def per_call_us(function: Callable[[], None], calls: int) -> float:
@@ -139,7 +139,7 @@ def writes(fd: int, batch: Batch, group: int, count: int) -> None:
     for _ in range(count // group):
         parts: list[Buffer] = []
         for _ in range(group):
-            parts += (stamp(batch.whole, at, 0), batch.rest)
+            parts += (batch.header.place(at, 0), batch.rest)
         at += os.pwritev(fd, parts, at)
 
 

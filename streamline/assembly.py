@@ -38,6 +38,7 @@ from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.metadata import Metadata
+from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
 from streamline.services.staircase import Staircase
 from streamline.services.turns import Turns
@@ -74,6 +75,7 @@ class Node(Staircase):
     One node, from its data directory to its listener.
 
     @ivar address: where clients connect, once it has started.
+    @ivar pulse: how long its reactor is held up.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Node(Staircase):
         self.directory = directory
         self.broker = broker
         self.factory = factory
+        self.pulse = Pulse(host.clock)
         self._host = host
         self._listener = listener
 
@@ -183,7 +186,7 @@ class HttpRoom(Service):
         root = make_root(
             self._host,
             lambda: node.factory.is_serving,
-            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas),
+            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas, node.pulse),
         )
         self._listener = listener = HttpListener(self._host, self._endpoint, root)
         return listener.startService()
@@ -211,8 +214,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     replicator: IReplicator = make(IReplicator, config.replicator, host, config)
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
 
-    if directory is None:
-        directory = DataDirectory(host, config)
+    directory = directory or DataDirectory(host, config)
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, RackSpread())
@@ -244,6 +246,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         groups,
         Housekeeping(host, config, replicas),
         Watchman(factory, host.clock),
+        node.pulse,
         Serving(listener, factory, deadlines),
         *([] if config.http_listen is None else [HttpRoom(node, host, config.http_listen)]),
     ):

@@ -13,11 +13,20 @@ from typing import Protocol
 
 from attrs import frozen
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 
 from streamline.services.metadata import Metadata
+from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
+
+STALL_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000)
 
 
 class Front(Protocol):
@@ -56,12 +65,15 @@ class Snapshot:
         return generate_latest(registry)
 
 
-def take_snapshot(version: str, front: Front, metadata: Metadata, replicas: Replicas) -> Snapshot:
+def take_snapshot(
+    version: str, front: Front, metadata: Metadata, replicas: Replicas, pulse: Pulse
+) -> Snapshot:
     """Read every number once."""
     metrics: list[Metric] = [InfoMetricFamily("streamline_build", "The release that runs.", {"version": version})]
     metrics += _requests(front)
     metrics += _cluster(metadata)
     metrics += _logs(replicas)
+    metrics += _stalls(pulse)
     return Snapshot(tuple(metrics))
 
 
@@ -113,4 +125,20 @@ def _logs(replicas: Replicas) -> Iterator[Metric]:
     yield GaugeMetricFamily("streamline_cluster_offline_replicas", "Partitions of this node out of order.", offline)
     yield GaugeMetricFamily(
         "streamline_log_refusing", "1 while records are refused for want of space.", int(replicas.full is not None)
+    )
+
+
+def _stalls(pulse: Pulse) -> Iterator[Metric]:
+    counts = zip(STALL_BOUNDS_MS, pulse.up_to(STALL_BOUNDS_MS), strict=True)
+    buckets = [(str(bound_ms / 1000), float(count)) for bound_ms, count in counts]
+    yield HistogramMetricFamily(
+        "streamline_reactor_stall_seconds",
+        "How long the reactor was held up, asked ten times a second: what a client would have waited at that moment.",
+        buckets=[*buckets, ("+Inf", float(pulse.beats))],
+        sum_value=pulse.total_ms / 1000,
+    )
+    yield GaugeMetricFamily(
+        "streamline_reactor_stall_longest_seconds",
+        "The longest of these since the node started.",
+        pulse.longest_ms / 1000,
     )

@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET
+from streamline.net.accounts import LEAST_ROOM_BYTES
 from streamline.wire.batch import headers
 from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
 from tests.broker import Broker, Client, batch_of, fetch_request, joined, produce_request
@@ -389,6 +390,23 @@ class ColdTests(FetchCase):
         self.assertEqual(self.broker.fetch("t", index=1).error_code, ErrorCode.NONE)
         self.broker.wait(2)
         self.assertEqual(self.offsets(self.came(client)), [0, 2, 4])
+
+    def test_what_is_being_read_is_promised(self) -> None:
+        """Or a thousand who wait for the device together would be given the room of one."""
+        accounts = self.broker.node.factory.accounts
+        clients = [self.broker.connect() for _ in range(3)]
+        for number, client in enumerate(clients, 1):
+            client.send(fetch_request("t", partition_max_bytes=5000), 12)
+            self.assertEqual(accounts.promised_bytes, number * 5000)
+        accounts.promised_bytes += accounts.room_bytes - 1000
+        late = self.broker.connect()
+        before = accounts.promised_bytes
+        late.send(fetch_request("t", partition_max_bytes=2 << 20, max_bytes=2 << 20), 12)
+        self.assertEqual(accounts.promised_bytes - before, LEAST_ROOM_BYTES)
+        accounts.promised_bytes -= before - 3 * 5000
+        clients[0].hang_up()
+        self.broker.wait(2)
+        self.assertEqual(accounts.promised_bytes, 0)
 
     def test_client_that_went_away(self) -> None:
         client = self.broker.connect()

@@ -232,11 +232,13 @@ REBUILDING = (
         "KR27",
         "The batch that begins a segment is not in the snapshot that its roll takes.",
         PARTITION,
-        "if log.segment_offset != segment_offset:\n"
+        "if log.segment_offset != self._segment_offset:\n"
+        "    self._segment_offset = log.segment_offset\n"
         "    self.books.rolled()  # which may close the log, and take what it had not written off its end\n"
         "if header.producer_id != NO_PRODUCER_ID:\n    self._remember(header)",
         "if header.producer_id != NO_PRODUCER_ID:\n    self._remember(header)\n"
-        "if log.segment_offset != segment_offset:\n    self.books.rolled()",
+        "if log.segment_offset != self._segment_offset:\n    self._segment_offset = log.segment_offset\n"
+        "    self.books.rolled()",
         [f"{SERVICE}RollTests::test_just_behind_a_roll"],
     ),
     Mutant(
@@ -348,16 +350,16 @@ ACKS = (
         "DK11",
         "Below the reserve clients' records are refused.",
         "streamline/services/replicas.py",
-        "if self.full is not None:\n    raise self.full.again()",
-        "",
+        "if produce_version is not None and (self.full is not None or topic in INTERNAL_TOPICS):",
+        "if produce_version is not None and topic in INTERNAL_TOPICS:",
         [f"{DURABLE}ReserveTests::test_reserve"],
     ),
     Mutant(
         "DK11",
         "The coordinator's own records may use the reserve.",
         "streamline/services/replicas.py",
-        "if produce_version is not None:\n    self._check_client(topic)",
-        "self._check_client(topic)",
+        "if produce_version is not None and (self.full is not None or topic in INTERNAL_TOPICS):",
+        "if self.full is not None or topic in INTERNAL_TOPICS:",
         [f"{DURABLE}ReserveTests::test_reserve"],
     ),
     Mutant(
@@ -396,8 +398,8 @@ ACKS = (
         "KR26",
         "They are told that it leads no longer, not that their record is safe.",
         PARTITION,
-        "raise self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)",
-        "return",
+        "return self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)",
+        "return None",
         ["tests/api/test_produce.py::DeletedTests::test_waiting_for_a_sync"],
     ),
     Mutant(

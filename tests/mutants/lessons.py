@@ -124,17 +124,17 @@ MUTANTS = (
     Mutant(
         "LE10",
         "Records without a key are refused by a compacted topic.",
-        REPLICAS,
-        "if checked.has_null_key and config.compacts:",
+        "streamline/services/partition.py",
+        "if has_null_key and self._compacts:",
         "if False:",
         [f"{BATCHES}CompactedTests::test_keys"],
     ),
     Mutant(
         "LE10",
-        "The same where a quick look was enough.",
+        "Also where the batch was looked at closely.",
         REPLICAS,
-        "if looked.has_null_key and partition.config.compacts:",
-        "if False:",
+        "return records, (header, checked.max_timestamp, checked.has_null_key)",
+        "return records, (header, checked.max_timestamp, False)",
         [f"{BATCHES}CompactedTests::test_keys"],
     ),
     Mutant(
