@@ -62,8 +62,7 @@ def append(log: IPartitionLog, batch: Batch, count: int) -> None:
     """Append a batch so many times, without flushing."""
     header = batch.header
     for _ in range(count):
-        header.base_offset = offset = log.end_offset
-        log.append(header, (batch.header.place(offset, 0), batch.rest))
+        log.append(header, (header.place(log.end_offset, 0), batch.rest))
 
 
 def per_call_us(function: Callable[[], None], calls: int) -> float:
