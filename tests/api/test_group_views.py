@@ -53,11 +53,11 @@ class ViewTests(GroupCase):
         steps: list[object] = []
         later = turns.later
 
-        def counted(step: Callable[[], object]) -> None:
+        def seen(step: Callable[[], object]) -> None:
             steps.append(step)
             later(step)
 
-        turns.later = counted  # type: ignore[method-assign]
+        turns.later = seen  # type: ignore[method-assign]
         self.assertEqual([group.group_id for group in self.describe(*names)], names)
         self.assertEqual(len(steps), 3)
 

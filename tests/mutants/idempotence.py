@@ -237,8 +237,7 @@ REBUILDING = (
         "    self.books.rolled()  # which may close the log, and take what it had not written off its end\n"
         "if header.producer_id != NO_PRODUCER_ID:\n    self._remember(header)",
         "if header.producer_id != NO_PRODUCER_ID:\n    self._remember(header)\n"
-        "if log.segment_offset != self._segment_offset:\n"
-        "    self._segment_offset = log.segment_offset\n"
+        "if log.segment_offset != self._segment_offset:\n    self._segment_offset = log.segment_offset\n"
         "    self.books.rolled()",
         [f"{SERVICE}RollTests::test_just_behind_a_roll"],
     ),

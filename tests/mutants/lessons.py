@@ -130,6 +130,14 @@ MUTANTS = (
         [f"{BATCHES}CompactedTests::test_keys"],
     ),
     Mutant(
+        "LE10",
+        "Also where the batch was looked at closely.",
+        REPLICAS,
+        "return records, (header, checked.max_timestamp, checked.has_null_key)",
+        "return records, (header, checked.max_timestamp, False)",
+        [f"{BATCHES}CompactedTests::test_keys"],
+    ),
+    Mutant(
         "LE11",
         "A rebalance within a rebalance tells nobody that it is unknown.",
         "streamline/groups/group.py",

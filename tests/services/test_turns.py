@@ -88,8 +88,8 @@ class SharingTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make a clock that steps move."""
-        self.clock = SteppedClock()
-        self.turns = Turns(cast(Any, self.clock))
+        self.clock = cast(Any, SteppedClock())
+        self.turns = Turns(self.clock)
         self.done: list[str] = []
 
     def step(self, name: str, seconds: float, times: int = 1) -> Callable[[], None]:
@@ -108,7 +108,7 @@ class SharingTests(SynchronousTestCase):
     def turn(self) -> list[str]:
         """Let the reactor turn once; return what was done in it."""
         (call,) = self.clock.getDelayedCalls()
-        due = cast(Any, call).func
+        due = call.func
         call.cancel()
         self.done = []
         due()

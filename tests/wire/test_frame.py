@@ -39,8 +39,8 @@ class FramesTests(SynchronousTestCase):
         small, large = b"s" * 5000, bytes(range(256)) * (LARGE_BYTES // 256)
         stream = framed(small, large, small, large)
         for step in (100_003, 65_536, len(stream)):
-            frames, most = Frames(PRODUCE_BYTES), 0
             found: list[bytes | bytearray] = []
+            frames, most = Frames(PRODUCE_BYTES), 0
             for at in range(0, len(stream), step):
                 found += frames.feed(stream[at : at + step])
                 most = max(most, frames.buffered_bytes)
