@@ -71,9 +71,15 @@ class ScriptedBroker(Factory):
 
 
 class _Served(Protocol):
+    transport: Any
+
     def __init__(self, broker: ScriptedBroker) -> None:
         self._broker = broker
         self._frames = Frames(1 << 20)
+
+    def hang_up(self) -> None:
+        """End the connection."""
+        self.transport.abortConnection()
 
     def connectionMade(self) -> None:
         self._broker.open.append(self)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -128,7 +128,7 @@ class ProducerTests(SynchronousTestCase):
         """Answer with the next error there is; accept where there is none."""
         error = self.errors.pop(0) if self.errors else 0
         if error < 0:
-            self.broker.open[0].transport.abortConnection()
+            self.broker.open[0].hang_up()
             return None
         batch = next(headers(self.sent(request)))[1]
         offset = -1 if error else self.end
@@ -141,7 +141,7 @@ class ProducerTests(SynchronousTestCase):
     @staticmethod
     def sent(request: ProduceRequest) -> bytes:
         """Return a request's batch."""
-        return bytes(request.topic_data[0].partition_data[0].records or b"")
+        return bytes(cast(bytes, request.topic_data[0].partition_data[0].records or b""))
 
     def sequences(self) -> list[tuple[int, int]]:
         """Return the producer id and first sequence number of each batch that was sent."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.protocol import Factory, Protocol
@@ -183,6 +184,11 @@ class NetworkFaultTests(FaultCase):
         self.until(before + 0.5)
         return bool(seen)
 
+    def wire(self) -> Any:
+        """Return the transport of the one connection."""
+        connection: Any = self.successResultOf(self.connection)
+        return connection.transport
+
     def test_reset_and_silence(self) -> None:
         """One connection breaks, or swallows everything; without one there is nothing to count."""
         for kind, is_told in (("reset", True), ("silence", False)):
@@ -190,10 +196,10 @@ class NetworkFaultTests(FaultCase):
             injector = self.inject(kind)
             self.until(AT_S + 1)
             self.assertEqual(injector.counts(), {kind: 1})
-            self.assertEqual(self.successResultOf(self.connection).transport.connected, not is_told)
+            self.assertEqual(self.wire().connected, not is_told)
             self.setUp()
             self.simulation.run(1)
-            self.successResultOf(self.connection).transport.abortConnection()
+            self.wire().abortConnection()
             self.assertEqual(self.inject(kind).counts(), {})
 
     def test_cut(self) -> None:

@@ -210,5 +210,5 @@ class OnlookerTests(SynchronousTestCase):
 
     def test_no_answer(self) -> None:
         """A connection that ends is."""
-        self.broker.answers[ListGroupsRequest] = lambda _: self.broker.open[0].transport.abortConnection()
+        self.broker.answers[ListGroupsRequest] = lambda _: self.broker.open[0].hang_up()
         self.failureResultOf(self.look(), Gone)

@@ -178,15 +178,25 @@ class Consumer:
         for time_ms in times_ms:
             found = await self._list_offset(time_ms)
             self._history.lookups.append(Lookup(self.key, time_ms, found.offset, found.timestamp))
+        await self._find_end_of_epoch()
+
+    async def _find_end_of_epoch(self) -> None:
+        """
+        Ask where the only epoch ends, until all of it can be read.
+
+        What was sent with acks=0 may still come, and what waits for a sync has its place in the log already.
+        """
         part = OffsetForLeaderPartition(partition=self.key.partition, leader_epoch=0)
         topic = OffsetForLeaderTopic(topic=self.key.topic, partitions=[part])
-        answer = await self._line.ask(
-            OffsetForLeaderEpochRequest(topics=[topic]), self._versions.of(OffsetForLeaderEpochRequest)
-        )
-        end = answer.topics[0].partitions[0]
-        # What was sent with acks=0 may still come, and what waits for a sync is not read, but has its place.
-        if end.error_code or end.end_offset < self._end:
-            raise BadAnswer(f"epoch 0 of {self.key} ends at {end.end_offset} ({end.error_code}), before {self._end}")
+        request = OffsetForLeaderEpochRequest(topics=[topic])
+        while True:
+            answer = await self._line.ask(request, self._versions.of(OffsetForLeaderEpochRequest))
+            end = answer.topics[0].partitions[0]
+            if end.error_code or end.end_offset < self._end:
+                raise BadAnswer(f"epoch 0 of {self.key} ends at {end.end_offset} ({end.error_code}), not {self._end}")
+            if (await self._list_offset(LATEST)).offset >= end.end_offset:
+                return
+            await self._line.pause()
 
     # Fetching
 
