@@ -76,6 +76,7 @@ class Node(Staircase):
 
     @ivar address: where clients connect, once it has started.
     @ivar pulse: how long its reactor is held up.
+    @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Node(Staircase):
         self.broker = broker
         self.factory = factory
         self.pulse = Pulse(host.clock)
+        self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
         self._host = host
         self._listener = listener
 

@@ -66,6 +66,10 @@ class Agreement:
         except Exception:
             return fail(Failure())
 
+    def when_failed(self) -> Deferred[str]:
+        """It never does."""
+        return Deferred()
+
     def read_barrier(self) -> Deferred[None]:
         """Nothing is ever in flight."""
         return succeed(None)
