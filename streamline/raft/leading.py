@@ -130,7 +130,7 @@ def append_responded(core: Core, message: AppendResponse) -> None:
     assert isinstance(leader, Leader)
     if message.matched_index > core.log.last_index:
         raise InvariantBroken(
-            f"{message.sender} has entry {message.matched_index} of its leader's log, which ends at {core.log.last_index}"
+            f"{message.sender} has entry {message.matched_index} of a leader's log that ends at {core.log.last_index}"
         )
     peer.heard(core.ticks, message.round)
     if peer.matched(message.matched_index, core.log, core.ticks):

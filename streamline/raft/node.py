@@ -197,7 +197,8 @@ class RaftNode:
         if snapshot.index >= core.snapshot.index:
             index = max(core.log.boundary_index, snapshot.index - keep_entries)
             core.compact(snapshot, index)
-        return core.log.boundary_index
+        # RF12: the log may begin behind a snapshot of the leader's that is not durable yet; this one is.
+        return min(core.log.boundary_index, snapshot.index)
 
     # What is to be done
 
@@ -299,9 +300,18 @@ class RaftNode:
         return self._core.log.commit_index
 
     @property
+    def boundary_index(self) -> int:
+        """The entry at this index and those before it are gone: the snapshot stands for them."""
+        return self._core.log.boundary_index
+
+    @property
     def last_index(self) -> int:
         """The index of its last entry, durable or not."""
         return self._core.log.last_index
+
+    def term_at(self, index: int) -> int | None:
+        """Return the term of the entry at an index; None where there is none, or none any more."""
+        return self._core.log.term_at(index)
 
     def describe(self) -> QuorumStatus:
         """Return what DescribeQuorum asks for."""

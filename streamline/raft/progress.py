@@ -111,14 +111,19 @@ class Progress:
         is_news = index > self.matched_index
         self.matched_index = max(self.matched_index, index)
         self._note_how_caught_up(log.last_index, tick)
-        if self.sending is Sending.PROBE or self._has_the_snapshot(log):
+        if self.sending is Sending.PROBE or self._needs_no_snapshot(log):
             self.become_replicate()
         self.next_index = max(self.next_index, self.matched_index + 1)
         return is_news
 
-    def _has_the_snapshot(self, log: Log) -> bool:
-        """Say whether what it needs next is in the log again (RF12: or it would wait for ever)."""
-        return self.sending is Sending.SNAPSHOT and self.matched_index >= log.boundary_index
+    def _needs_no_snapshot(self, log: Log) -> bool:
+        """
+        Say whether it has the snapshot on its way, or what it needs next is in the log (RF12: or it waits for ever).
+
+        It may have that snapshot and need another: the log may begin further on by now.
+        """
+        sent = self.transmission
+        return sent is not None and self.matched_index >= min(sent.snapshot.index, log.boundary_index)
 
     def _note_how_caught_up(self, last_index: int, tick: int) -> None:
         """Kafka's notion: it has all now, or has by now what there was when it was last heard from."""
