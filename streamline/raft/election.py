@@ -163,11 +163,14 @@ def vote_requested(core: Core, message: VoteRequest) -> None:
 
 
 def _prospect_requested(core: Core, message: VoteRequest) -> None:
-    """Say whether the vote would be given; where both ask, the weaker of the two stands back."""
+    """Say whether the vote would be given; where both ask, the weaker of the two stands back, and the other asks on."""
     granted = message.term >= core.term and not core.log.is_behind(message.last_term, message.last_index)
     _answer(core, message, granted=granted)
-    if granted and isinstance(core.role, Prospective) and _outranks(core, message):
-        core.follow(core.term, None)
+    if isinstance(core.role, Prospective):
+        if not granted:
+            _ask(core, core.role)  # the asker hears no leader, by now, and will say yes
+        elif _outranks(core, message):
+            core.follow(core.term, None)
 
 
 def _outranks(core: Core, message: VoteRequest) -> bool:

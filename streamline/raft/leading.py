@@ -76,8 +76,9 @@ def _hears_quorum(core: Core, leader: Leader) -> bool:
 def flush(core: Core, leader: Leader) -> None:
     """Send whatever may be sent: what was proposed in the meantime goes together."""
     reading.begin_round(leader)
-    for key, peer in leader.peers.items():
+    for key, peer in (*leader.peers.items(), *leader.leaving.items()):
         _send_to(core, leader, key, peer)
+    leader.leaving.clear()
     reading.confirm(core, leader)
 
 
@@ -115,7 +116,7 @@ def _send_entries(
             round=leader.round,
         )
     )
-    peer.sent(len(entries), core.log.commit_index)
+    peer.sent(prev_index, len(entries), core.log.commit_index)
 
 
 # Hearing

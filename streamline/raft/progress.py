@@ -73,7 +73,7 @@ class Progress:
     @ivar is_due: something must be said even if there is nothing to say: a heartbeat, or a new round.
     @ivar is_paused: in probe, a message is out and not answered.
     @ivar transmission: in snapshot, what is on its way.
-    @ivar sent_commit_index: the last commit index that it was told.
+    @ivar sent_commit_index: what it knows to be committed if all arrives that was sent.
     @ivar round: the last round that it answered; see L{streamline.raft.reading}.
     @ivar is_active: it has been heard from since the quorum was last checked.
     @ivar heard_tick: when it was last heard from; -1 is never.
@@ -177,9 +177,9 @@ class Progress:
         if self.transmission is not None:
             self.transmission.heartbeat_passed()
 
-    def sent(self, entries: int, commit_index: int) -> None:
-        """Note that a message with so many entries, and this commit index, is out."""
-        self.sent_commit_index = commit_index
+    def sent(self, prev_index: int, entries: int, commit_index: int) -> None:
+        """Note that a message is out: so many entries behind C{prev_index}, and a commit index."""
+        self.sent_commit_index = max(self.sent_commit_index, min(commit_index, prev_index + entries))
         self.is_due = False
         if self.sending is Sending.PROBE:
             self.is_paused = True

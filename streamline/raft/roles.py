@@ -117,6 +117,7 @@ class Leader:
     Leads its term.
 
     @ivar peers: every other member, in the configuration's order.
+    @ivar leaving: who is no member any more, and is told so once.
     @ivar start_index: of its first entry, a no-op; once that is committed, so is everything before (RF6).
     @ivar heartbeat_ticks: since the last heartbeat.
     @ivar check_ticks: since the quorum was last checked.
@@ -127,6 +128,7 @@ class Leader:
 
     peers: dict[ReplicaKey, Progress]
     start_index: int
+    leaving: dict[ReplicaKey, Progress] = Factory(dict)
     heartbeat_ticks: int = 0
     check_ticks: int = 0
     round: int = 0
