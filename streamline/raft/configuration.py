@@ -125,6 +125,10 @@ class ConfigurationHistory:
         """Return the one that was in force after the entry at C{index}, which is not before the beginning."""
         return next(one.configuration for one in reversed(self._known) if one.index <= index)
 
+    def since(self, index: int) -> list[Configuration]:
+        """Return the one that was in force after the entry at C{index}, and all later ones."""
+        return [self.at(index), *(one.configuration for one in self._known if one.index > index)]
+
     def added(self, index: int, configuration: Configuration) -> None:
         """Hear that the log has another, behind all the others."""
         self._known.append(ConfigurationAt(index, configuration))

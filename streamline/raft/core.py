@@ -52,10 +52,13 @@ class Core:
         self.me = me
         self.settings = settings
         self._draw = draw
-        self.hard_state = self.durable = recovered.hard_state
+        self.log, is_reset = recovered_log(recovered)
+        self.durable = recovered.hard_state
+        # A crash may leave entries of a term that was to be written and is not: no vote was given in it.
+        is_behind = recovered.hard_state.term < self.log.last_term
+        self.hard_state = HardState(self.log.last_term) if is_behind else recovered.hard_state
         self.snapshot = recovered.snapshot
-        self.unwritten_snapshot: Snapshot | None = None
-        self.log = recovered_log(recovered)
+        self.unwritten_snapshot = recovered.snapshot if is_reset else None
         self.configurations = ConfigurationHistory(recovered.snapshot.index, recovered.snapshot.configuration)
         self._note_configurations(recovered.snapshot.index + 1)
         self.ticks = 0
@@ -89,8 +92,14 @@ class Core:
 
     @property
     def may_stand(self) -> bool:
-        """Whether it may stand for election: a voter, not stopping, that is not in the middle of a snapshot."""
-        return self.me in self.configuration.voter_keys and not self.resigned and self.log.is_whole
+        """
+        Whether it may stand for election: not stopping, not in the middle of a snapshot, and a voter.
+
+        Who is no voter by an entry that is not known to be committed may be the only one who has it, and
+        is needed until the others do (Raft dissertation, section 4.2.2).
+        """
+        is_voter = any(self.me in one.voter_keys for one in self.configurations.since(self.log.commit_index))
+        return is_voter and not self.resigned and self.log.is_whole
 
     def drawn_timeout(self) -> int:
         """Draw how long to wait before an election: chance keeps two from standing again and again together."""
@@ -204,12 +213,12 @@ class Core:
         return outcomes
 
 
-def recovered_log(recovered: Recovered) -> Log:
+def recovered_log(recovered: Recovered) -> tuple[Log, bool]:
     """
-    Return the log of a start.
+    Return the log of a start, and whether the entries on disk are to be dropped.
 
-    The snapshot counts where entries do not fit it: the leader's was installed, and the
-    entries that it replaces were not gone yet.
+    The snapshot counts where entries do not fit it: the leader's was being installed, and the
+    entries that it replaces were not gone yet; to install it once more ends that (RF12).
 
     @raise ValueError: entries are missing between the snapshot and the first one.
     """
@@ -220,7 +229,8 @@ def recovered_log(recovered: Recovered) -> Log:
     if entries and entries[0].index <= snapshot.index:
         # More was kept than is needed; the first of it gives the term of the boundary (RF13).
         log = Log(entries[0].index, entries[0].term, entries[1:])
-        if log.term_at(snapshot.index) != snapshot.term:
-            log = Log(snapshot.index, snapshot.term)
+    is_reset = log.term_at(snapshot.index) != snapshot.term
+    if is_reset:
+        log = Log(snapshot.index, snapshot.term)
     log.delivered_by_snapshot(snapshot.index)
-    return log
+    return log, is_reset

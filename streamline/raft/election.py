@@ -62,7 +62,7 @@ def tick(core: Core, role: Follower | Prospective | Candidate) -> None:
 
 def _is_alone(core: Core) -> bool:
     """Say whether no one else votes: then there is nobody to wait for."""
-    return core.configuration.voter_keys == (core.me,)
+    return core.configuration.voter_sets == ((core.me,),)
 
 
 def leader_gone(core: Core) -> None:

@@ -78,7 +78,8 @@ def flush(core: Core, leader: Leader) -> None:
     reading.begin_round(leader)
     for key, peer in (*leader.peers.items(), *leader.leaving.items()):
         _send_to(core, leader, key, peer)
-    leader.leaving.clear()
+    if core.configurations.latest.index <= core.log.commit_index:
+        leader.leaving.clear()
     reading.confirm(core, leader)
 
 

@@ -123,7 +123,7 @@ def _append(core: Core, leader: Leader, configuration: Configuration) -> Entry:
 
 
 def know_peers(core: Core, leader: Leader) -> None:
-    """Have a progress for each member but oneself; who is none any more is told so once, and need not stand in vain."""
+    """Have a progress for each member but oneself; who is none any more is told so, and need not stand in vain."""
     before, next_index = leader.peers, core.log.last_index + 1
     members = [key for key in core.configuration.member_keys if key != core.me]
     leader.peers = {key: before.get(key) or Progress(next_index) for key in members}

@@ -117,7 +117,7 @@ class Leader:
     Leads its term.
 
     @ivar peers: every other member, in the configuration's order.
-    @ivar leaving: who is no member any more, and is told so once.
+    @ivar leaving: who is no member any more, and is told so until that is committed, without being counted.
     @ivar start_index: of its first entry, a no-op; once that is committed, so is everything before (RF6).
     @ivar heartbeat_ticks: since the last heartbeat.
     @ivar check_ticks: since the quorum was last checked.

@@ -55,8 +55,8 @@ class CoreDisk:
 
     @property
     def last_index(self) -> int:
-        """The index of the last durable entry."""
-        return self.entries[-1].index if self.entries else self.snapshot.index
+        """The index of the last entry that is durable, as such or in a snapshot."""
+        return max(self.snapshot.index, self.entries[-1].index if self.entries else 0)
 
     def has(self, index: int, term: int) -> bool:
         """Say whether the entry of this index and term is durable, or in a durable snapshot."""

@@ -81,10 +81,11 @@ class Operator:
         ready = [key for key in wanted_voters if key in learning and self._has_caught_up(status, key)]
         stay = [key for key in voting if key in wanted_voters]
         gone = [key for key in (*voting, *learning) if key not in wanted_voters and key not in wanted_learners]
-        taken = [key.node_id for key in now.member_keys if key not in gone]
-        # Somebody who must go stays for as long as too few others vote.
+        # Who lives and must go stays until somebody else votes.
         spare = len(stay) + len(ready) > 0
-        steps: list[Change] = [Remove(key) for key in gone if spare or key in learning]
+        gone = [key for key in gone if spare or key in learning or not self._is_there(key)]
+        taken = [key.node_id for key in now.member_keys if key not in gone]
+        steps: list[Change] = [Remove(key) for key in gone]
         steps += [AddVoter(Replica(key, "promoted")) for key in ready]
         steps += [AddLearner(Replica(key, "demoted")) for key in voting if key in wanted_learners and spare]
         steps += [
@@ -93,6 +94,9 @@ class Operator:
             if key not in now.member_keys and key.node_id not in taken
         ]
         return steps
+
+    def _is_there(self, key: ReplicaKey) -> bool:
+        return self.world.slots[key.node_id].key == key
 
     def _keys(self, numbers: list[int]) -> list[ReplicaKey]:
         return [self.world.slots[number].key for number in numbers]

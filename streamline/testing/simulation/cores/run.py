@@ -116,6 +116,9 @@ class CoreRun:
             self.world.at(begin, self._calm_begins, end)
 
     def _calm_begins(self, end: float) -> None:
+        leader = self.operator.leader()
+        if leader is None or leader.process is None or self.operator.unfinished(leader.process.node.configuration):
+            return  # a change of members may change the leader
         terms = max(slot.process.node.term for slot in self.world.slots.values() if slot.process is not None)
         self.world.at(end - 1e-3, self._calm_ends, terms)
 
