@@ -160,16 +160,18 @@ class DurabilityTests(SynchronousTestCase):
         first = taken(node)
         node.step(append(1, 3, 2, (1, 1), 2))
         second = taken(node)
+        node.step(append(1, 2, 3, (1, 1)))
+        term = taken(node)
         node.step(append(1, 2, 3, (1, 1), 1))
         third = taken(node)
-        self.assertEqual([one.term for one in third.entries], [1])
-        node.advance(first)
-        ready = node.ready()
-        self.assertEqual([] if ready is None else list(ready.messages), [])
-        node.advance(second)
-        self.assertIsNone(node.ready())
+        self.assertEqual(([one.term for one in second.entries], [one.term for one in third.entries]), ([2], [1]))
+        for ready in (first, second):
+            node.advance(ready)
+            self.assertIsNone(node.ready())
+        node.advance(term)
+        self.assertEqual([one.matched_index for one in taken(node).messages], [1])
         node.advance(third)
-        self.assertEqual([one.matched_index for one in taken(node).messages if isinstance(one, AppendResponse)], [2])
+        self.assertEqual([one.matched_index for one in taken(node).messages], [2])
 
     def test_rf3_cut_is_durable_no_more(self) -> None:
         """An entry in the place of a durable one is not durable."""
