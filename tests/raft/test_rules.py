@@ -169,7 +169,7 @@ class DurabilityTests(SynchronousTestCase):
             node.advance(ready)
             self.assertIsNone(node.ready())
         node.advance(term)
-        self.assertEqual([one.matched_index for one in taken(node).messages], [1])
+        self.assertEqual([one.matched_index for one in taken(node).messages], [0])
         node.advance(third)
         self.assertEqual([one.matched_index for one in taken(node).messages], [2])
 
