@@ -24,9 +24,9 @@ from time import monotonic
 from tests.raft.plants import PLANTS, Plant
 
 ROOT = Path(__file__).resolve().parents[2]
-SEEDS = 300
+SEEDS = 80
 """How many runs the simulator has, at most, to find what was planted."""
-LIMIT_S = 300
+LIMIT_S = 240
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "_trial_temp*")
 FOUND = re.compile(r"seed (\d+) FAILED \((\w+)\)")
 
