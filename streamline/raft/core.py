@@ -105,6 +105,11 @@ class Core:
         """Draw how long to wait before an election: chance keeps two from standing again and again together."""
         return self.settings.election_ticks + self._draw(self.settings.election_ticks)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to hand out beside the log, the term and the vote."""
+        return bool(self.outbox or self.reads or self._outcomes or self.unwritten_snapshot)
+
     # Term and vote
 
     def enter_term(self, term: int, vote: ReplicaKey | None = None) -> None:

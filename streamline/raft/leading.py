@@ -87,7 +87,7 @@ def _send_to(core: Core, leader: Leader, key: ReplicaKey, peer: Progress) -> Non
     if peer.next_index <= core.log.boundary_index:
         _send_snapshot_to(core, leader, key, peer)
         return
-    while entries := peer.next_batch(core.log, core.settings):
+    while peer.next_index <= core.log.last_index and (entries := peer.next_batch(core.log, core.settings)):
         _send_entries(core, leader, key, peer, entries, prev_index=peer.next_index - 1)
     if peer.is_due or peer.sent_commit_index < min(core.log.commit_index, peer.next_index - 1):
         _send_entries(core, leader, key, peer, (), prev_index=peer.next_index - 1)

@@ -33,6 +33,7 @@ class Log:
 
     @ivar boundary_index: of the last entry that is no longer here.
     @ivar boundary_term: its term.
+    @ivar last_index: of the last entry, or the boundary.
     @ivar written_index: entries up to it have been handed out to be written.
     @ivar persisted_index: entries up to it are durable here.
     @ivar commit_index: entries up to it are committed, as far as known.
@@ -45,16 +46,11 @@ class Log:
         self.written_index = self.persisted_index = self.last_index
 
     def _begin(self, index: int, term: int) -> None:
-        self.boundary_index = index
+        self.boundary_index = self.last_index = index
         self.boundary_term = term
         self.written_index = self.commit_index = self.delivered_index = index
         self._entries: list[Entry] = []
         self._sums = [0]  # of sizes, the boundary's first: a difference of two is the size of what lies between
-
-    @property
-    def last_index(self) -> int:
-        """The index of the last entry, or the boundary."""
-        return self.boundary_index + len(self._entries)
 
     @property
     def last_term(self) -> int:
@@ -70,6 +66,11 @@ class Log:
     def deliverable_index(self) -> int:
         """What may be applied: committed, and durable here as well, so that no crash takes back what was seen (RF4)."""
         return min(self.commit_index, self.persisted_index)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing to hand out."""
+        return self.written_index == self.last_index and self.delivered_index >= self.deliverable_index
 
     @property
     def is_whole(self) -> bool:
@@ -144,6 +145,7 @@ class Log:
             raise InvariantBroken(f"entry {index} is committed (up to {self.commit_index}) and would be replaced")
         del self._entries[index - self.first_index :]
         del self._sums[index - self.boundary_index :]
+        self.last_index = index - 1
         # What was durable there is so no more: the entries that come instead have yet to be written (RF3).
         self.written_index = min(self.written_index, index - 1)
         self.persisted_index = min(self.persisted_index, index - 1)
@@ -154,6 +156,7 @@ class Log:
             total += entry.size_bytes
             self._entries.append(entry)
             self._sums.append(total)
+        self.last_index += len(entries)
 
     def restore(self, index: int, term: int) -> None:
         """Begin anew behind a snapshot of the leader's, which is yet to be made durable."""
@@ -186,6 +189,8 @@ class Log:
 
     def take_unwritten(self) -> tuple[Entry, ...]:
         """Hand out what is to be written; where it overlaps what was written before, it takes its place."""
+        if self.written_index == self.last_index:
+            return ()
         unwritten = self.between(self.written_index + 1, self.last_index)
         self.written_index = self.last_index
         return unwritten

@@ -207,24 +207,22 @@ class RaftNode:
         core = self._core
         if isinstance(core.role, Leader):
             leading.flush(core, core.role)
+        is_written = core.hard_state == self._written_state
+        if is_written and core.log.is_settled and not core.has_news:
+            return None
         committed = core.log.take_deliverable(core.settings.ready_bytes_max)
         core.settle(committed)
-        hard_state = core.hard_state if core.hard_state != self._written_state else None
-        entries, snapshot = core.log.take_unwritten(), core.unwritten_snapshot
-        outcomes = core.take_outcomes()
-        if not (core.outbox or committed or entries or hard_state or snapshot or outcomes or core.reads):
-            return None
         self._number += 1
         self._written_state = core.hard_state
         ready = Ready(
             number=self._number,
-            hard_state=hard_state,
-            snapshot=snapshot,
-            entries=entries,
+            hard_state=None if is_written else core.hard_state,
+            snapshot=core.unwritten_snapshot,
+            entries=core.log.take_unwritten(),
             written=Written(core.term, core.log.last_index, core.log.last_term),
             messages=tuple(core.outbox),
             committed=committed,
-            outcomes=outcomes,
+            outcomes=core.take_outcomes(),
             reads=tuple(core.reads),
         )
         core.unwritten_snapshot = None
