@@ -183,6 +183,8 @@ def handed_over(core: Core, leader: Leader, key: ReplicaKey) -> None:
 def transfer_tick(core: Core, leader: Leader) -> None:
     """Give a transfer up that takes longer than an election; who is stopping goes all the same."""
     if leader.transfer is None:
+        if core.resigned:
+            resign(core)  # it was elected after all, by votes that were on their way
         return
     leader.transfer.passed_ticks += 1
     if leader.transfer.passed_ticks >= core.settings.election_ticks:

@@ -51,7 +51,7 @@ class Transmission:
 
     def answered(self, offset: int) -> None:
         """Hear how much of it has arrived."""
-        self.offset = min(offset, len(self.snapshot.data))
+        self.offset = max(0, min(offset, len(self.snapshot.data)))
         self.is_waiting = False
         self.silent_heartbeats = 0
 

@@ -17,7 +17,7 @@ from streamline.raft.ready import ReadState
 from streamline.raft.roles import Leader, PendingRead
 
 READS_MAX = 100_000
-"""Reads that wait at a leader; beyond it they are not taken, and whoever asked asks again."""
+"""Reads that wait at one replica; beyond it they are not taken, and whoever asked asks again."""
 
 
 def ask(core: Core, context: bytes) -> None:
@@ -25,7 +25,7 @@ def ask(core: Core, context: bytes) -> None:
     role = core.role
     if isinstance(role, Leader):
         _wait(core, role, None, context)
-    elif core.leader is None:
+    elif core.leader is None or len(core.asked) >= READS_MAX:
         core.reads.append(ReadState(context, None))
     else:
         core.asked[context] = core.ticks + core.settings.election_ticks
@@ -46,6 +46,8 @@ def _wait(core: Core, leader: Leader, asker: ReplicaKey | None, context: bytes) 
     the leader before had committed: the leader's first entry is behind all that.
     """
     if len(leader.reads) >= READS_MAX:
+        if asker is None:
+            core.reads.append(ReadState(context, None))
         return
     index = max(core.log.commit_index, leader.start_index)
     leader.reads.append(PendingRead(asker, context, index, leader.round + 1))

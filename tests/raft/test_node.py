@@ -326,6 +326,20 @@ class LeavingTests(SynchronousTestCase):
         cluster.pass_time(50)
         self.assertEqual(cluster.node(1).role_name, "follower")
 
+    def test_elected_after_all(self) -> None:
+        """Who is elected by votes that were on their way when it was asked to stop hands over at once."""
+        cluster = Cluster(THREE)
+        cluster.node(1).campaign()
+        cluster.pump(1)
+        while not [one for one in cluster.wire if isinstance(one, VoteResponse) and not one.pre]:
+            cluster.deliver()
+        cluster.node(1).resign()
+        cluster.settle()
+        self.assertTrue(cluster.node(1).is_leader)
+        cluster.tick(1)
+        cluster.settle()
+        self.assertTrue(cluster.node(2).is_leader or cluster.node(3).is_leader)
+
     def test_in_vain(self) -> None:
         """Who finds nobody to take over stops leading after an election's time."""
         cluster = Cluster(THREE)
