@@ -187,6 +187,8 @@ class Monitor:
         watched.led_term = node.term
         if self.leaders.setdefault(node.term, node.key) != node.key:
             raise Violation("ElectionSafety", f"{node.key} and {self.leaders[node.term]} lead term {node.term}")
+        if node.term_at(node.last_index) != node.term:
+            raise Violation("LeaderBegins", f"{node.key} leads term {node.term} without an entry of it")
         for index in range(node.boundary_index + 1, self.committed_index + 1):
             known = self.committed[index - 1]
             if known.seen_in_term < node.term and node.term_at(index) != known.entry.term:
@@ -197,6 +199,8 @@ class Monitor:
         if node.commit_index < watched.commit_index:
             raise Violation("MonotonicHighWatermark", f"{node.key}: {watched.commit_index} to {node.commit_index}")
         watched.commit_index = node.commit_index
+        if node.is_leader and node.term_at(node.commit_index) != node.term:
+            raise Violation("CommitsItsOwn", f"{node.key} commits {node.commit_index} of an earlier term (figure 8)")
         for index in range(self.committed_index + 1, node.commit_index + 1):
             term = node.term_at(index)
             assert term is not None, "whoever knows first has it"

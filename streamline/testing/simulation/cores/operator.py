@@ -25,7 +25,7 @@ from streamline.raft import (
 from streamline.raft.configuration import decode_configuration
 from streamline.raft.membership import Change
 from streamline.raft.quorum import majority
-from streamline.testing.simulation.cores.replica import Slot
+from streamline.testing.simulation.cores.replica import Process, Slot
 from streamline.testing.simulation.cores.world import CoreWorld
 
 SLOTS_MAX = 7
@@ -59,19 +59,25 @@ class Operator:
 
     def _look(self) -> None:
         self.world.at(self.world.now + EVERY_S, self._look)
-        slot = self.leader()
-        if slot is None or slot.process is None or slot.stalled_until > self.world.now:
-            return
-        step = self._step(slot.process.node.describe())
+        self._ask_leaders()
+
+    def _ask_leaders(self) -> None:
+        """Ask everybody who claims to lead: it may be one that was deposed."""
+        for slot in list(self.world.slots.values()):
+            if slot.process is not None and slot.process.node.is_leader and slot.stalled_until <= self.world.now:
+                self._ask(slot, slot.process)
+
+    def _ask(self, slot: Slot, process: Process) -> None:
+        step = self._step(process.node.describe())
         if not step:
             return
         try:
-            slot.process.node.change_members(step)
+            process.node.change_members(step)
         except NotProposed:
             return
         self.changes += 1
         self.world.note(f"{slot.key} changes members: {step}")
-        self.world.pump(slot, slot.process)
+        self.world.pump(slot, process)
 
     def _step(self, status: QuorumStatus) -> list[Change]:
         """Return what to ask for next: all that is possible, at once."""
@@ -131,6 +137,7 @@ class Operator:
             self.voters.append(number)
         else:
             self.learners.append(number)
+        self._ask_leaders()
         return True
 
     def can_spare(self, key: ReplicaKey) -> bool:
