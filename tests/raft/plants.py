@@ -216,6 +216,7 @@ PLANTS = (
         "if latest.index > core.log.commit_index or latest.configuration.is_joint:",
         "if False:",
         (f"{RULES}MemberTests::test_rf7_one_change_at_a_time",),
+        options=("--faults", "member,hasty,cut,kill,power,one-way,clog"),
     ),
     Plant(
         "RF7",

@@ -39,6 +39,7 @@ class CoreInjector:
             "stall": self._stall,
             "wipe": self._wipe,
             "member": self._member,
+            "hasty": self._hasty,
             "transfer": self._transfer,
             "rumour": self._rumour,
             "campaign": self._campaign,
@@ -149,6 +150,9 @@ class CoreInjector:
 
     def _member(self, fault: Fault, rng: Random) -> bool:
         return self._operator.want_change(rng)
+
+    def _hasty(self, fault: Fault, rng: Random) -> bool:
+        return self._operator.hurry(rng)
 
     def _transfer(self, fault: Fault, rng: Random) -> bool:
         return self._operator.transfer(rng)

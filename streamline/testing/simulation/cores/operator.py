@@ -31,6 +31,7 @@ from streamline.testing.simulation.cores.world import CoreWorld
 SLOTS_MAX = 7
 VOTERS_MAX = 5
 LAG_MAX = 5
+HASTY_CHANGES = 3
 EVERY_S = 0.5
 
 
@@ -138,6 +139,26 @@ class Operator:
         else:
             self.learners.append(number)
         self._ask_leaders()
+        return True
+
+    def hurry(self, rng: Random) -> bool:
+        """Ask whoever claims to lead to take out one voter after the other, as if the ones before were through."""
+        done = False
+        for slot in list(self.world.slots.values()):
+            for _ in range(HASTY_CHANGES):
+                if slot.process is not None and slot.process.node.is_leader and slot.stalled_until <= self.world.now:
+                    done |= self._take_out_one(slot, slot.process, rng)
+        return done
+
+    def _take_out_one(self, slot: Slot, process: Process, rng: Random) -> bool:
+        others = [one.key for one in process.node.configuration.voters if one.key != slot.key]
+        if not others:
+            return False
+        try:
+            process.node.change_members([Remove(rng.choice(others))])
+        except NotProposed:
+            return False
+        self.world.pump(slot, process)
         return True
 
     def can_spare(self, key: ReplicaKey) -> bool:

@@ -23,6 +23,7 @@ KINDS = (
     Kind("stall", 6.0, (0.05, 10.0)),
     Kind("wipe", 25.0, (0.0, 5.0)),
     Kind("member", 10.0, (0.0, 0.0), (0.0, 1.0)),
+    Kind("hasty", 15.0),
     Kind("transfer", 8.0),
     Kind("rumour", 8.0),
     Kind("campaign", 15.0),
@@ -36,7 +37,8 @@ same instant.  C{cut} (F4): one, or half of them, apart from the others; C{one-w
 towards one, or nothing from it.  C{mesh} (F4, RF8): some pairs cannot talk, and everybody
 can through others.  C{clog} (F5), C{loss} and C{break} (F3) are about messages: held up,
 lost, or what is on its way is lost and both ends hear of it.  C{slow-disk}, C{stuck-disk}
-(F12).  C{stall} (F15).  C{wipe} (F13): a disk is replaced.  C{member}, C{transfer} (F17).
+(F12).  C{stall} (F15).  C{wipe} (F13): a disk is replaced.  C{member}, C{transfer} (F17);
+C{hasty}: whoever claims to lead is asked to take out voters, one after the other, without waiting.
 C{rumour}: a replica is told that another is gone, C{campaign}: it stands for no reason (F20).
 C{resign}: a replica is asked to stop, does so, and comes back.
 """

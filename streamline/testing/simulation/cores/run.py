@@ -20,6 +20,7 @@ CONVERGE_S = 60.0
 CALM_GRACE_S = 6.0
 """How long after the last fault a cluster may still be busy with it."""
 ELECTIONS_IN_CALM_MAX = 0
+RUMOUR_EVERY_S = 1.0
 
 
 @frozen
@@ -77,6 +78,7 @@ class CoreRun:
         self.plan: Plan = plan_of(seed, settings.until, kinds).without(settings.without)
         shape = CoreWorld.shape(seed)
         self.world = CoreWorld(seed, *shape)
+        self._rng = self.world.stream("run")
         numbers = list(self.world.slots)
         self.operator = Operator(self.world, numbers[: shape[0]], numbers[shape[0] :])
         self.workload = Workload(self.world, settings.pace)
@@ -120,7 +122,16 @@ class CoreRun:
         if leader is None or leader.process is None or self.operator.unfinished(leader.process.node.configuration):
             return  # a change of members may change the leader
         terms = max(slot.process.node.term for slot in self.world.slots.values() if slot.process is not None)
+        self._spread_rumours(end)
         self.world.at(end - 1e-3, self._calm_ends, terms)
+
+    def _spread_rumours(self, end: float) -> None:
+        """Tell somebody that its leader is gone: the others hear it, so that nothing comes of it."""
+        hearer, leader = self._rng.choice(list(self.world.slots.values())), self.operator.leader()
+        if leader is not None:
+            self.world.rumour(hearer, leader)
+        if self.world.now + RUMOUR_EVERY_S < end:
+            self.world.at(self.world.now + RUMOUR_EVERY_S, self._spread_rumours, end)
 
     def _calm_ends(self, term_before: int) -> None:
         term = max(slot.process.node.term for slot in self.world.slots.values() if slot.process is not None)
