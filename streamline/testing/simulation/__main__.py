@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 
 from twisted.logger import globalLogBeginner
 
+from streamline.testing.simulation.cores import command as cores
+from streamline.testing.simulation.cores.plan import KIND_NAMES as CORE_KIND_NAMES
 from streamline.testing.simulation.faults import KIND_NAMES
 from streamline.testing.simulation.noderun import NodeRun, Report, Settings
 from streamline.testing.simulation.shrink import broken_by, shrink
@@ -31,12 +33,16 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(PROGRAM, description="Run a whole node in a simulated world, and make it hard.")
     made.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     made.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds (default 1)")
-    made.add_argument("--until", type=float, default=60.0, metavar="S", help="simulated seconds of trouble (60)")
-    made.add_argument("--pace", type=float, default=0.4, metavar="S", help="mean time between a producer's batches")
+    made.add_argument("--level", type=int, choices=(1, 2), default=2, help="1: consensus cores, 2: whole nodes (2)")
+    made.add_argument("--until", type=float, metavar="S", help="simulated seconds of trouble (60)")
+    made.add_argument("--pace", type=float, metavar="S", help="mean time between a client's requests")
+    made.add_argument("--hours", type=float, default=0.0, metavar="H", help="level 1: begin no run after so long")
+    made.add_argument("--first", action="store_true", help="level 1: end with the first run that fails")
     made.add_argument(
         "--faults",
         default="swarm",
-        help=f"'swarm' (the seed draws them; default), 'all', 'none', or a list of {', '.join(KIND_NAMES)}",
+        help=f"'swarm' (the seed draws them; default), 'all', 'none', or a list of {', '.join(KIND_NAMES)};"
+        f" at level 1, of {', '.join(CORE_KIND_NAMES)}",
     )
     made.add_argument("--without", default="", metavar="N,N", help="leave these faults of the plan out")
     made.add_argument("--first", action="store_true", help="end with the first seed that fails")
@@ -52,10 +58,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
     named = {"swarm": None, "all": KIND_NAMES, "none": ()}
     words = tuple(word for word in options.faults.split(",") if word)
     return Settings(
-        until=options.until,
+        until=60.0 if options.until is None else options.until,
         kinds=named.get(options.faults, words),
         without=tuple(int(number) for number in options.without.split(",") if number),
-        pace_s=options.pace,
+        pace_s=0.4 if options.pace is None else options.pace,
     )
 
 
@@ -162,6 +168,8 @@ def run_all(options: argparse.Namespace) -> int:
 def main(arguments: list[str]) -> int:
     """Do what the command line says; return the exit code."""
     options = parser().parse_args(arguments)
+    if options.level == 1:
+        return cores.main(options)
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
     if options.twice:
         command = command_for(options.seed, settings_of(options)).split()[1:]

@@ -133,16 +133,18 @@ def swarm(seed: int) -> tuple[str, ...]:
     return kinds
 
 
-def draw(seed: int, until: float, kinds: Sequence[str]) -> Plan:
+def draw(seed: int, until: float, kinds: Sequence[str], among: Sequence[Kind] = KINDS) -> Plan:
     """
     Draw a plan.
 
     @param until: true time after which nothing goes wrong any more; the first episode's first half is always calm.
+    @param among: all the kinds there are.
     @raise ValueError: an unknown kind.
     """
-    unknown = [name for name in kinds if name not in KIND_NAMES]
+    names = [kind.name for kind in among]
+    unknown = [name for name in kinds if name not in names]
     if unknown:
-        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(KIND_NAMES)}")
+        raise ValueError(f"no such fault: {', '.join(unknown)}; there are {', '.join(names)}")
     rng = Random(f"{seed}/faults")
     faults: list[Fault] = []
     calm: list[tuple[float, float]] = [(0.0, EPISODE_S / 2)]
@@ -152,16 +154,16 @@ def draw(seed: int, until: float, kinds: Sequence[str]) -> Plan:
         if rng.random() < CALM_SHARE:
             calm.append((start, end))
         else:
-            faults.extend(_episode(rng, start, end, kinds))
+            faults.extend(_episode(rng, start, end, kinds, among))
         start = end
     faults.sort(key=lambda fault: fault.at)
     numbered = (Fault(number, one.at, one.kind, one.length_s, one.amount) for number, one in enumerate(faults))
     return Plan(tuple(kinds), tuple(numbered), tuple(calm))
 
 
-def _episode(rng: Random, start: float, end: float, kinds: Sequence[str]) -> list[Fault]:
+def _episode(rng: Random, start: float, end: float, kinds: Sequence[str], among: Sequence[Kind]) -> list[Fault]:
     faults = []
-    for kind in KINDS:
+    for kind in among:
         # Each kind is drawn whether it is wanted or not, so that wanting another does not disturb it.
         own = Random(rng.getrandbits(64))
         at = start + own.expovariate(1 / kind.every_s)

@@ -9,14 +9,17 @@ on to break the same rule.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import attrs
 
-from streamline.testing.simulation.noderun import NodeRun, Settings
+from streamline.testing.simulation.noderun import NodeRun
 
 RUNS_MAX = 200
 
-Broken = Callable[[Settings], set[str]]
+S = TypeVar("S", bound=Any)
+
+Broken = Callable[[Any], set[str]]
 """Runs with these settings and returns the rules that were broken."""
 
 
@@ -25,7 +28,7 @@ def broken_by(seed: int) -> Broken:
     return lambda settings: {anomaly.kind for anomaly in NodeRun(seed, settings).run().anomalies}
 
 
-def shrink(numbers: list[int], settings: Settings, broken: Broken, said: Callable[[str], None]) -> Settings:
+def shrink(numbers: list[int], settings: S, broken: Broken, said: Callable[[str], None]) -> S:
     """
     Return settings that leave out every fault without which the run fails all the same.
 
