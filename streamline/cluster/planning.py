@@ -63,9 +63,17 @@ def plan_topic(
     return CreateTopic(
         name=wanted.name,
         topic_id=topic_id,
-        partitions=[PartitionPlacement(index=index, replicas=replicas) for index, replicas in enumerate(placed)],
+        partitions=_placements(image, placed, 0),
         configs=[ConfigEntry(name=name, value=value) for name, value in configs.items()],
     )
+
+
+def _placements(image: MetadataImage, placed: Sequence[tuple[int, ...]], first: int) -> list[PartitionPlacement]:
+    """Number new partitions, and begin their ISR with the replicas whose node is there."""
+    return [
+        PartitionPlacement(index=index, replicas=replicas, isr=[node for node in replicas if image.is_active(node)])
+        for index, replicas in enumerate(placed, first)
+    ]
 
 
 def partition_count(wanted: NewTopic, broker: BrokerConfig) -> int:
@@ -109,7 +117,7 @@ def _placed(
         raise Refused(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {partitions}")
     if partitions > PARTITIONS_PER_REQUEST_MAX:
         raise too_many(partitions)
-    racks = {broker.node_id: broker.rack for broker in image.brokers.values() if not broker.fenced}
+    racks = {broker.node_id: broker.rack for broker in image.brokers.values() if broker.is_active}
     return placement.place(racks, partitions, factor, first)
 
 
@@ -141,3 +149,5 @@ def _check_replicas(image: MetadataImage, replicas: tuple[int, ...], factor: int
     for node in replicas:
         if node not in image.brokers:
             raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"node {node} is not in the cluster")
+    if not any(image.is_active(node) for node in replicas):
+        raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"none of the nodes {list(replicas)} is there now")
