@@ -156,6 +156,11 @@ class PartitionState:
         return tuple(node for node in self.replicas if node not in self.removing)
 
 
+def quorum_of(min_isr: int, replicas: Sequence[int]) -> int:
+    """Return how many in-sync replicas committing takes; a partition with fewer replicas needs them all (KIP-966)."""
+    return min(min_isr, len(replicas))
+
+
 @frozen(kw_only=True)
 class Topic:
     """A topic with its partitions, ordered by index."""

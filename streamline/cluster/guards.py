@@ -10,50 +10,59 @@ again.  How the controller came to a decision never matters for what these hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from streamline.cluster.commands import (
+    CLUSTER_WIDE,
+    TOPIC_CONFIGS,
     ChangeBroker,
+    ChangeConfigs,
     PartitionChange,
     PartitionPlacement,
     RegisterBroker,
     UnregisterBroker,
 )
+from streamline.cluster.rules import rules_of
 from streamline.errors import ErrorCode, Refused
-from streamline.model import NO_LEADER, Broker, PartitionState, Topic
+from streamline.model import NO_LEADER, PartitionState, Topic, quorum_of
 from streamline.wire.schema import Message
 
-Brokers = Mapping[int, Broker]
+if TYPE_CHECKING:
+    from streamline.cluster.image import MetadataImage
 
 
-def is_active(brokers: Brokers, node: int) -> bool:
-    """Say whether a node is there to lead and to be in sync."""
-    return node in brokers and brokers[node].is_active
-
-
-def check_placement(brokers: Brokers, placed: PartitionPlacement) -> None:
+def check_placement(image: MetadataImage, placed: PartitionPlacement) -> None:
     """
     Refuse a new partition whose in-sync replicas are not there any more.
 
     @raise Refused: INELIGIBLE_REPLICA.
     """
     for node in placed.isr:
-        if not is_active(brokers, node):
+        if not image.is_active(node):
             raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {node} has gone meanwhile")
 
 
-def check_change(brokers: Brokers, known: PartitionState, change: PartitionChange) -> None:
+def check_change(image: MetadataImage, topic: Topic, known: PartitionState, change: PartitionChange) -> None:
     """
     Refuse a change that was decided on another state than the partition is in.
 
     @raise Refused: INVALID_UPDATE_VERSION, INELIGIBLE_REPLICA, or INVALID_REQUEST for one that makes no sense.
     """
     if change.partition_epoch != known.partition_epoch + 1:
-        raise Refused(ErrorCode.INVALID_UPDATE_VERSION, f"partition {known.index} has changed meanwhile")
+        raise _outdated(f"{topic.name}-{known.index} has changed")
     _check_sense(known, change)
+    if change.leader == NO_LEADER and any(image.is_active(node) for node in (*change.isr, *change.elr)):
+        raise _outdated(f"somebody has come who can lead {topic.name}-{known.index}")
+    if change.elr and len(change.isr) >= quorum_of(rules_of(image, topic.name).min_isr, change.replicas):
+        raise _outdated(f"{topic.name}-{known.index} needs no ELR any more")
     if change.leader != NO_LEADER and change.leader_epoch > known.leader_epoch:
-        _check_leader(brokers, known, change)
-    _check_joining(brokers, known, change)
+        _check_leader(image, known, change)
+    _check_joining(image, known, change)
+
+
+def _outdated(what: str) -> Refused:
+    return Refused(ErrorCode.INVALID_UPDATE_VERSION, f"{what} meanwhile")
 
 
 def _check_sense(known: PartitionState, change: PartitionChange) -> None:
@@ -69,42 +78,71 @@ def _check_sense(known: PartitionState, change: PartitionChange) -> None:
         raise Refused(ErrorCode.INVALID_REQUEST, f"partition {known.index} cannot be as {change}")
 
 
-def _check_leader(brokers: Brokers, known: PartitionState, change: PartitionChange) -> None:
+def _check_leader(image: MetadataImage, known: PartitionState, change: PartitionChange) -> None:
     """A leader has every committed record, or the election says that it may not have."""
-    if not is_active(brokers, change.leader):
+    if not image.is_active(change.leader):
         raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {change.leader} cannot lead any more")
     if not change.is_recovering and change.leader not in (*known.isr, *known.elr):
         raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {change.leader} may lack records")
 
 
-def _check_joining(brokers: Brokers, known: PartitionState, change: PartitionChange) -> None:
+def _check_joining(image: MetadataImage, known: PartitionState, change: PartitionChange) -> None:
     """KR16 and KR18: whoever joins the ISR is there, and is still the incarnation that has caught up."""
     epochs = {member.node_id: member.epoch for member in change.joining}
     for node in change.isr:
         if node in known.isr or node == change.leader != known.leader:
             continue
-        if not is_active(brokers, node) or epochs.get(node) != brokers[node].epoch:
+        if not image.is_active(node) or epochs.get(node) != image.brokers[node].epoch:
             raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {node} is not the one that has caught up")
 
 
-def check_aftermath(brokers: Brokers, topics: Iterable[Topic], command: Message) -> None:
-    """
-    Refuse that a node goes while partitions still count on it; what was agreed on with it left one out.
+Flaw = Callable[[Topic, PartitionState], bool]
+"""Says whether a partition is as it must not be."""
 
+
+def check_aftermath(image: MetadataImage, command: Message) -> None:
+    """
+    Refuse a command that was agreed on without something which follows from it by now.
+
+    That a node goes and no partition counts on it any more, that it comes and leads what waits for it, that fewer
+    replicas are enough and those which are left behind lose their claim: each happens in one moment, or not yet.
+
+    @param image: what the command would make.
     @raise Refused: INVALID_UPDATE_VERSION.
     """
     match command:
-        case RegisterBroker(fenced=True) | ChangeBroker():
-            node, spoils_elr = command.node_id, not getattr(command, "is_clean", True)
-        case UnregisterBroker():
-            node, spoils_elr = command.node_id, True
+        case RegisterBroker() | ChangeBroker() | UnregisterBroker():
+            topics: Iterator[Topic] = iter(image.topics.values())
+            flaw = _flaw_of_broker(image, command)
+        case ChangeConfigs(resource_type=kind, resource_name=name) if kind == TOPIC_CONFIGS or name == CLUSTER_WIDE:
+            topics = iter(image.topics.values() if kind != TOPIC_CONFIGS else [image.topics[name]])
+            flaw = _flaw_of_rules(image)
         case _:
             return
-    if is_active(brokers, node):
-        return
     for topic in topics:
         for state in topic.partitions:
-            if node in state.isr or node == state.leader or (spoils_elr and node in state.elr):
-                raise Refused(
-                    ErrorCode.INVALID_UPDATE_VERSION, f"{topic.name}-{state.index} has come to count on node {node}"
-                )
+            if flaw(topic, state):
+                raise _outdated(f"{topic.name}-{state.index} has changed")
+
+
+def _flaw_of_broker(image: MetadataImage, command: RegisterBroker | ChangeBroker | UnregisterBroker) -> Flaw:
+    node = command.node_id
+    is_there = image.is_active(node)
+    is_spoilt = isinstance(command, UnregisterBroker) or (isinstance(command, RegisterBroker) and not command.is_clean)
+
+    def flaw(_: Topic, state: PartitionState) -> bool:
+        if is_spoilt and (node in state.isr or node in state.elr):
+            return True
+        if is_there:
+            return state.leader == NO_LEADER and (node in state.isr or node in state.elr)
+        return node in state.isr or node == state.leader
+
+    return flaw
+
+
+def _flaw_of_rules(image: MetadataImage) -> Flaw:
+    def flaw(topic: Topic, state: PartitionState) -> bool:
+        min_isr = rules_of(image, topic.name).min_isr
+        return bool(state.elr) and len(state.isr) >= quorum_of(min_isr, state.replicas)
+
+    return flaw

@@ -98,19 +98,25 @@ def apply(image: MetadataImage, index: int, command: Message) -> tuple[MetadataI
     @return: it, and the command's result for whoever proposed it; of L{Together}, the result of each.
     @raise Refused: the command does not fit any more; the image stays as it is but for its index.
     """
-    if isinstance(command, Together):
-        commands = [load(each) for each in command.commands]
-        results = []
-        changed = image
-        for each in commands:
-            changed, result = _STEPS[type(each)](changed, index, each)
-            results.append(result)
-    else:
-        commands = [command]
-        changed, results = _STEPS[type(command)](image, index, command)
-    for each in commands:
-        check_aftermath(changed.brokers, changed.topics.values(), each)
-    return evolve(changed, index=index), results
+    changed, result = step(image, index, command)
+    for each in _each(command):
+        check_aftermath(changed, each)
+    return evolve(changed, index=index), result
+
+
+def step(image: MetadataImage, index: int, command: Message) -> tuple[MetadataImage, Any]:
+    """Return what a command makes, before anybody has looked whether what follows from it was agreed on as well."""
+    if not isinstance(command, Together):
+        return _STEPS[type(command)](image, index, command)
+    results = []
+    for each in _each(command):
+        image, result = _STEPS[type(each)](image, index, each)
+        results.append(result)
+    return image, results
+
+
+def _each(command: Message) -> list[Message]:
+    return [load(each) for each in command.commands] if isinstance(command, Together) else [command]
 
 
 Step = Callable[[MetadataImage, int, Any], tuple[MetadataImage, Any]]
@@ -198,7 +204,7 @@ def _add_partitions(image: MetadataImage, _: int, command: AddPartitions) -> tup
 
 
 def _new_partition(image: MetadataImage, placed: PartitionPlacement) -> PartitionState:
-    check_placement(image.brokers, placed)
+    check_placement(image, placed)
     isr = tuple(placed.isr or placed.replicas)
     return PartitionState(index=placed.index, replicas=tuple(placed.replicas), isr=isr, leader=isr[0])
 
@@ -220,7 +226,7 @@ def _change_partitions(image: MetadataImage, _: int, command: ChangePartitions) 
     for change in command.partitions:
         if not 0 <= change.index < len(partitions):
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"{topic.name} has no partition {change.index}")
-        check_change(image.brokers, partitions[change.index], change)
+        check_change(image, topic, partitions[change.index], change)
         partitions[change.index] = state_of(change)
     changed = evolve(topic, partitions=tuple(partitions))
     return evolve(image, topics={**image.topics, topic.name: changed}), changed

@@ -202,7 +202,7 @@ class PartitionTests(MetadataCase):
         super().setUp()
         for node in (1, 2, 3):
             self.do(register(node))
-        self.do(create())
+        self.do(create(**{"min.insync.replicas": "2"}))
 
     def test_change(self) -> None:
         self.do(change())
