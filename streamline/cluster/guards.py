@@ -79,10 +79,15 @@ def _check_sense(known: PartitionState, change: PartitionChange) -> None:
 
 
 def _check_leader(image: MetadataImage, known: PartitionState, change: PartitionChange) -> None:
-    """A leader has every committed record, or the election says that it may not have."""
+    """
+    A leader has every committed record, or the election says that it may not have.
+
+    One that comes with a reassignment may lead from the moment in which it is in sync, which the last leader says.
+    """
     if not image.is_active(change.leader):
         raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {change.leader} cannot lead any more")
-    if not change.is_recovering and change.leader not in (*known.isr, *known.elr):
+    is_last_of_move = change.leader in known.adding and image.is_active(known.leader)
+    if not (change.is_recovering or is_last_of_move or change.leader in (*known.isr, *known.elr)):
         raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {change.leader} may lack records")
 
 
@@ -90,7 +95,7 @@ def _check_joining(image: MetadataImage, known: PartitionState, change: Partitio
     """KR16 and KR18: whoever joins the ISR is there, and is still the incarnation that has caught up."""
     epochs = {member.node_id: member.epoch for member in change.joining}
     for node in change.isr:
-        if node in known.isr or node == change.leader != known.leader:
+        if node in known.isr:
             continue
         if not image.is_active(node) or epochs.get(node) != image.brokers[node].epoch:
             raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {node} is not the one that has caught up")

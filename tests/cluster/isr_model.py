@@ -221,11 +221,11 @@ class World:
             self.counts["clean stops"] += 1
 
     def lose_disk(self, node: Node) -> None:
-        """Give a machine that is off a new disk."""
-        if not node.is_up:
-            node.disk += 1
-            node.log, node.flushed, node.marker = [], 0, -1
-            self.counts["disks"] += 1
+        """Give a machine a new disk."""
+        self.die(node, power=True)
+        node.disk += 1
+        node.log, node.flushed, node.marker = [], 0, -1
+        self.counts["disks"] += 1
 
     def register(self, node: Node) -> None:
         """Introduce a process to the controller; the answer may be lost."""
@@ -280,7 +280,9 @@ class World:
         if state is None:
             return
         if node.node_id not in state.replicas:
-            node.log, node.flushed, node.leading = [], 0, None
+            node.leading = None
+            if 0 <= node.broker_epoch <= node.image.index:  # what was true before it came back says nothing
+                node.log, node.flushed = [], 0
         elif state.leader != node.node_id or node.broker_epoch != node.image.brokers[node.node_id].epoch:
             node.leading = None
         elif node.leading is None or node.leading.epoch < state.leader_epoch:
@@ -465,7 +467,7 @@ class World:
         if after.leader not in (NO_LEADER, before.leader):
             self.counts["elected from the ELR" if after.leader in before.elr else "elected"] += 1
             is_bold = after.is_recovering and not before.isr and not before.elr
-            if after.leader not in (*before.isr, *before.elr) and not is_bold:
+            if after.leader not in (*before.isr, *before.elr, *before.adding) and not is_bold:
                 raise Violated(f"{after.leader} came to lead {before}")
             if is_bold:
                 self.rescued(self.nodes[after.leader].log)

@@ -226,6 +226,7 @@ class PartitionTests(MetadataCase):
         for index in (0, 1):
             self.do(change(index, elr=(1,)))
         again: dict[str, Any] = {"leader": 1, "isr": (1,), "elr": (2,), "leader_epoch": 2, "partition_epoch": 2}
+        again["joining"] = [BrokerEpoch(node_id=1, epoch=1)]
         self.do(fence(1, 1))
         self.refuses(ErrorCode.INELIGIBLE_REPLICA, change(**again))
         self.do(fence(1, 1, fenced=False))
@@ -234,6 +235,7 @@ class PartitionTests(MetadataCase):
     def test_leader_that_may_lack_records(self) -> None:
         self.do(change())
         again: dict[str, Any] = {"leader": 1, "isr": (1,), "leader_epoch": 2, "partition_epoch": 2}
+        again["joining"] = [BrokerEpoch(node_id=1, epoch=1)]
         self.refuses(ErrorCode.INELIGIBLE_REPLICA, change(**again))
         self.do(change(is_recovering=True, **again))
 
