@@ -50,7 +50,8 @@ class ClusterCase(SynchronousTestCase):
 
     def broker(self, node: int, **changed: Any) -> None:
         """Say what a broker is."""
-        self.image = evolve(self.image, brokers={**self.image.brokers, node: evolve(self.image.brokers[node], **changed)})
+        known = self.image.brokers
+        self.image = evolve(self.image, brokers={**known, node: evolve(known[node], **changed)})
 
     def settings(self, **changed: str) -> None:
         """Say what the topic's settings are; underscores stand for dots."""
