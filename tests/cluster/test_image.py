@@ -272,6 +272,36 @@ class PartitionTests(MetadataCase):
         ):
             self.refuses(ErrorCode.INVALID_REQUEST, change(**more))
 
+    def test_eligible_without_need(self) -> None:
+        """KR20: an ISR that can commit does so without those in the ELR."""
+        self.refuses(ErrorCode.INVALID_UPDATE_VERSION, change(replicas=(1, 2, 3), isr=(1, 2), elr=(3,)))
+        self.do(change(elr=(1,)))
+
+    def test_giving_up_what_somebody_can_lead(self) -> None:
+        """It was decided on before he came back."""
+        nobody: dict[str, Any] = {"leader": -1, "isr": (), "elr": (1, 2)}
+        self.refuses(ErrorCode.INVALID_UPDATE_VERSION, change(**nobody))
+        for index in (0, 1):
+            self.do(change(index))
+        again = {"leader_epoch": 2, "partition_epoch": 2}
+        gone = [change(index, **nobody, **again) for index in (0, 1)]
+        both = together([fence(2, 2), *gone])
+        assert both is not None
+        self.refuses(ErrorCode.INVALID_UPDATE_VERSION, both)
+        self.do(fence(1, 1))
+        self.do(both)
+
+    def test_coming_back_to_what_waits(self) -> None:
+        """It was decided on before anybody was waited for."""
+        self.test_giving_up_what_somebody_can_lead()
+        back = fence(2, 2, fenced=False)
+        self.refuses(ErrorCode.INVALID_UPDATE_VERSION, back)
+        joining = [BrokerEpoch(node_id=2, epoch=2)]
+        led = {"isr": (2,), "elr": (1,), "leader_epoch": 3, "partition_epoch": 3}
+        both = together([back, *(change(index, joining=joining, **led) for index in (0, 1))])
+        assert both is not None
+        self.do(both)
+
     def test_fencing_leaves_nothing_behind(self) -> None:
         """A node is fenced together with all that counts on it, or not yet."""
         for leave in (fence(1, 1), UnregisterBroker(node_id=1, epoch=1), register(1, fenced=True)):
