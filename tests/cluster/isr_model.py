@@ -129,6 +129,8 @@ class World:
         # Swarm: each kind of fault is there or not, so that some runs have few kinds and come far.
         self.events = (*LIFE, *(fault for fault in FAULTS if self.chance.random() < 0.5))
         self.weights = [weight for weight, _ in self.events]
+        # In every other run answers take long enough for a broker to go and come back meanwhile.
+        self.weights[LIFE.index(ANSWER)] *= self.chance.choice((1, 0.05))
         self.commit(FoundCluster(cluster_id=CLUSTER))
         for node in self.nodes.values():
             self.start(node)
@@ -549,6 +551,23 @@ def _shut_down(world: World, node: Node) -> None:
     node.wants_shutdown = node.is_up
 
 
+def _bounce(world: World, node: Node) -> None:
+    """Go and come back at once, before anything that is on its way arrives; perhaps with a new disk."""
+    world.chance.choice((world.lose_disk, lambda gone: world.die(gone, power=True)))(node)
+    world.start(node)
+    broker = world.image.brokers.get(node.node_id)
+    if broker is not None:
+        world.propose(crashed(world.image, world.sessions, node.node_id, broker.epoch))
+    for _ in range(2):
+        world.agree_on_all()
+        world.register(node)
+        world.agree_on_all()
+        world.catch_up(node)
+        world.beat(node)
+    world.agree_on_all()
+    world.counts["bounces"] += 1
+
+
 def _append(world: World, _: Node) -> None:
     world.append(world.nodes.get(world.state.leader, world.nodes[1]))
 
@@ -559,6 +578,7 @@ def _ask(world: World, _: Node) -> None:
 
 Event = tuple[float, Callable[[World, Node], None]]
 
+ANSWER: Event = (6, lambda world, node: world.answer())
 LIFE: tuple[Event, ...] = (
     (30, lambda world, node: world.fetch(node, world.chance.randrange(0, 4))),
     (6, _append),
@@ -568,7 +588,7 @@ LIFE: tuple[Event, ...] = (
     (10, World.beat),
     (2, _ask),
     (1, World.ask),
-    (6, lambda world, node: world.answer()),
+    ANSWER,
     (6, World.register),
     (6, World.start),
     (3, World.flush),
@@ -582,6 +602,7 @@ FAULTS: tuple[Event, ...] = (
     (0.4, World.stop),
     (0.4, _shut_down),
     (0.1, World.lose_disk),
+    (0.4, _bounce),
     (0.3, lambda world, node: world.replace_controller()),
     (0.4, lambda world, node: world.set_min_isr(world.chance.randrange(1, 4))),
     (0.3, lambda world, node: world.move()),

@@ -56,21 +56,6 @@ class FencingTests(ClusterCase):
         self.do(fence(self.image, 1))
         self.shows(isr=(2, 3), elr=())
 
-    def test_fewer_replicas_than_min_isr(self) -> None:
-        """A partition needs no more than it has."""
-        self.given(replicas=(1,), isr=(), elr=(1,), leader=NO_LEADER)
-        self.broker(1, fenced=True)
-        self.do(unfence(self.image, 1))
-        self.shows(isr=(1,), elr=(), leader=1)
-        self.given(replicas=(1, 2), isr=(1, 2), leader=1)
-        self.settings(min_insync_replicas="3")
-        self.do(fence(self.image, 2))
-        self.shows(isr=(1,), elr=(2,))
-        self.given(replicas=(1, 2), isr=(1,), elr=(), leader=1, adding=(2,))
-        self.settings(min_insync_replicas="1")
-        self.do(repair(self.image))
-        self.shows(isr=(1,), elr=())
-
     def test_several_partitions_at_one_stroke(self) -> None:
         self.given(1, leader=2)
         self.do(fence(self.image, 1))

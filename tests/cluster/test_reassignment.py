@@ -54,6 +54,11 @@ class ReassignmentTests(ClusterCase):
         self.in_sync(1, 2, 3)
         self.shows(replicas=(1, 2), removing=(), isr=(1, 2))
 
+    def test_to_fewer_than_min_isr(self) -> None:
+        """A partition needs no more in-sync replicas than it has."""
+        self.move([1])
+        self.shows(replicas=(1,), isr=(1,), leader=1, removing=())
+
     def test_the_leader_goes(self) -> None:
         """Its epoch grows, so that the one that goes hears of it as of an election."""
         self.move([2, 3])
