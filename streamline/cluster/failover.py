@@ -120,7 +120,7 @@ def change_configs(image: MetadataImage, command: ChangeConfigs) -> list[Command
     With a smaller min.insync.replicas an ISR may commit from now on what its ELR does not get, so they part in the
     same moment (KIP-966).
     """
-    changed, _ = step(image, image.index, command)
+    changed, _ = step(image, image.index, [command])
     if command.resource_type == BROKER_CONFIGS and command.resource_name:
         return [command]
     only = command.resource_name if command.resource_type == TOPIC_CONFIGS else None

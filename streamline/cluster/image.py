@@ -9,7 +9,7 @@ does not touch is shared with the image before, not copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -98,18 +98,17 @@ def apply(image: MetadataImage, index: int, command: Message) -> tuple[MetadataI
     @return: it, and the command's result for whoever proposed it; of L{Together}, the result of each.
     @raise Refused: the command does not fit any more; the image stays as it is but for its index.
     """
-    changed, result = step(image, index, command)
-    for each in _each(command):
+    commands = _each(command)
+    changed, results = step(image, index, commands)
+    for each in commands:
         check_aftermath(changed, each)
-    return evolve(changed, index=index), result
+    return evolve(changed, index=index), results if isinstance(command, Together) else results[0]
 
 
-def step(image: MetadataImage, index: int, command: Message) -> tuple[MetadataImage, Any]:
-    """Return what a command makes, before anybody has looked whether what follows from it was agreed on as well."""
-    if not isinstance(command, Together):
-        return _STEPS[type(command)](image, index, command)
+def step(image: MetadataImage, index: int, commands: Iterable[Message]) -> tuple[MetadataImage, list[Any]]:
+    """Return what commands make, before anybody has looked whether what follows from them was agreed on as well."""
     results = []
-    for each in _each(command):
+    for each in commands:
         image, result = _STEPS[type(each)](image, index, each)
         results.append(result)
     return image, results

@@ -81,17 +81,23 @@ class Aim:
 
 def settle(state: PartitionState, aim: Aim) -> PartitionState:
     """Return what a partition is next, with its epochs grown; the same object where nothing changes."""
-    moved = _completed(_aimed(state, aim), aim.min_isr)
-    elr = _eligible(state, moved, aim)
-    leader, is_unclean = _elected(state, moved, elr, aim)
-    if leader != NO_LEADER and leader not in moved.isr:
-        moved = evolve(moved, isr=(leader,))
-        elr = () if is_unclean else _eligible(state, moved, aim)
-    settled = evolve(
-        moved,
+    move, isr = _completed(*_aimed(state, aim), aim.min_isr)
+    elr = _eligible(state, move.replicas, isr, aim)
+    leader, is_unclean = _elected(state, move.replicas, isr, elr, aim)
+    if leader != NO_LEADER and leader not in isr:
+        isr = (leader,)
+        elr = () if is_unclean else _eligible(state, move.replicas, isr, aim)
+    settled = PartitionState(
+        index=state.index,
+        replicas=move.replicas,
+        isr=isr,
         leader=leader,
+        leader_epoch=state.leader_epoch,
+        partition_epoch=state.partition_epoch,
         elr=elr,
-        last_known_elr=() if is_unclean else _last_known(state, moved, elr, aim),
+        adding=move.adding,
+        removing=move.removing,
+        last_known_elr=() if is_unclean else _last_known(state, move.replicas, isr + elr, aim),
         is_recovering=is_unclean or (state.is_recovering and not aim.has_recovered),
     )
     return with_epochs(state, settled)
@@ -111,65 +117,67 @@ def with_epochs(before: PartitionState, after: PartitionState) -> PartitionState
     )
 
 
-def _aimed(state: PartitionState, aim: Aim) -> PartitionState:
-    """Return a partition as it was aimed at, before anything that follows from that."""
+def _aimed(state: PartitionState, aim: Aim) -> tuple[Move, Nodes]:
+    """Return where replicas are going and who is in sync, before anything that follows from that."""
     move = aim.move or Move(state.replicas, state.adding, state.removing)
     wanted = state.isr if aim.isr is None else aim.isr
-    isr = tuple(node for node in wanted if node in move.replicas and node not in aim.lost)
-    return evolve(state, replicas=move.replicas, adding=move.adding, removing=move.removing, isr=isr)
+    return move, tuple(node for node in wanted if node in move.replicas and node not in aim.lost)
 
 
-def _completed(state: PartitionState, min_isr: int) -> PartitionState:
+def _completed(move: Move, isr: Nodes, min_isr: int) -> tuple[Move, Nodes]:
     """End a reassignment once everybody on the way in is in sync, and enough stay without those on the way out."""
-    if not state.adding and not state.removing:
-        return state
-    replicas = state.target
-    isr = tuple(node for node in state.isr if node in replicas)
-    is_done = all(node in isr for node in state.adding) and len(isr) >= max(1, quorum_of(min_isr, replicas))
-    return evolve(state, replicas=replicas, isr=isr, adding=(), removing=()) if is_done else state
+    if not move.adding and not move.removing:
+        return move, isr
+    replicas = tuple(node for node in move.replicas if node not in move.removing)
+    staying = tuple(node for node in isr if node in replicas)
+    is_done = all(node in isr for node in move.adding) and len(staying) >= max(1, quorum_of(min_isr, replicas))
+    return (Move(replicas), staying) if is_done else (move, isr)
 
 
-def _eligible(before: PartitionState, after: PartitionState, aim: Aim) -> Nodes:
+def _eligible(before: PartitionState, replicas: Nodes, isr: Nodes, aim: Aim) -> Nodes:
     """Return the ELR: who has everything that is committed, besides the ISR.  See Note [Who may lead]."""
-    if len(after.isr) >= quorum_of(aim.min_isr, after.replicas):
+    if len(isr) >= quorum_of(aim.min_isr, replicas):
         return ()
     return tuple(
         node
         for node in _once(before.elr + before.isr)
-        if node in after.replicas and node not in after.isr and node not in aim.lost
+        if node in replicas and node not in isr and node not in aim.lost
     )
 
 
-def _last_known(before: PartitionState, after: PartitionState, elr: Nodes, aim: Aim) -> Nodes:
+def _last_known(before: PartitionState, replicas: Nodes, sure: Nodes, aim: Aim) -> Nodes:
     """
     Return who had everything before it may have lost some: the ones to compare when nobody else is left (KR22).
 
     Stricter than KIP-966, a node stays here until it is in sync again, however many others are.
+
+    @param sure: those of whom it is known that they have everything.
     """
+    if not aim.lost and not before.last_known_elr:
+        return ()
     lost = tuple(node for node in aim.lost if node in before.isr or node in before.elr)
     known = _once(before.last_known_elr + lost)
-    return tuple(node for node in known if node in after.replicas and node not in after.isr and node not in elr)
+    return tuple(node for node in known if node in replicas and node not in sure)
 
 
-def _elected(before: PartitionState, after: PartitionState, elr: Nodes, aim: Aim) -> tuple[int, bool]:
+def _elected(before: PartitionState, replicas: Nodes, isr: Nodes, elr: Nodes, aim: Aim) -> tuple[int, bool]:
     """Return the leader, or L{NO_LEADER}, and whether it may lack records."""
-    pool = _able(after.isr, aim) or _able(elr, aim)
-    preferred = after.replicas[0]
-    if aim.election is Election.PREFERRED and preferred in pool:
-        return preferred, False
+    pool = _able(isr, aim) or _able(elr, aim)
+    if aim.election is Election.PREFERRED and replicas[0] in pool:
+        return replicas[0], False
     if before.leader in pool:
         return before.leader, False
-    for node in after.replicas:
+    for node in replicas:
         if node in pool:
             return node, False
-    if aim.election is Election.UNCLEAN or len(after.replicas) == 1:
-        for node in _able(_once(before.last_known_elr + after.replicas), aim):
+    if aim.election is Election.UNCLEAN or len(replicas) == 1:
+        for node in _able(_once(tuple(node for node in before.last_known_elr if node in replicas) + replicas), aim):
             return node, True
     return NO_LEADER, False
 
 
 def _able(nodes: Iterable[int], aim: Aim) -> Nodes:
-    return tuple(node for node in nodes if aim.can_lead(node))
+    return tuple([node for node in nodes if aim.can_lead(node)])
 
 
 def _once(nodes: Nodes) -> Nodes:

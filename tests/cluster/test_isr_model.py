@@ -17,7 +17,8 @@ FOUND_SOMETHING = (244,)
 
 REACHED = (
     "elected", "elected from the ELR", "rescues", "crashes", "clean stops", "orderly stops", "controllers", "moves",
-    "bounces", "disks", "asked: NONE", "asked: INELIGIBLE_REPLICA", "asked: INVALID_UPDATE_VERSION", "asked: FENCED_LEADER_EPOCH",
+    "bounces", "disks", "asked: NONE",
+    "asked: INELIGIBLE_REPLICA", "asked: INVALID_UPDATE_VERSION", "asked: FENCED_LEADER_EPOCH",
     "not registered: DUPLICATE_BROKER_REGISTRATION", "out of date: INVALID_UPDATE_VERSION",
     "out of date: INELIGIBLE_REPLICA",
 )  # fmt: skip
