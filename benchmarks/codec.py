@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from streamline.wire.batch import is_intact, read_header, stamp
+from streamline.wire.batch import is_intact, read_header
 from streamline.wire.codec import reader, writer
 from streamline.wire.construct_spec import batch_specification, container, specification
 from streamline.wire.messages.api_versions import ApiVersion, ApiVersionsResponse
@@ -141,7 +141,7 @@ def batches() -> None:
     spec = batch_specification()
     compiled = spec.compile()
     compare("batch header", [lambda: read_header(data), lambda: spec.parse(data), lambda: compiled.parse(data)])
-    compare("batch header, stamped", [lambda: stamp(data, 1, 1)])
+    compare("batch header, placed", [lambda: read_header(data).place(1, 1)])
     compare("batch checksum, 16 KiB", [lambda: is_intact(data, 0, header)])
     print("\nus per record, 1 MiB batches")
     for name, made in (

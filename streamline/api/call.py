@@ -89,10 +89,24 @@ class Call:
 class Later:
     """An answer that is made once everything collected has been written."""
 
-    __slots__ = ("finish",)
+    __slots__ = ()
 
-    def __init__(self, finish: Callable[[], Message | Deferred[Any] | None]) -> None:
-        self.finish = finish
+    def finish(self) -> Message | Deferred[Any] | None:
+        """Make it."""
+        raise NotImplementedError
+
+
+class LaterBy(Later):
+    """The same, made by a function."""
+
+    __slots__ = ("_make",)
+
+    def __init__(self, make: Callable[[], Message | Deferred[Any] | None]) -> None:
+        self._make = make
+
+    def finish(self) -> Message | Deferred[Any] | None:
+        """Call the function."""
+        return self._make()
 
 
 class Parked:

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from attrs import frozen
 from twisted.internet.defer import Deferred
 
-from streamline.api.call import Call, Later
+from streamline.api.call import Call, Later, LaterBy
 from streamline.api.leaders import topic_name
 from streamline.errors import ErrorCode, Refused
 from streamline.groups.entries import CommittedOffset
@@ -76,7 +76,7 @@ def offset_commit(call: Call, request: OffsetCommitRequest) -> OffsetCommitRespo
         reply.tell((refusal.code,) * len(offsets))
     answer = reply.then(lambda told: _committed(request, errors, told))
     # What was appended is owed an answer, even by a node that is about to stop.
-    return Later(lambda: answer) if isinstance(answer, Deferred) else answer
+    return LaterBy(lambda: answer) if isinstance(answer, Deferred) else answer
 
 
 def _check(call: Call, topic: OffsetCommitRequestTopic, errors: list[ErrorCode], offsets: list[NewOffset]) -> None:

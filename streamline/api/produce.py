@@ -11,7 +11,7 @@ Version notes: 3 message format 2; 5 log start offset; 7 zstd; 8 error messages
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from twisted.internet.defer import Deferred
 
@@ -25,9 +25,11 @@ from streamline.services.receipts import Receipt, refused
 from streamline.wire.messages.produce import (
     LeaderIdAndEpoch,
     NodeEndpoint,
+    PartitionProduceData,
     PartitionProduceResponse,
     ProduceRequest,
     ProduceResponse,
+    TopicProduceData,
     TopicProduceResponse,
 )
 
@@ -36,121 +38,203 @@ LEADERS_FROM = 10
 PARTITIONS_PER_TURN = 200
 ANSWERS_PER_TURN = 1000
 
-Appended = list[tuple[str | None, bytes, list[tuple[int, Receipt]]]]
-"""(topic name, topic id, (partition, receipt) pairs) in the order of the request."""
+Appended = tuple[str | None, bytes, list[tuple[int, Receipt]]]
+"""(topic name, topic id, (partition, receipt) pairs), as in the request."""
+
+Looking = Generator[None, None, Receipt]
+"""A close look at one batch, which appends it."""
+
+_UNSEEN = refused(Refused(ErrorCode.UNKNOWN_SERVER_ERROR, "nobody has looked at this batch"))
+"""Stands where the receipt of a batch will be."""
 
 
 def produce(call: Call, request: ProduceRequest) -> Later | Hold:
     """Collect every batch now; write, wait and answer later."""
-    acks, timeout_s = request.acks, request.timeout_ms / 1000
-    appended = call.broker.turns.work_off(_append(call, request))
-    if isinstance(appended, Deferred):
-        # So many records or partitions that looking at them takes more than one turn of the reactor.
-        return Hold(appended.addCallback(lambda found: _later(call, acks, timeout_s, found)))
-    return _later(call, acks, timeout_s, appended)
-
-
-def _later(call: Call, acks: int, timeout_s: float, appended: Appended) -> Later:
-    """Return what is left to do; it keeps nothing of the request, so that the records can go."""
-    return Later(lambda: _finish(call, acks, timeout_s, appended))
-
-
-def _append(call: Call, request: ProduceRequest) -> Generator[None, None, Appended]:
-    append = call.broker.replicas.append
-    acks, version = request.acks, call.version
-    appended: Appended = []
+    produced = Produced(call, request.acks, request.timeout_ms / 1000, [])
+    topics = request.topic_data
     count = 0
-    for topic in request.topic_data:
-        name = topic_name(call, TOPIC_IDS_FROM, topic.name, topic.topic_id)
-        receipts = []
-        for part in topic.partition_data:
+    for topic in topics:
+        count += len(topic.partition_data)
+    if count <= PARTITIONS_PER_TURN:
+        produced.collect(topics)
+        if produced.is_collected:
+            return produced
+        work = produced.look_closely()
+    else:
+        work = produced.collect_many(topics)
+    done = call.broker.turns.work_off(work)
+    # A Deferred where looking takes more than one turn of the reactor.
+    return Hold(done) if isinstance(done, Deferred) else done
+
+
+class Produced(Later):
+    """
+    The batches of one request: what became of each, and what is left to do for the answer.
+
+    It keeps nothing of the request, so that the records can go once they are written.
+    """
+
+    __slots__ = ("_acks", "_call", "_close_ones", "_timeout_s", "_topics")
+
+    def __init__(self, call: Call, acks: int, timeout_s: float, topics: list[Appended]) -> None:
+        self._call = call
+        self._acks = acks
+        self._timeout_s = timeout_s
+        self._topics = topics
+        self._close_ones: list[tuple[list[tuple[int, Receipt]], int, Looking]] | None = None
+        """Where receipts of batches belong that need a close look, and what looks."""
+
+    # Collecting
+
+    def collect(self, topics: Sequence[TopicProduceData]) -> None:
+        """Collect the plain batches of a request; note those that need a closer look."""
+        for topic in topics:
+            self._append(*self._begin(topic), topic.partition_data)
+
+    def collect_many(self, topics: Sequence[TopicProduceData]) -> Generator[None, None, Produced]:
+        """Collect all batches of a request of very many partitions."""
+        for topic in topics:
+            name, receipts = self._begin(topic)
+            parts = topic.partition_data
+            for at in range(0, len(parts), PARTITIONS_PER_TURN):
+                self._append(name, receipts, parts[at : at + PARTITIONS_PER_TURN])
+                yield
+        return (yield from self.look_closely())
+
+    def _begin(self, topic: TopicProduceData) -> tuple[str | None, list[tuple[int, Receipt]]]:
+        """Return the name of a topic, None where there is none, and where to put its receipts."""
+        name = topic_name(self._call, TOPIC_IDS_FROM, topic.name, topic.topic_id)
+        receipts: list[tuple[int, Receipt]] = []
+        self._topics.append((name, topic.topic_id, receipts))
+        return name, receipts
+
+    def _append(
+        self, name: str | None, receipts: list[tuple[int, Receipt]], parts: Sequence[PartitionProduceData]
+    ) -> None:
+        call, acks = self._call, self._acks
+        append, version = call.broker.replicas.append, call.version
+        for part in parts:
+            index = part.index
             if name is None:
-                receipt = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
+                work = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
             else:
-                work = append(name, part.index, part.records, acks, version)  # type: ignore[arg-type]
-                receipt = work if isinstance(work, Receipt) else (yield from work)
-            receipts.append((part.index, receipt))
-            count += 1
+                work = append(name, index, part.records, acks, version)  # type: ignore[arg-type, assignment]
+                if type(work) is not Receipt:
+                    work = self._look_later(receipts, work)  # type: ignore[arg-type]
+            receipts.append((index, work))
+
+    def _look_later(self, receipts: list[tuple[int, Receipt]], looking: Looking) -> Receipt:
+        """Keep a place in the answer for a batch that needs a close look."""
+        if self._close_ones is None:
+            self._close_ones = []
+        self._close_ones.append((receipts, len(receipts), looking))
+        return _UNSEEN
+
+    @property
+    def is_collected(self) -> bool:
+        """Whether every batch was plain, so that all of them are in their logs."""
+        return self._close_ones is None
+
+    def look_closely(self) -> Generator[None, None, Produced]:
+        """Collect the batches that need a close look; pause where others should have the reactor."""
+        close_ones, self._close_ones = self._close_ones or [], None
+        for count, (receipts, at, looking) in enumerate(close_ones, 1):
+            receipts[at] = receipts[at][0], (yield from looking)
             if count % PARTITIONS_PER_TURN == 0:
                 yield
-        appended.append((name, topic.topic_id, receipts))
-    return appended
+        return self
 
+    # Answering
 
-def _finish(
-    call: Call, acks: int, timeout_s: float, appended: Appended
-) -> ProduceResponse | Deferred[ProduceResponse] | None:
-    if acks == ACKS_NONE:
-        _close_if_refused(call, appended)
-        return None
-    waiting = [
-        receipt
-        for _, _, receipts in appended
-        for _, receipt in receipts
-        if receipt.partition is not None and not receipt.partition.is_settled(receipt, acks)
-    ]
-    if not waiting:
-        return _respond(call, acks, appended)
-    group = Group(len(waiting), call.broker.deadlines, timeout_s)
-    for receipt in waiting:
-        assert receipt.partition is not None
-        receipt.partition.when_settled(receipt, acks, group.settle)
-    return group.done.addCallback(lambda _: _respond(call, acks, appended))
+    def finish(self) -> ProduceResponse | Deferred[ProduceResponse] | None:
+        """Answer, or wait until that can be done; all batches have been written by now."""
+        acks = self._acks
+        if acks == ACKS_NONE:
+            self._close_if_refused()
+            return None
+        waiting = []
+        count = 0
+        for _, _, receipts in self._topics:
+            for _, receipt in receipts:
+                partition = receipt.partition
+                if partition is not None and not partition.is_settled(receipt, acks):
+                    waiting.append(receipt)
+            count += len(receipts)
+        respond = self._respond if count <= ANSWERS_PER_TURN else self._respond_slowly
+        if not waiting:
+            return respond()
+        group = Group(len(waiting), self._call.broker.deadlines, self._timeout_s)
+        for receipt in waiting:
+            assert receipt.partition is not None
+            receipt.partition.when_settled(receipt, acks, group.settle)
+        return group.done.addCallback(lambda _: respond())
 
+    def _close_if_refused(self) -> None:
+        """A client that wants no answer learns from a closed connection that something was wrong, as in Kafka."""
+        for name, _, receipts in self._topics:
+            for index, receipt in receipts:
+                if receipt.refusal is not None:
+                    why = f"a produce with acks=0 to {name}-{index} was refused: {receipt.refusal}"
+                    self._call.caller.close(why)
+                    return
 
-def _close_if_refused(call: Call, appended: Appended) -> None:
-    """A client that wants no answer learns from a closed connection that something was wrong, as in Kafka."""
-    for name, _, receipts in appended:
-        for index, receipt in receipts:
-            if receipt.refusal is not None:
-                call.caller.close(f"a produce with acks=0 to {name}-{index} was refused: {receipt.refusal}")
-                return
+    def _respond(self) -> ProduceResponse:
+        return self._response(
+            [
+                TopicProduceResponse(
+                    name=name or "", topic_id=topic_id, partition_responses=self._results(name, receipts)
+                )
+                for name, topic_id, receipts in self._topics
+            ]
+        )
 
+    def _respond_slowly(self) -> ProduceResponse | Deferred[ProduceResponse]:
+        return self._call.broker.turns.work_off(self._respond_in_steps())
 
-def _respond(call: Call, acks: int, appended: Appended) -> ProduceResponse | Deferred[ProduceResponse]:
-    return call.broker.turns.work_off(_response(call, acks, appended))
+    def _respond_in_steps(self) -> Generator[None, None, ProduceResponse]:
+        topics: list[TopicProduceResponse] = []
+        for name, topic_id, receipts in self._topics:
+            results: list[PartitionProduceResponse] = []
+            for at in range(0, len(receipts), ANSWERS_PER_TURN):
+                results += self._results(name, receipts[at : at + ANSWERS_PER_TURN])
+                yield
+            topics.append(TopicProduceResponse(name=name or "", topic_id=topic_id, partition_responses=results))
+        return self._response(topics)
 
-
-def _response(call: Call, acks: int, appended: Appended) -> Generator[None, None, ProduceResponse]:
-    topics: list[TopicProduceResponse] = []
-    count = 0
-    for name, topic_id, receipts in appended:
+    def _results(self, name: str | None, receipts: list[tuple[int, Receipt]]) -> list[PartitionProduceResponse]:
+        acks = self._acks
         results = []
         for index, receipt in receipts:
-            results.append(_result(call, acks, name, index, receipt))
-            count += 1
-            if count % ANSWERS_PER_TURN == 0:
-                yield
-        topics.append(TopicProduceResponse(name=name or "", topic_id=topic_id, partition_responses=results))
-    response = ProduceResponse(responses=topics)
-    if call.version >= LEADERS_FROM:
-        _add_endpoints(call, response)
-    return response
-
-
-def _result(call: Call, acks: int, name: str | None, index: int, receipt: Receipt) -> PartitionProduceResponse:
-    refusal = receipt.refusal
-    if refusal is None:
-        partition = receipt.partition
-        assert partition is not None
-        try:
-            partition.settle(receipt, acks)
-        except Refused as late:
-            refusal = late
-        else:
-            return PartitionProduceResponse(
-                index=index,
-                base_offset=receipt.base_offset,
-                log_append_time_ms=receipt.append_time_ms,
-                log_start_offset=partition.log.start_offset,
+            partition = receipt.partition
+            refusal = receipt.refusal if partition is None else partition.verdict(receipt, acks)
+            if refusal is not None:
+                results.append(self._refusal(name, index, refusal))
+                continue
+            assert partition is not None
+            results.append(
+                PartitionProduceResponse(
+                    index=index,
+                    base_offset=receipt.base_offset,
+                    log_append_time_ms=receipt.append_time_ms,
+                    log_start_offset=partition.log.start_offset,
+                )
             )
-    result = PartitionProduceResponse(
-        index=index, error_code=refusal.code, base_offset=NO_OFFSET, error_message=refusal.message or None
-    )
-    if refusal.code in MOVED and name is not None and call.version >= LEADERS_FROM:
-        leader, epoch = leader_of(call, name, index)
-        result.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=epoch)
-    return result
+        return results
+
+    def _refusal(self, name: str | None, index: int, refusal: Refused) -> PartitionProduceResponse:
+        result = PartitionProduceResponse(
+            index=index, error_code=refusal.code, base_offset=NO_OFFSET, error_message=refusal.message or None
+        )
+        if refusal.code in MOVED and name is not None and self._call.version >= LEADERS_FROM:
+            leader, epoch = leader_of(self._call, name, index)
+            result.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=epoch)
+        return result
+
+    def _response(self, topics: list[TopicProduceResponse]) -> ProduceResponse:
+        response = ProduceResponse(responses=topics)
+        if self._call.version >= LEADERS_FROM:
+            _add_endpoints(self._call, response)
+        return response
 
 
 def _add_endpoints(call: Call, response: ProduceResponse) -> None:

@@ -94,13 +94,16 @@ TABLE: Mapping[int, Api] = {
 }
 
 
+_FLEXIBLE = {
+    (api.key, version): api.request.FLEXIBLE is not None and version >= api.request.FLEXIBLE
+    for api in TABLE.values()
+    for version in range(api.versions[0], api.versions[1] + 1)
+}
+
+
 def flexible_of(api_key: int, api_version: int) -> bool | None:
     """Say whether a request that this node answers is flexible, or None where it does not answer it."""
-    api = TABLE.get(api_key)
-    if api is None or not api.versions[0] <= api_version <= api.versions[1]:
-        return None
-    first = api.request.FLEXIBLE
-    return first is not None and api_version >= first
+    return _FLEXIBLE.get((api_key, api_version))
 
 
 api_versions.advertise(TABLE.values())

@@ -69,6 +69,12 @@ class Answers:
         slot.size_bytes = size_bytes + len(head)
         self.ready_bytes += slot.size_bytes
 
+    def put(self, slot: Slot, answer: bytes) -> None:
+        """Put an answer in its place that has its length and header already."""
+        slot.parts = [answer]
+        slot.size_bytes = len(answer)
+        self.ready_bytes += slot.size_bytes
+
     def wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None) -> None:
         """Note that an answer comes later."""
         slot.waiting = answer

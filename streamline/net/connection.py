@@ -30,6 +30,7 @@ from streamline.api.table import flexible_of
 from streamline.errors import ProtocolError
 from streamline.model import Endpoint
 from streamline.net.accounts import Share
+from streamline.net.alike import Alike
 from streamline.net.answers import Answers, Slot
 from streamline.net.sending import Sender
 from streamline.wire.frame import Frames
@@ -63,11 +64,14 @@ class KafkaConnection(Protocol):
         self._frames = Frames(factory.limits.frame_bytes_max)
         self._share = Share(self)
         self._answers = Answers()
+        self._alike = Alike(factory.broker, factory.routes, self._answers)
         self._later: list[tuple[Slot, Later]] = []
         self._backlog: deque[bytes] = deque()
         self._backlog_bytes = 0
         self._turns = factory.broker.turns
         self._seconds = factory.broker.host.clock.seconds
+        self._heard_in = -1
+        """The turn in which it last heard from its socket."""
         self._awaits_turn = False
         self._is_closed = False
         self._is_ending = False
@@ -107,6 +111,10 @@ class KafkaConnection(Protocol):
         self.heard += 1
         if self._is_ending or self._is_closed:
             return
+        turns = self._turns
+        if self._heard_in == turns.number:
+            turns.begin()
+        self._heard_in = turns.number
         backlog = self._backlog
         try:
             backlog.extend(self._frames.feed(data))
@@ -161,20 +169,22 @@ class KafkaConnection(Protocol):
 
     def _take_requests(self, end_s: float) -> bool:
         """Take requests and answer those that can be answered; return whether to go on with others."""
-        backlog = self._backlog
-        while backlog and not self._awaits_turn and not self._is_full():
-            if self._seconds() > end_s:
+        backlog, seconds = self._backlog, self._seconds
+        unsent_bytes = self._sender.unsent_bytes
+        while backlog and not self._is_full(unsent_bytes):
+            if seconds() > end_s:
                 self._awaits_turn = True
                 self._turns.later(self._my_turn)
                 break
             frame = backlog.popleft()
             if self._backlog_bytes:
                 self._backlog_bytes -= len(frame)
+            self.finished += 1
             self._request(frame)
-        if self._later:
+        if self._alike.taken or self._later:
             self._finish_later()
         self._send()
-        return bool(backlog) and not self._awaits_turn and not self._is_full()
+        return bool(backlog) and not self._is_full(self._sender.unsent_bytes)
 
     def _my_turn(self) -> None:
         """Go on where the last turn ended."""
@@ -182,10 +192,11 @@ class KafkaConnection(Protocol):
         self._pump()
 
     def _request(self, frame: bytes) -> None:
-        self.finished += 1
         slot: Slot | None = None
         factory = self.factory
         try:
+            if factory.is_serving and self._alike.take(frame):
+                return
             header = read_request_header(frame, flexible_of)
             routes = factory.routes
             route = routes.find(header.api_key, header.api_version) if header.is_known else routes.unknown
@@ -198,9 +209,11 @@ class KafkaConnection(Protocol):
             if not factory.is_serving and header.api_key != API_VERSIONS:
                 raise ProtocolError("the node is not serving")
             # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
-            request, _ = route.read(memoryview(frame), header.at)
-            call = Call(factory.broker, self.caller, header.api_version, header.client_id)
-            self._answer(slot, route.handler(call, request))
+            request, end = route.read(memoryview(frame), header.at)
+            self._alike.learn(frame, route, header.client_id, request, end)
+            self._answer(
+                slot, route.handler(Call(factory.broker, self.caller, header.api_version, header.client_id), request)
+            )
         except ProtocolError as error:
             if slot is not None:
                 self._answers.cut(slot)
@@ -254,6 +267,8 @@ class KafkaConnection(Protocol):
         """Write what was collected, and make the answers that waited for that."""
         self.factory.broker.replicas.flush()
         later, self._later = self._later, []
+        if self._alike.taken:
+            self._alike.finish(self.caller, later)
         for slot, answer in later:
             try:
                 self._answer(slot, answer.finish())
@@ -269,14 +284,15 @@ class KafkaConnection(Protocol):
 
     # Keeping pace
 
-    def _is_full(self) -> bool:
-        factory = self.factory
+    def _is_full(self, unsent_bytes: int) -> bool:
+        factory, answers = self.factory, self._answers
         limits = factory.limits
         return (
             self._is_blocked
+            or self._awaits_turn
             or self._held is not None
-            or len(self._answers.slots) >= limits.pending_max
-            or self._answers.ready_bytes + self._sender.unsent_bytes > limits.unsent_bytes_max
+            or len(answers.slots) >= limits.pending_max
+            or answers.ready_bytes + unsent_bytes > limits.unsent_bytes_max
             or (factory.accounts.is_tight and not self._may_ask())
         )
 
@@ -284,28 +300,30 @@ class KafkaConnection(Protocol):
         self._settle()
         return self.factory.accounts.may_ask(self._share)
 
-    def _settle(self) -> None:
-        """Tell the accounts what this connection holds."""
+    def _settle(self) -> int:
+        """Tell the accounts what this connection holds; return how much of it has not been sent."""
         share, answers = self._share, self._answers
+        unsent_bytes = self._sender.unsent_bytes
         inbound_bytes = self._frames.buffered_bytes + self._backlog_bytes
-        outbound_bytes = answers.ready_bytes + self._sender.unsent_bytes
+        outbound_bytes = answers.ready_bytes + unsent_bytes
         if (
             inbound_bytes != share.inbound_bytes
             or outbound_bytes != share.outbound_bytes
             or answers.waiting_bytes != share.waiting_bytes
         ) and self.factory.accounts.settle(share, inbound_bytes, answers.waiting_bytes, outbound_bytes):
             self.factory.relieved()
+        return unsent_bytes
 
     def _pace(self) -> None:
         """Read from the socket only while there is room for what comes."""
         if self._is_closed:
             return
-        self._settle()
+        unsent_bytes = self._settle()
         accounts = self.factory.accounts
         wants_pause = (
             self._is_ending
             or bool(self._backlog)
-            or self._is_full()
+            or self._is_full(unsent_bytes)
             or (accounts.is_tight and not accounts.may_read(self._share))
         )
         if wants_pause != self.is_paused:

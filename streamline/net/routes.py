@@ -9,11 +9,14 @@ from attrs import define
 
 from streamline.api.api_versions import API_VERSIONS
 from streamline.api.call import Call
+from streamline.api.familiar import Familiar, begins_at
 from streamline.api.table import TABLE, Api, flexible_of
 from streamline.model import Buffer
 from streamline.wire.codec import reader, writer
 
 PRODUCE = 0
+FAMILIAR_MAX = 1000
+"""How many beginnings of requests are kept in mind; they are some 2 KiB each."""
 WAITING_BYTES = 4096
 """What a request that waits takes at least."""
 WAITING_TIMES = 8
@@ -48,6 +51,8 @@ class Routes:
     def __init__(self, elements_max: int) -> None:
         self._elements_max = elements_max
         self._routes: dict[tuple[int, int], Route] = {}
+        self.familiar: dict[bytes, tuple[Route, Familiar]] = {}
+        """How requests are served that begin with these bytes, without the number of the request."""
         self.unknown = self.find(API_VERSIONS, 0)
         """The one for an ApiVersions request of an unknown version, which is answered in version 0 (KIP-511)."""
 
@@ -57,6 +62,21 @@ class Routes:
         if route is None:
             route = self._routes[api_key, version] = self._make(TABLE[api_key], version)
         return route
+
+    def learn(self, frame: bytes, route: Route, client_id: str | None, request: Any) -> int:
+        """
+        Keep in mind what a request means, for others that begin as it does.
+
+        @return: up to where they must be the same; 0 where it cannot be said.
+        """
+        at = begins_at(frame, route.version, request)
+        if at:
+            key = frame[:4] + frame[8:at]
+            if key not in self.familiar:
+                if len(self.familiar) >= FAMILIAR_MAX:
+                    self.familiar.clear()
+                self.familiar[key] = route, Familiar(at, route.version, client_id, request)
+        return at
 
     def _make(self, api: Api, version: int) -> Route:
         return Route(

@@ -27,7 +27,7 @@ from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.purgatory import Queue
 from streamline.services.receipts import Receipt
 from streamline.transactions.producers import Batch, ProducerStates
-from streamline.wire.batch import BatchHeader, read_header, stamp, stamp_append_time, stamp_max_timestamp
+from streamline.wire.batch import BatchHeader, read_header, stamp_append_time, stamp_max_timestamp
 from streamline.wire.quick import Looked, look
 
 log = Logger()
@@ -76,6 +76,8 @@ class Partition:
         self._readers: dict[Reader, None] = {}
         self._unflushed: list[Receipt] = []
         self._unflushed_bytes = 0
+        self._unflushed_records = 0
+        self._segment_offset = log.segment_offset
         self._unread: deque[tuple[int, int]] = deque()
         """(end offset, bytes) of what was flushed and consumers may not read yet."""
         self._unsynced_records = 0
@@ -86,6 +88,7 @@ class Partition:
         self._stamps_time = config.message_timestamp_type == "LogAppendTime"
         self._is_plain = not self._stamps_time and config.compression_type == "producer"
         """Whether batches are stored as they come, so that a quick look at them may be enough."""
+        self._compacts = config.compacts
 
     # Leading
 
@@ -135,22 +138,25 @@ class Partition:
         return look(
             records,
             config.max_message_bytes,
-            max(0, now_ms - config.message_timestamp_before_max_ms),
+            now_ms - config.message_timestamp_before_max_ms,
             now_ms + config.message_timestamp_after_max_ms,
         )
 
-    def append(self, records: Buffer, header: BatchHeader, max_timestamp: int, acks: int) -> Receipt:
+    def append(self, records: Buffer, looked: Looked, acks: int) -> Receipt:
         """
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
 
-        @param max_timestamp: the greatest timestamp of its records; a header that says otherwise is put right.
+        @param looked: what was seen in it; a header that says otherwise of the greatest timestamp is put right.
         @raise Refused: it was not taken.
         """
+        header, max_timestamp, has_null_key = looked
         leadership = self._leadership
         if self.offline is not None or leadership is None:
             raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-        if header.is_transactional:
+        if header.attributes and header.is_transactional:
             raise Refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open: this release serves none")
+        if has_null_key and self._compacts:
+            raise Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
         self._acks.admit(acks, len(leadership.isr), self.config.min_insync_replicas)
         if header.producer_id != NO_PRODUCER_ID:
             known = self.producers.check(
@@ -168,44 +174,40 @@ class Partition:
             self._unflushed.append(receipt)
         return receipt
 
-    def _stamp(self, view: memoryview, header: BatchHeader, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
-        """Return the bytes that replace the batch's first ones, the header as it is then, and the append time."""
+    def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
+        if type(records) is not memoryview or len(records.obj) > len(records) + WASTE_BYTES:  # type: ignore[arg-type]
+            records = memoryview(bytes(records))
+        log = self.log
+        append_time_ms = NO_TIMESTAMP
+        if self._stamps_time or header.max_timestamp != max_timestamp:
+            head, header, append_time_ms = self._restamp(records, max_timestamp)
+        else:
+            head = header.place(log.end_offset, self.state.leader_epoch)
+        try:
+            log.append(header, (head, records[len(head) :]))
+        except StorageFailed as error:
+            raise self._not_written(error) from error
+        next_offset = log.end_offset
+        if log.segment_offset != self._segment_offset:
+            self._segment_offset = log.segment_offset
+            self.books.rolled()  # which may close the log, and take what it had not written off its end
+        if header.producer_id != NO_PRODUCER_ID:
+            self._remember(header)
+        self._unflushed_bytes += len(records)
+        self._unflushed_records += header.record_count
+        receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)
+        self._unflushed.append(receipt)
+        return receipt
+
+    def _restamp(self, view: memoryview, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
+        """Return a header to replace the batch's own, as bytes and as it is then, and the append time."""
         offset, epoch = self.log.end_offset, self.state.leader_epoch
         if self._stamps_time:
             now_ms = self._clock.wall_ms()
             head = stamp_append_time(view, offset, epoch, now_ms)
             return head, read_header(head), now_ms
-        if header.max_timestamp != max_timestamp:
-            head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
-            return head, read_header(head), NO_TIMESTAMP
-        header.base_offset = offset
-        header.partition_leader_epoch = epoch
-        return stamp(view, offset, epoch), header, NO_TIMESTAMP
-
-    def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
-        log = self.log
-        segment_offset = log.segment_offset
-        view = memoryview(records)
-        if len(view.obj) > len(view) + WASTE_BYTES:  # type: ignore[arg-type]
-            view = memoryview(bytes(view))
-        head, header, append_time_ms = self._stamp(view, header, max_timestamp)
-        try:
-            log.append(header, (head, view[len(head) :]))
-        except StorageFailed as error:
-            raise self._not_written(error) from error
-        next_offset = log.end_offset
-        if log.segment_offset != segment_offset:
-            self.books.rolled()  # which may close the log, and take what it had not written off its end
-        if header.producer_id != NO_PRODUCER_ID:
-            self._remember(header)
-        size_bytes, count = header.size, header.record_count
-        self._unflushed_bytes += size_bytes
-        self._unsynced_records += count
-        self.appended_bytes += size_bytes
-        self.appended_records += count
-        receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)
-        self._unflushed.append(receipt)
-        return receipt
+        head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
+        return head, read_header(head), NO_TIMESTAMP
 
     def _remember(self, header: BatchHeader) -> None:
         batch = Batch(
@@ -216,21 +218,27 @@ class Partition:
 
     def flush(self) -> None:
         """Write what was collected; count it, or wait for the sync that the topic asks for."""
+        log = self.log
         receipts, self._unflushed = self._unflushed, []
         size_bytes, self._unflushed_bytes = self._unflushed_bytes, 0
+        count, self._unflushed_records = self._unflushed_records, 0
+        self.appended_bytes += size_bytes
+        self.appended_records += count
+        self._unsynced_records += count
         try:
-            self.log.flush()
+            log.flush()
         except StorageFailed as error:
             self._take_back(receipts, self._not_written(error))
         else:
             self._trouble = ""
             self.producers.settle()
+        flushed_offset = log.flushed_offset
         if size_bytes:
-            self._unread.append((self.log.flushed_offset, size_bytes))
+            self._unread.append((flushed_offset, size_bytes))
         if self._unsynced_records >= self.config.flush_messages:
             self._sync()
         elif not self._syncs:
-            self._count(self.log.flushed_offset)
+            self._count(flushed_offset)
             if self._sync_timer is None and self._unsynced_records and self.config.flush_ms != INT64_MAX:
                 self._sync_timer = self._clock.callLater(self.config.flush_ms / 1000, self._sync_is_due)
 
@@ -300,28 +308,28 @@ class Partition:
         """Say whether a batch that was appended can be answered."""
         if receipt.refusal is not None or self.offline is not None:
             return True
-        if self._acks.waits_for_commit(acks):
-            return self.high_watermark >= receipt.next_offset
-        return self.counted_offset >= receipt.next_offset
+        reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
+        return reached >= receipt.next_offset
 
     def when_settled(self, receipt: Receipt, acks: int, settle: Callable[[], None]) -> None:
         """Call C{settle} as soon as that is so."""
         queue = self._for_commit if self._acks.waits_for_commit(acks) else self._for_count
         queue.until(receipt.next_offset, settle)
 
-    def settle(self, receipt: Receipt, acks: int) -> None:
-        """
-        Look at a batch for the last time before it is acknowledged.
-
-        @raise Refused: it cannot be acknowledged.
-        """
+    def verdict(self, receipt: Receipt, acks: int) -> Refused | None:
+        """Look at a batch for the last time: None where it is acknowledged, or why it cannot be."""
         if receipt.refusal is not None:
-            raise receipt.refusal
-        reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
+            return receipt.refusal
+        policy, leadership = self._acks, self._leadership
+        assert leadership is not None
+        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
         if reached < receipt.next_offset:
-            raise self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)
-        assert self._leadership is not None
-        self._acks.settle(acks, len(self._leadership.isr), self.config.min_insync_replicas)
+            return self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)
+        try:
+            policy.settle(acks, len(leadership.isr), self.config.min_insync_replicas)
+        except Refused as late:
+            return late
+        return None
 
     def add_reader(self, reader: Reader) -> None:
         """Call this with the number of bytes whenever more can be read."""

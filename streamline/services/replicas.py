@@ -8,7 +8,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, succeed
@@ -34,7 +34,6 @@ log = Logger()
 
 OPENED_AT_ONCE = 16
 _GONE = Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "the topic was deleted")
-_KEYLESS = Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
 _STOPPING = Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, "the node is stopping")
 _BROKEN = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "the partition failed in a way that should not happen")
 
@@ -61,6 +60,7 @@ class Replicas(Service):
         self._storage = storage
         self._replicator = replicator
         self._acks = acks
+        self._wall_ms = host.clock.wall_ms
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._dirty: dict[Partition, None] = {}
         self._opening: dict[LogIdentity, Shared[None]] = {}
@@ -269,16 +269,13 @@ class Replicas(Service):
             internal topics, and into the space that is kept in reserve.
         """
         try:
-            partition = self.leading(topic, index)
-            if produce_version is not None:
-                self._check_client(topic)
-            looked = partition.look(records, self._host.clock.wall_ms())
+            partition = self._partitions.get((topic, index)) or self.leading(topic, index)
+            if produce_version is not None and (self.full is not None or topic in INTERNAL_TOPICS):
+                self._refuse_client(topic)
+            looked = partition.look(records, self._wall_ms())
             if looked is None:
                 return self._append_closely(partition, records, acks, produce_version)
-            if looked.has_null_key and partition.config.compacts:
-                raise _KEYLESS.again()
-            assert records is not None
-            receipt = partition.append(records, looked.header, looked.max_timestamp, acks)
+            receipt = partition.append(records, looked, acks)  # type: ignore[arg-type]
         except Refused as refusal:
             return refused(refusal)
         self._dirty[partition] = None
@@ -289,7 +286,7 @@ class Replicas(Service):
     ) -> Generator[None, None, Receipt]:
         try:
             stored, looked = yield from self._look_closely(partition, records, produce_version)
-            receipt = partition.append(stored, looked.header, looked.max_timestamp, acks)
+            receipt = partition.append(stored, looked, acks)
         except Refused as refusal:
             return refused(refusal)
         self._dirty[partition] = None
@@ -306,11 +303,11 @@ class Replicas(Service):
         self.flush()
         return work
 
-    def _check_client(self, topic: str) -> None:
+    def _refuse_client(self, topic: str) -> NoReturn:
         if topic in INTERNAL_TOPICS:
             raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic} belongs to the cluster itself")
-        if self.full is not None:
-            raise self.full.again()
+        assert self.full is not None
+        raise self.full.again()
 
     def _look_closely(
         self, partition: Partition, records: Buffer | None, produce_version: int | None
@@ -325,17 +322,15 @@ class Replicas(Service):
             header,
             max_bytes=config.max_message_bytes,
             produce_version=produce_version,
-            now_ms=None if config.message_timestamp_type == "LogAppendTime" else self._host.clock.wall_ms(),
+            now_ms=None if config.message_timestamp_type == "LogAppendTime" else self._wall_ms(),
             timestamp_before_max_ms=config.message_timestamp_before_max_ms,
             timestamp_after_max_ms=config.message_timestamp_after_max_ms,
         )
         checked = yield from checking(records, header)
-        if checked.has_null_key and config.compacts:
-            raise _KEYLESS.again()
         codec = CODECS.get(config.compression_type, header.compression)
         if codec != header.compression:
             records, header = _recompressed(records, config, codec)
-        return records, Looked(header, checked.max_timestamp, checked.has_null_key)
+        return records, (header, checked.max_timestamp, checked.has_null_key)
 
     def flush(self) -> None:
         """Write what was collected in every partition, each in one write."""

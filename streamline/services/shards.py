@@ -356,9 +356,8 @@ class LedShard:
     def _settle(self, entries: Sequence[Entry], receipt: Receipt) -> ErrorCode:
         """Take over entries that the log has; return what to tell whoever waits for them."""
         assert self._partition is not None
-        try:
-            self._partition.settle(receipt, ACKS_ALL)
-        except Refused as refusal:
+        refusal = self._partition.verdict(receipt, ACKS_ALL)
+        if refusal is not None:
             self._give_up(entries)
             return APPEND_ERRORS.get(refusal.code, refusal.code)
         for entry in entries:

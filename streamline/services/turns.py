@@ -39,6 +39,7 @@ class Turns:
 
     @ivar spent_s: what has been done since it was last made sure that others get their turn.  Whoever works without
         asking adds to it.
+    @ivar number: which turn this is, see L{begin}.
     """
 
     def __init__(self, clock: IClock) -> None:
@@ -46,11 +47,21 @@ class Turns:
         self._waiting: deque[Callable[[], object]] = deque()
         self._timer: IDelayedCall | None = None
         self.spent_s = 0.0
+        self.number = 0
 
     @property
     def left_s(self) -> float:
         """How much may be done before others should have their turn."""
         return TURN_S - self.spent_s
+
+    def begin(self) -> None:
+        """
+        Hear that the reactor has begun another turn.
+
+        A connection knows: it hears of its socket once a turn.  So nobody needs a timer for it.
+        """
+        self.number += 1
+        self.spent_s = 0.0
 
     def later(self, step: Callable[[], object]) -> None:
         """Do this in a later turn, after all that waits already."""
@@ -87,7 +98,7 @@ class Turns:
     def _turn(self) -> None:
         """Do a step for each that waits, as long as there is time."""
         self._timer = None
-        self.spent_s = 0.0
+        self.begin()
         began_s = self._clock.seconds()
         for _ in range(len(self._waiting)):
             try:

@@ -62,7 +62,7 @@ class SegmentLog(ReadableLog):
             raise StorageFailed(str(self._failure or self._lost))
         if header.base_offset < self.end_offset:
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
-        segment = self._chain.active
+        segment = self._chain.segments[-1]
         position = segment.size + self._pending_bytes
         last_offset = header.base_offset + header.last_offset_delta
         try:

@@ -23,7 +23,7 @@ LOG_OVERHEAD = 12
 MAGIC = 2
 """The only format that Kafka 4 takes."""
 STAMP_BYTES = 16
-"""How many bytes L{stamp} replaces."""
+"""How many bytes L{BatchHeader.place} replaces."""
 
 COMPRESSION_MASK = 0x07
 LOG_APPEND_TIME_BIT = 0x08
@@ -33,7 +33,6 @@ DELETE_HORIZON_BIT = 0x40
 
 _HEADER = Struct(">qiibIhiqqqhii")
 _STAMP = Struct(">qii")
-_LENGTH = Struct(">i")
 _CHECKED_AT = 21
 """Where the checksum begins: at the attributes."""
 _MAX_SEQUENCE = (1 << 31) - 1
@@ -108,6 +107,16 @@ class BatchHeader:
         if self.base_sequence == NO_SEQUENCE:
             return NO_SEQUENCE
         return (self.base_sequence + self.last_offset_delta) & _MAX_SEQUENCE
+
+    def place(self, base_offset: int, leader_epoch: int) -> bytes:
+        """
+        Give the batch its place in a log; return the first 16 bytes of it, which say so.
+
+        They replace the batch's own, and the rest is written as it came: the checksum does not cover them.
+        """
+        self.base_offset = base_offset
+        self.partition_leader_epoch = leader_epoch
+        return _STAMP.pack(base_offset, self.batch_length, leader_epoch)
 
     def pack(self) -> bytes:
         """Write the header as it stands, checksum included."""
@@ -245,16 +254,6 @@ def _check_timestamps(header: BatchHeader, now_ms: int, before_max_ms: int, afte
             raise Refused(
                 ErrorCode.INVALID_TIMESTAMP, f"timestamp {timestamp} is not between {earliest} and {latest}"
             )
-
-
-def stamp(buf: Buffer, base_offset: int, leader_epoch: int, at: int = 0) -> bytes:
-    """
-    Give the first 16 bytes of a batch, with its place in the log.
-
-    They replace the batch's own, and the rest is written as it came: the checksum does not cover them.
-    """
-    (length,) = _LENGTH.unpack_from(buf, at + 8)
-    return _STAMP.pack(base_offset, length, leader_epoch)
 
 
 def stamp_append_time(buf: Buffer, base_offset: int, leader_epoch: int, timestamp_ms: int, at: int = 0) -> bytes:

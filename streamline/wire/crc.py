@@ -1,14 +1,9 @@
-"""CRC-32C (Castagnoli), the checksum of record batches: over memoryviews, and in pieces."""
+"""
+CRC-32C (Castagnoli), the checksum of record batches: over memoryviews, and in pieces.
 
-import crc32c as _crc32c
+C{crc32c(data, before=0)} computes the checksum of C{data}; C{before} is that of the bytes that come before, if any.
+"""
 
-from streamline.model import Buffer
+from crc32c import crc32c
 
-
-def crc32c(data: Buffer, before: int = 0) -> int:
-    """
-    Compute the checksum of C{data}.
-
-    @param before: the checksum of the bytes that come before, if any.
-    """
-    return _crc32c.crc32c(data, before)
+__all__ = ["crc32c"]

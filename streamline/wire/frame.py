@@ -79,33 +79,25 @@ class Frames:
         elif self._head:
             data, self._head = self._head + data, b""
             end = len(data)
-        while at < end:
-            length = self._judge(data, at, end)
-            if length is None:
-                self._head = data[at:]
-                return
-            at += 4
-            if end - at < length:
-                self._chunks.append(data[at:])
-                self._chunk_bytes = end - at
-                self._missing = length - (end - at)
-                return
-            yield data[at : at + length]
-            at += length
-
-    def _judge(self, data: bytes, at: int, end: int) -> int | None:
-        """Give the length of the frame at C{at}, or None while too little of it is here."""
-        if end - at >= 6:
+        most, least = self.max_bytes, self._min_bytes
+        while end - at >= 6:
             length, api_key = _LENGTH_AND_KEY.unpack_from(data, at)
-            most = self.max_bytes if isinstance(self.max_bytes, int) else self.max_bytes(api_key)
-            if not self._min_bytes <= length <= most:
-                raise ProtocolError(_complaint(data[at : at + 4], length, most))
-            return length  # type: ignore[no-any-return]
+            limit = most if isinstance(most, int) else most(api_key)
+            if not least <= length <= limit:
+                raise ProtocolError(_complaint(data[at : at + 4], length, limit))
+            at += 4
+            begin, at = at, at + length
+            if at > end:
+                self._chunks.append(data[begin:])
+                self._chunk_bytes = end - begin
+                self._missing = at - end
+                return
+            yield data[begin:at]
         if end - at >= 4:
             (length,) = _LENGTH.unpack_from(data, at)
-            if length < self._min_bytes:
+            if length < least:
                 raise ProtocolError(_complaint(data[at : at + 4], length, length))
-        return None
+        self._head = data[at:]
 
 
 def _complaint(start: bytes, length: int, most: int) -> str:

@@ -9,7 +9,6 @@ which say what is wrong.
 """
 
 from struct import Struct
-from typing import NamedTuple
 
 from streamline.model import NO_PRODUCER_ID, Buffer
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC, BatchHeader
@@ -23,26 +22,28 @@ _CHECKED_AT = 21
 _LEAST_BYTES = HEADER_BYTES + 7
 
 
-class Looked(NamedTuple):
-    """A sound batch: its header, the greatest timestamp of its records, and whether one of them has no key."""
+COPIED_BYTES = 2048
+"""Up to here, copying the records costs less than to look into them where they are."""
 
-    header: BatchHeader
-    max_timestamp: int
-    has_null_key: bool
+Looked = tuple[BatchHeader, int, bool]
+"""A sound batch: its header, the greatest timestamp of its records, and whether one of them has no key."""
 
 
 def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looked | None:
     """
     Check a batch that fills C{buf} as a client sent it; None if it must be looked at more closely.
 
+    @param buf: best a memoryview.
     @param earliest_ms: no timestamp may lie before it, nor behind C{latest_ms}.
     """
     size = len(buf)
     if size < _LEAST_BYTES or size > max_bytes:
         return None
     fields = _HEADER.unpack_from(buf)
-    base_offset, length, _, magic, crc, attributes, last_delta = fields[:7]
-    base_ms, max_ms, producer_id, _, sequence, count = fields[7:]
+    base_offset, length, _, magic, crc, attributes, last_delta, base_ms, max_ms, producer_id, _, sequence, count = (
+        fields
+    )
+    view = memoryview(buf)
     if (
         magic != MAGIC
         or attributes
@@ -51,37 +52,34 @@ def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looke
         or not 0 < count <= RECORDS_MAX
         or last_delta != count - 1
         or not earliest_ms <= base_ms <= max_ms <= latest_ms
+        or base_ms < 0
         or (producer_id != NO_PRODUCER_ID and (producer_id < 0 or sequence < 0))
-        or crc32c(memoryview(buf)[_CHECKED_AT:]) != crc
+        or crc32c(view[_CHECKED_AT:]) != crc
     ):
         return None
-    found = _walk(bytes(memoryview(buf)[HEADER_BYTES:]), count)
+    body = view[HEADER_BYTES:]
+    found = _walk(bytes(body) if size < COPIED_BYTES else body, count)
     if found is None or base_ms + found[0] > latest_ms:
         return None
-    return Looked(BatchHeader(*fields), base_ms + found[0], found[1])
+    return BatchHeader(*fields), base_ms + found[0], found[1]
 
 
-def _walk(body: bytes, count: int) -> tuple[int, bool] | None:  # noqa: C901 - a call costs as much as a record
+def _walk(body: Buffer, count: int) -> tuple[int, bool] | None:  # noqa: C901 - a call costs as much as a record
     """Return (greatest timestamp delta, whether a key is null), or None for records that are not plain."""
     at = greatest = 0
     has_null_key = False
     try:
         for offset in range(0, 2 * count, 2):
             size = body[at]
-            at += 1
             if size > 127:
-                size = size & 127 | body[at] << 7
+                size = size & 127 | body[at + 1] << 7
                 at += 1
-            stop = at + (size >> 1)
-            delta = body[at + 1]
-            at += 2
+            stop = at + 1 + (size >> 1)
+            _, delta, found, key = body[at + 1 : at + 5]
+            at += 5
             if delta > 127:
-                delta = delta & 127 | body[at] << 7
+                delta, found, key = delta & 127 | found << 7, key, body[at]
                 at += 1
-            key = body[at + 1]
-            if body[at] != offset or size & 1 or delta & 1 or size > 16383 or delta > 16383:
-                return None
-            at += 2
             if key == 1:
                 has_null_key = True
             elif key > 127 or key & 1:
@@ -89,15 +87,15 @@ def _walk(body: bytes, count: int) -> tuple[int, bool] | None:  # noqa: C901 - a
             else:
                 at += key >> 1
             value = body[at]
-            at += 1
             if value > 127:
-                value = value & 127 | body[at] << 7
+                value = value & 127 | body[at + 1] << 7
                 at += 1
-            at += 1 + (value >> 1)
-            if value & 1 or value > 16383 or at != stop or body[at - 1]:
+            at += 2 + (value >> 1)
+            lengths = size | delta | value
+            if found != offset or lengths & 1 or lengths > 16383 or at != stop or body[at - 1]:
                 return None
             if delta > greatest:
                 greatest = delta
-    except IndexError:
+    except (IndexError, ValueError):
         return None
     return None if at != len(body) else (greatest >> 1, has_null_key)

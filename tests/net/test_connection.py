@@ -9,7 +9,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import globalLogPublisher
 
-from streamline.api.call import Hold, Later, Parked
+from streamline.api.call import Hold, Later, LaterBy, Parked
 from streamline.errors import ProtocolError
 from streamline.wire.messages.api_versions import ApiVersionsResponse
 from streamline.wire.messages.metadata import MetadataRequest
@@ -50,7 +50,7 @@ class OrderTests(ConnectionCase):
 
         def later(name: str) -> Later:
             made.append(name)
-            return Later(lambda: made.append(f"{name} finished"))  # type: ignore[arg-type, func-returns-value]
+            return LaterBy(lambda: made.append(f"{name} finished"))  # type: ignore[arg-type, func-returns-value]
 
         self.answer_with(lambda: later("a"), lambda: later("b"))
         self.client.give(self.client.frame(PING, 0) * 2)
@@ -183,7 +183,7 @@ class EndTests(ConnectionCase):
 
     def test_a_request_that_fails(self) -> None:
         """A mistake of ours is logged, and ends the connection rather than to leave it without an answer."""
-        for failing in (KeyError("ours"), lambda: fail(KeyError("ours")), lambda: Later(self.fails)):
+        for failing in (KeyError("ours"), lambda: fail(KeyError("ours")), lambda: LaterBy(self.fails)):
             self.client = self.broker.connect()
             self.factory.ended = 0
             self.answer_with(ApiVersionsResponse(), failing)

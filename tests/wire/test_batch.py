@@ -22,7 +22,6 @@ from streamline.wire.batch import (
     is_intact,
     produced_header,
     read_header,
-    stamp,
     stamp_append_time,
     stamp_max_timestamp,
 )
@@ -201,7 +200,7 @@ class StampTests(SynchronousTestCase):
 
     @given(st.integers(0, (1 << 63) - 1), st.integers(0, (1 << 31) - 1))
     def test_place(self, base_offset: int, leader_epoch: int) -> None:
-        head = stamp(memoryview(FOREIGN), base_offset, leader_epoch)
+        head = read_header(FOREIGN).place(base_offset, leader_epoch)
         self.assertEqual(len(head), STAMP_BYTES)
         stamped = head + FOREIGN[STAMP_BYTES:]
         header = read_header(stamped)
