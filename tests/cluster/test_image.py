@@ -232,6 +232,12 @@ class PartitionTests(MetadataCase):
         self.do(fence(1, 1, fenced=False))
         self.do(change(**again))
 
+    def test_leader_that_was_never_there(self) -> None:
+        """Not even where it is in the ISR, as of an earlier release."""
+        self.do(create("u", IDS[1], (1, 4)))
+        elected: dict[str, Any] = {"replicas": (1, 4), "isr": (4,), "leader": 4, "topic_id": IDS[1]}
+        self.refuses(ErrorCode.INELIGIBLE_REPLICA, change(**elected))
+
     def test_leader_that_may_lack_records(self) -> None:
         self.do(change())
         again: dict[str, Any] = {"leader": 1, "isr": (1,), "leader_epoch": 2, "partition_epoch": 2}

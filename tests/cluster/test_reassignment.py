@@ -42,9 +42,9 @@ class ReassignmentTests(ClusterCase):
 
     def test_not_before_all_are_in_sync(self) -> None:
         self.given(replicas=(1, 2), isr=(1, 2))
-        self.move([3, 4])
+        self.move([3, 4, 2])
         self.in_sync(1, 2, 3)
-        self.shows(replicas=(3, 4, 1, 2), adding=(3, 4), leader=1)
+        self.shows(replicas=(3, 4, 2, 1), adding=(3, 4), leader=1)
 
     def test_not_below_min_isr(self) -> None:
         """KC6: those who stay must be able to commit by themselves."""
