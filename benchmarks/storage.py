@@ -20,15 +20,15 @@ import time
 from collections.abc import Callable
 from functools import partial
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from streamline.config import NodeConfig, TopicConfig
 from streamline.interfaces import IPartitionLog
-from streamline.model import LogIdentity, LogSlice
+from streamline.model import Buffer, LogIdentity, LogSlice
 from streamline.storage.recovery import Plan, load
 from streamline.storage.segments import SegmentStorage
 from streamline.testing.worlds import RealWorld
-from streamline.wire.batch import BatchHeader, read_header, stamp
+from streamline.wire.batch import BatchHeader, read_header
 from streamline.wire.records import Record, build_batch
 
 ROUNDS = 5
@@ -62,8 +62,7 @@ def append(log: IPartitionLog, batch: Batch, count: int) -> None:
     """Append a batch so many times, without flushing."""
     header = batch.header
     for _ in range(count):
-        header.base_offset = offset = log.end_offset
-        log.append(header, (stamp(batch.whole, offset, 0), batch.rest))
+        log.append(header, (header.place(log.end_offset, 0), batch.rest))
 
 
 def per_call_us(function: Callable[[], None], calls: int) -> float:
@@ -84,7 +83,7 @@ class Bench:
         self.world.result_of(self.storage.start())
         self._logs = 0
 
-    def log(self, **settings: int) -> IPartitionLog:
+    def log(self, **settings: Any) -> IPartitionLog:
         """Open a new log."""
         self._logs += 1
         return self.world.result_of(
@@ -137,9 +136,9 @@ def writes(fd: int, batch: Batch, group: int, count: int) -> None:
     """Write the same with bare calls."""
     at = 0
     for _ in range(count // group):
-        parts = []
+        parts: list[Buffer] = []
         for _ in range(group):
-            parts += (stamp(batch.whole, at, 0), batch.rest)
+            parts += (batch.header.place(at, 0), batch.rest)
         at += os.pwritev(fd, parts, at)
 
 

@@ -37,6 +37,7 @@ from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.metadata import Metadata
+from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
 from streamline.services.staircase import Staircase
 from streamline.services.turns import Turns
@@ -73,6 +74,8 @@ class Node(Staircase):
     One node, from its data directory to its listener.
 
     @ivar address: where clients connect, once it has started.
+    @ivar pulse: how long its reactor is held up.
+    @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
     """
 
     def __init__(
@@ -89,6 +92,8 @@ class Node(Staircase):
         self.directory = directory
         self.broker = broker
         self.factory = factory
+        self.pulse = Pulse(host.clock)
+        self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
         self._host = host
         self._listener = listener
 
@@ -182,7 +187,7 @@ class HttpRoom(Service):
         root = make_root(
             self._host,
             lambda: node.factory.is_serving,
-            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas),
+            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas, node.pulse),
         )
         self._listener = listener = HttpListener(self._host, self._endpoint, root)
         return listener.startService()
@@ -242,6 +247,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         groups,
         Housekeeping(host, config, replicas),
         Watchman(factory, host.clock),
+        node.pulse,
         Serving(listener, factory, deadlines),
         *([] if config.http_listen is None else [HttpRoom(node, host, config.http_listen)]),
     ):

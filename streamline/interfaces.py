@@ -378,6 +378,13 @@ class IConsensus(Interface):
             outcome is unknown (RF17); or what L{IStateMachine.apply} raised.
         """
 
+    def when_failed() -> Deferred[str]:
+        """
+        Fire with a sentence for people once this node can take part no more, because its disk failed.
+
+        The process ends then, with an error: somebody has to look.  It never fires where the node just stops.
+        """
+
     def read_barrier() -> Deferred[None]:
         """Fire once everything that was committed before this call has been applied here (read-index, RF11)."""
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Options", "makeService"]
 
-EXIT_REFUSED = 1
+EXIT_REFUSED = EXIT_FAILED = 1
 CALM_AFTER_S = 2.0
 """How long after its start a node settles its memory."""
 STOP_DEADLINE_S = 25.0
@@ -111,8 +111,15 @@ class Program(Service):
             raise refusals[0]
 
     def _started(self, _: object) -> None:
+        self._node.failed.addCallback(self._failed)
         # Later, because it takes a moment in which the first clients would wait.
         self._reactor.callLater(CALM_AFTER_S, calm_collector)
+
+    def _failed(self, reason: str) -> None:
+        """End the process with an error; who supervises it starts it again, and recovery looks at what is there."""
+        log.critical("The node cannot go on, and ends: {reason}", reason=reason)
+        self.exit_status = EXIT_FAILED
+        self._stop_reactor()
 
     def stopService(self) -> Deferred[None]:
         """Stop the node; fires when that is done, or when it has taken too long."""

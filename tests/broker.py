@@ -9,7 +9,7 @@ frames out, nothing in between that could be kinder than a socket.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
@@ -22,7 +22,7 @@ from streamline.assembly import Node, build
 from streamline.config import BrokerConfig, NodeConfig
 from streamline.errors import ErrorCode
 from streamline.model import ZERO_UUID
-from streamline.net.kafka import KafkaConnection
+from streamline.net.connection import KafkaConnection
 from streamline.services.partition import Partition
 from streamline.testing.simulation import Fabric, Machine, Simulation, Weather
 from streamline.testing.simulation.machine import Process
@@ -140,8 +140,7 @@ class Client:
     def stop_reading(self) -> None:
         """Fill the socket's buffers, so that the transport asks for a pause."""
         self.wire.is_stuck = True
-        producer: IPushProducer = self.wire.producer
-        producer.pauseProducing()
+        cast(IPushProducer, self.wire.producer).pauseProducing()
 
     def read_on(self) -> None:
         """Empty them again."""
@@ -355,7 +354,7 @@ def joined(data: PartitionData) -> bytes:
     records = data.records
     if records is None:
         return b""
-    return b"".join(records) if isinstance(records, list | tuple) else bytes(records)
+    return bytes(records) if isinstance(records, bytes | bytearray | memoryview) else b"".join(records)
 
 
 def is_flexible(key: int, version: int) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.python.failure import Failure
@@ -71,7 +73,7 @@ class OrderTests(NodeCase):
             name = type(step).__name__
             for method, sign in (("startService", "+"), ("stopService", "-")):
                 original = getattr(step, method)
-                setattr(step, method, lambda original=original, note=sign + name: events.append(note) or original())
+                setattr(step, method, partial(_noted, events, sign + name, original))
         done: list[Any] = []
         node.startService().addBoth(done.append)
         self.broker.until(lambda: bool(done))
@@ -214,7 +216,8 @@ class RefusalTests(NodeCase):
 
     def test_plugins(self) -> None:
         for option in ("storage", "consensus", "replicator", "acks"):
-            broker = Broker(**{option: "nonsense"})
+            nonsense: dict[str, Any] = {option: "nonsense"}
+            broker = Broker(**nonsense)
             refusal = self.assertRaises(StartRefused, build, broker.config, broker.machine.start().host)
             self.assertIn("nonsense", str(refusal))
 
@@ -247,3 +250,8 @@ class StrayTests(NodeCase):
         self.assertEqual(self.broker.fetch("t").error_code, 56)
         self.assertEqual(self.broker.produce("t", batch_of(b"v")).error_code, 56)
         self.assertEqual(self.broker.fetch("u").high_watermark, 1)
+
+
+def _noted(events: list[str], note: str, step: Callable[[], Any]) -> Any:
+    events.append(note)
+    return step()

@@ -6,11 +6,12 @@ import os
 import sys
 import tempfile
 import textwrap
+from typing import cast
 
 import twisted.plugins
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import LogEvent, LogLevel, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -55,13 +56,13 @@ class Patient:
 
 
 @implementer(IAcksPolicy)
-class Forgetful:
+class Forgetful:  # type: ignore[misc]
     """Lacks two methods and has a third one wrong."""
 
     def __init__(self, host: object, config: object) -> None:
         pass
 
-    def admit(self, acks: int) -> None:
+    def admit(self, acks: int) -> None:  # type: ignore[override]
         """Too few arguments."""
 
 
@@ -142,8 +143,8 @@ class DiscoveryTests(PluginsCase):
     def test_a_broken_drop_in_is_passed_over(self) -> None:
         self.write("twisted/plugins/acme_broken.py", "import nothing_of_that_name")
         events: list[LogEvent] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        globalLogPublisher.addObserver(cast(ILogObserver, events.append))
+        self.addCleanup(globalLogPublisher.removeObserver, cast(ILogObserver, events.append))
         self.test_what_is_built_in()
         self.assertEqual(len(self.flushLoggedErrors(ImportError)), 1)
         self.assertEqual({event["log_level"] for event in events} - {LogLevel.debug}, set(), "the launcher has told")

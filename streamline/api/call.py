@@ -44,7 +44,13 @@ class BrokerServices:
 
 
 class Room(Protocol):
-    """How much room there is, given what this and other clients hold."""
+    """
+    How much room there is, given what this and other clients hold.
+
+    @ivar promised_bytes: what is being read for answers, and takes no room yet.
+    """
+
+    promised_bytes: int
 
     @property
     def room_bytes(self) -> int:

@@ -32,6 +32,8 @@ CROWD_PARTITIONS = 100
 PARTITIONS_PER_TURN = 1000
 ANSWER_BYTES_MAX = 8 << 20
 """What one fetch brings at most, however much it asks for: reading and sending more would hold up all others."""
+ANSWER_BYTES_LEAST = 1 << 20
+"""What it may bring while many others wait for their turn; what Kafka's own consumer asks of a partition."""
 
 _NOTHING = LogSlice()
 
@@ -61,7 +63,8 @@ class Reading:
     ) -> None:
         self._call = call
         self._wanted = wanted
-        self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes, ANSWER_BYTES_MAX)
+        answer_bytes = max(ANSWER_BYTES_LEAST, int(ANSWER_BYTES_MAX * call.broker.turns.share))
+        self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes, answer_bytes)
         self._min_bytes = min(min_bytes, self._max_bytes)
         self._max_wait_s = max_wait_s
         self._missing_bytes = 0
@@ -70,6 +73,7 @@ class Reading:
         self._is_choked = False
         self._partitions: list[Partition] = []
         self._cold: list[Deferred[None]] = []
+        self._cold_bytes = 0
         self._deadline: Deadline | None = None
         self._done: Deferred[list[Read]] | None = None
         self._must_answer = False
@@ -180,7 +184,7 @@ class Reading:
             reads += self._read(self._wanted[len(reads) : len(reads) + PARTITIONS_PER_TURN])
         cold, self._cold = self._cold, []
         if cold:
-            await gatherResults(cold, consumeErrors=True)
+            await self._read_cold(cold)
         else:
             await self._call.broker.turns.next()
         self._is_looking = False
@@ -192,6 +196,16 @@ class Reading:
             self._has_missed = False
             self._park()
             self._read_again()
+
+    async def _read_cold(self, cold: list[Deferred[None]]) -> None:
+        """Wait for the device; what it brings is promised meanwhile, or many who wait would be given the same room."""
+        room, promised_bytes = self._call.caller.room, self._cold_bytes
+        self._cold_bytes = 0
+        room.promised_bytes += promised_bytes
+        try:
+            await gatherResults(cold, consumeErrors=True)
+        finally:
+            room.promised_bytes -= promised_bytes
 
     def _read(self, some: Sequence[Wanted]) -> list[Read]:
         """Read some partitions; what has to come from the device is in C{_cold} and comes into its place."""
@@ -212,6 +226,7 @@ class Reading:
             if isinstance(found, Deferred):
                 self._cold.append(found.addCallbacks(_take, _fail, callbackArgs=(read,), errbackArgs=(read,)))
                 left = max(left - most, 0)
+                self._cold_bytes += most
                 self._needs_one = False
                 continue
             read.slice = found

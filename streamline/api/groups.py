@@ -14,12 +14,13 @@ ListGroups 4 states; 5 types (KIP-848).
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
 from streamline.api import operations
-from streamline.api.call import Call, Parked
+from streamline.api.call import Call, Hold, Later, LaterBy, Parked
 from streamline.errors import ErrorCode, Refused
 from streamline.groups import messages
 from streamline.groups.shard import GROUP_TYPE
@@ -50,6 +51,9 @@ from streamline.wire.messages.groups import (
 )
 
 T = TypeVar("T")
+
+GROUPS_PER_TURN = 100
+"""How many are described or deleted before others have their turn."""
 
 
 def join_group(call: Call, request: JoinGroupRequest) -> JoinGroupResponse | Parked:
@@ -179,13 +183,23 @@ def _left(call: Call, answer: messages.LeaveAnswer) -> LeaveGroupResponse:
     )
 
 
-def describe_groups(call: Call, request: DescribeGroupsRequest) -> DescribeGroupsResponse:
+def describe_groups(
+    call: Call, request: DescribeGroupsRequest
+) -> DescribeGroupsResponse | Deferred[DescribeGroupsResponse]:
     """Describe each group once, however often it is named."""
+    return call.broker.turns.work_off(_describe_all(call, request))
+
+
+def _describe_all(call: Call, request: DescribeGroupsRequest) -> Generator[None, None, DescribeGroupsResponse]:
     allowed = operations.GROUP if request.include_authorized_operations else operations.NOT_ASKED
-    described = [_describe(call, group_id) for group_id in dict.fromkeys(request.groups)]
-    for group in described:
+    described: list[DescribedGroup] = []
+    for number, group_id in enumerate(dict.fromkeys(request.groups), 1):
+        group = _describe(call, group_id)
         if group.error_code == ErrorCode.NONE:
             group.authorized_operations = allowed
+        described.append(group)
+        if number % GROUPS_PER_TURN == 0:
+            yield
     return DescribeGroupsResponse(groups=described)
 
 
@@ -223,30 +237,47 @@ def _unknown(call: Call, group_id: str) -> DescribedGroup:
     return described
 
 
-def list_groups(call: Call, request: ListGroupsRequest) -> ListGroupsResponse:
+def list_groups(call: Call, request: ListGroupsRequest) -> ListGroupsResponse | Deferred[ListGroupsResponse]:
     """List the groups that this node coordinates."""
+    return call.broker.turns.work_off(_list(call, request))
+
+
+def _list(call: Call, request: ListGroupsRequest) -> Generator[None, None, ListGroupsResponse]:
     try:
         shards = call.broker.groups.shards()
     except Refused as refusal:
         return ListGroupsResponse(error_code=refusal.code)
-    return ListGroupsResponse(
-        groups=[
+    found: list[ListedGroup] = []
+    seen = 0
+    for shard in shards:
+        found += [
             ListedGroup(
                 group_id=group.group_id,
                 protocol_type=group.protocol_type,
                 group_state=group.state.value,
                 group_type=GROUP_TYPE,
             )
-            for shard in shards
             for group in shard.groups.listed(request.states_filter, request.types_filter)
         ]
-    )
+        if len(found) - seen >= GROUPS_PER_TURN:
+            seen = len(found)
+            yield
+    return ListGroupsResponse(groups=found)
 
 
-def delete_groups(call: Call, request: DeleteGroupsRequest) -> Deferred[DeleteGroupsResponse]:
+def delete_groups(call: Call, request: DeleteGroupsRequest) -> Hold:
     """Delete each group that nobody is in, with its offsets; answer when the log has it."""
-    deleting = [(group_id, _delete(call, group_id)) for group_id in dict.fromkeys(request.groups_names)]
-    return Deferred.fromCoroutine(_deleted(deleting))
+    return Hold(Deferred.fromCoroutine(_delete_all(call, request)))
+
+
+async def _delete_all(call: Call, request: DeleteGroupsRequest) -> Later:
+    deleting: list[tuple[str, ErrorCode | Deferred[ErrorCode]]] = []
+    for number, group_id in enumerate(dict.fromkeys(request.groups_names), 1):
+        deleting.append((group_id, _delete(call, group_id)))
+        if number % GROUPS_PER_TURN == 0:
+            await call.broker.turns.next()
+    answer = Deferred.fromCoroutine(_deleted(deleting))
+    return LaterBy(lambda: answer)
 
 
 def _delete(call: Call, group_id: str) -> ErrorCode | Deferred[ErrorCode]:

@@ -8,16 +8,44 @@ taken in the reactor and rendered elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
+from typing import Protocol
 
 from attrs import frozen
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
 from prometheus_client.exposition import generate_latest
 
-from streamline.net.kafka import KafkaFactory
 from streamline.services.metadata import Metadata
+from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
+
+STALL_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000)
+
+
+class Front(Protocol):
+    """What faces the clients, as far as it is counted."""
+
+    @property
+    def connections(self) -> Sized:
+        """Those that are open."""
+
+    @property
+    def turned_away(self) -> int:
+        """Connections refused because of a limit."""
+
+    @property
+    def ended(self) -> int:
+        """Connections ended because of what the client did."""
+
+    def served(self) -> Iterator[tuple[str, int, int]]:
+        """Yield (API, version, requests so far)."""
 
 
 @frozen(eq=False)
@@ -37,26 +65,29 @@ class Snapshot:
         return generate_latest(registry)
 
 
-def take_snapshot(version: str, factory: KafkaFactory, metadata: Metadata, replicas: Replicas) -> Snapshot:
+def take_snapshot(
+    version: str, front: Front, metadata: Metadata, replicas: Replicas, pulse: Pulse
+) -> Snapshot:
     """Read every number once."""
     metrics: list[Metric] = [InfoMetricFamily("streamline_build", "The release that runs.", {"version": version})]
-    metrics += _requests(factory)
+    metrics += _requests(front)
     metrics += _cluster(metadata)
     metrics += _logs(replicas)
+    metrics += _stalls(pulse)
     return Snapshot(tuple(metrics))
 
 
-def _requests(factory: KafkaFactory) -> Iterator[Metric]:
+def _requests(front: Front) -> Iterator[Metric]:
     served = CounterMetricFamily("streamline_requests", "Requests taken from clients.", labels=["api", "version"])
-    for name, version, count in factory.served():
+    for name, version, count in front.served():
         served.add_metric([name, str(version)], count)
     yield served
-    yield GaugeMetricFamily("streamline_connections", "Open connections of clients.", len(factory.connections))
+    yield GaugeMetricFamily("streamline_connections", "Open connections of clients.", len(front.connections))
     yield CounterMetricFamily(
-        "streamline_connections_turned_away", "Connections refused because of a limit.", factory.turned_away
+        "streamline_connections_turned_away", "Connections refused because of a limit.", front.turned_away
     )
     yield CounterMetricFamily(
-        "streamline_connections_ended", "Connections ended because the client misbehaved.", factory.ended
+        "streamline_connections_ended", "Connections ended because the client misbehaved.", front.ended
     )
 
 
@@ -94,4 +125,20 @@ def _logs(replicas: Replicas) -> Iterator[Metric]:
     yield GaugeMetricFamily("streamline_cluster_offline_replicas", "Partitions of this node out of order.", offline)
     yield GaugeMetricFamily(
         "streamline_log_refusing", "1 while records are refused for want of space.", int(replicas.full is not None)
+    )
+
+
+def _stalls(pulse: Pulse) -> Iterator[Metric]:
+    counts = zip(STALL_BOUNDS_MS, pulse.up_to(STALL_BOUNDS_MS), strict=True)
+    buckets = [(str(bound_ms / 1000), float(count)) for bound_ms, count in counts]
+    yield HistogramMetricFamily(
+        "streamline_reactor_stall_seconds",
+        "How long the reactor was held up, asked ten times a second: what a client would have waited at that moment.",
+        buckets=[*buckets, ("+Inf", float(pulse.beats))],
+        sum_value=pulse.total_ms / 1000,
+    )
+    yield GaugeMetricFamily(
+        "streamline_reactor_stall_longest_seconds",
+        "The longest of these since the node started.",
+        pulse.longest_ms / 1000,
     )

@@ -14,6 +14,9 @@ from typing import Protocol
 
 from streamline.net.limits import Limits
 
+LEAST_ROOM_BYTES = 1 << 20
+"""How large an answer may be for a client that takes its answers, while others do not take theirs."""
+
 
 class Holder(Protocol):
     """What holds something: a connection."""
@@ -38,6 +41,7 @@ class Accounts:
     """
     The sums, and what follows from them.
 
+    @ivar promised_bytes: answers that are being read from the device; whoever reads them adds to it and takes it away.
     @ivar is_tight: whether anything is short; what is asked on the way of every request.
     """
 
@@ -46,6 +50,7 @@ class Accounts:
         self.inbound_bytes = 0
         self.waiting_bytes = 0
         self.outbound_bytes = 0
+        self.promised_bytes = 0
         self.is_tight = False
         self._inbound: dict[Share, None] = {}
         """Who holds parts of requests, longest first."""
@@ -67,8 +72,14 @@ class Accounts:
 
     @property
     def room_bytes(self) -> int:
-        """How large an answer may be."""
-        return max(0, self._limits.outbound_bytes_max - self.outbound_bytes)
+        """
+        How large an answer may be.
+
+        While answers take too much, only those are asked whose clients have taken theirs; they get something, too.
+        """
+        most_bytes = self._limits.outbound_bytes_max
+        left_bytes = most_bytes - self.outbound_bytes - self.promised_bytes
+        return max(0, left_bytes, min(LEAST_ROOM_BYTES, left_bytes + most_bytes))
 
     def settle(self, share: Share, inbound_bytes: int, waiting_bytes: int, outbound_bytes: int) -> bool:
         """

@@ -36,8 +36,10 @@ class Alike:
         """Up to where the last one that was read is like others."""
         self.taken: list[tuple[Slot, Familiar, Receipt]] = []
 
-    def take(self, frame: bytes) -> bool:
+    def take(self, frame: bytes | bytearray) -> bool:
         """Take a request if one like it was read before and there is nothing unusual about it."""
+        if type(frame) is not bytes:  # as it is where a frame is very large
+            return False
         known = self._routes.familiar.get(frame[:4] + frame[8 : self._up_to])
         if known is None:
             return False
@@ -52,9 +54,11 @@ class Alike:
         self.taken.append((slot, familiar, receipt))
         return True
 
-    def learn(self, frame: bytes, route: Route, client_id: str | None, request: Any, end: int) -> None:
+    def learn(
+        self, frame: bytes | bytearray, route: Route, client_id: str | None, request: Any, end: int
+    ) -> None:
         """Hear of a request that was read, up to C{end} of its frame."""
-        if route.key == PRODUCE and end == len(frame):
+        if route.key == PRODUCE and end == len(frame) and type(frame) is bytes:
             self._up_to = self._routes.learn(frame, route, client_id, request) or self._up_to
 
     def finish(self, caller: Caller, later: list[tuple[Slot, Later]]) -> None:

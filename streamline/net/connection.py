@@ -66,7 +66,7 @@ class KafkaConnection(Protocol):
         self._answers = Answers()
         self._alike = Alike(factory.broker, factory.routes, self._answers)
         self._later: list[tuple[Slot, Later]] = []
-        self._backlog: deque[bytes] = deque()
+        self._backlog: deque[bytes | bytearray] = deque()
         self._backlog_bytes = 0
         self._turns = factory.broker.turns
         self._seconds = factory.broker.host.clock.seconds
@@ -191,7 +191,7 @@ class KafkaConnection(Protocol):
         self._awaits_turn = False
         self._pump()
 
-    def _request(self, frame: bytes) -> None:
+    def _request(self, frame: bytes | bytearray) -> None:
         slot: Slot | None = None
         factory = self.factory
         try:

@@ -31,6 +31,8 @@ class Receipt:
 
 def refused(refusal: Refused) -> Receipt:
     """Return the receipt of a batch that was not taken."""
+    # A request may name thousands; each would keep all that the frames of its traceback hold.
+    refusal.__traceback__ = refusal.__context__ = None
     receipt = Receipt(None, NO_OFFSET, NO_OFFSET, NO_TIMESTAMP)
     receipt.refusal = refusal
     return receipt

@@ -22,6 +22,7 @@ from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StartRefused
 from streamline.interfaces import Host, IConsensus, IFile, IStateMachine
 from streamline.services.commandlog import Entry, encode_entry, encode_mark, read_entries
+from streamline.services.sharing import Shared
 from streamline.wire.crc import crc32c
 
 log = Logger()
@@ -62,6 +63,7 @@ class SingleConsensus:
         self._snapshot_index = 0
         self._waiting: deque[_Proposal] = deque()
         self._failed: Refused | None = None
+        self._failure: Shared[str] = Shared()
 
     # Starting and stopping
 
@@ -153,6 +155,10 @@ class SingleConsensus:
         self._file.sync_later().addCallbacks(self._synced, self._sync_failed, callbackArgs=(entry.index,))
         return proposal.outcome
 
+    def when_failed(self) -> Deferred[str]:
+        """Fire once nothing more can be agreed on, because the disk failed (DK14)."""
+        return self._failure.wait()
+
     def read_barrier(self) -> Deferred[None]:
         """Everything that was committed here has been applied here."""
         return succeed(None)
@@ -241,7 +247,10 @@ class SingleConsensus:
         self._fail(Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"the metadata cannot be synced: {failure.value}"))
 
     def _fail(self, refusal: Refused) -> None:
+        """Agree on nothing more, and say so to whoever waits for that or for a command."""
         self._failed = self._failed or refusal
+        if self.leader_id is not None:
+            self._failure.tell(refusal.message)
         while self._waiting:
             self._waiting.popleft().outcome.errback(refusal.again())
 

@@ -2,8 +2,18 @@
 Long work in short turns, so that the reactor is never held up.
 
 L{Turns} shares the reactor among all that have much to do for clients: in each
-turn some of it is done, a step of each in its turn, and the rest waits for the
-next one.  So a thousand busy clients hold up a quiet one no longer than one does.
+turn some of it is done, a share of each in its turn, and the rest waits for the
+next one.
+
+# Note [Newcomers]
+
+Whoever has more to do than its share waits behind all others of that kind, and a
+thousand of them may be before it.  Somebody with little to do should not notice
+them: who comes and finds the turn used up is a newcomer, and the next turn begins
+with the newcomers.  After its first share a newcomer that is not done waits with
+the others.  Half of each turn is kept for those who come meanwhile, so that most
+need not wait at all; and in each turn at least one of those that have much to do
+gets on, however many come.
 """
 
 from __future__ import annotations
@@ -23,7 +33,11 @@ log = Logger()
 T = TypeVar("T")
 
 TURN_S = 0.01
-"""What is done for clients in one turn of the reactor, apart from the step that goes beyond it."""
+"""What is done for clients in one turn of the reactor, apart from the steps that go beyond it."""
+BUSY_S = TURN_S / 2
+"""What of it is done for those that waited."""
+SHARE_S = 0.0005
+"""What each may do at least when it is its turn."""
 
 
 def next_turn(clock: IClock) -> Deferred[None]:
@@ -44,15 +58,23 @@ class Turns:
 
     def __init__(self, clock: IClock) -> None:
         self._clock = clock
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._newcomers: deque[Callable[[], object]] = deque()
+        self._busy: deque[Callable[[], object]] = deque()
         self._timer: IDelayedCall | None = None
+        self._is_turn = False
         self.spent_s = 0.0
         self.number = 0
 
     @property
+    def share(self) -> float:
+        """Of all that can be done, how much is for the one who asks: everything, or less where others wait."""
+        return 1 / (len(self._busy) + len(self._newcomers) + 1)
+
+    @property
     def left_s(self) -> float:
-        """How much may be done before others should have their turn."""
-        return TURN_S - self.spent_s
+        """How much the one who asks may do before others should have their turn; nothing where that is not above 0."""
+        share_s = max(SHARE_S, TURN_S * self.share)
+        return share_s if self._is_turn else min(share_s, TURN_S - self.spent_s)
 
     def begin(self) -> None:
         """
@@ -64,8 +86,9 @@ class Turns:
         self.spent_s = 0.0
 
     def later(self, step: Callable[[], object]) -> None:
-        """Do this in a later turn, after all that waits already."""
-        self._waiting.append(step)
+        """Do this in a later turn; see Note [Newcomers] for after whom."""
+        is_newcomer = self.spent_s >= TURN_S and not self._is_turn
+        (self._newcomers if is_newcomer else self._busy).append(step)
         if self._timer is None:
             self._timer = self._clock.callLater(0, self._turn)
 
@@ -96,17 +119,26 @@ class Turns:
                 return done.value  # type: ignore[no-any-return]
 
     def _turn(self) -> None:
-        """Do a step for each that waits, as long as there is time."""
+        """Do a step for each newcomer and then for those that wait, as long as there is time."""
         self._timer = None
         self.begin()
+        self._is_turn = True
         began_s = self._clock.seconds()
-        for _ in range(len(self._waiting)):
+        try:
+            self._work(self._newcomers, began_s, TURN_S)
+            self._work(self._busy, began_s, BUSY_S)
+        finally:
+            self._is_turn = False
+        if (self._newcomers or self._busy) and self._timer is None:
+            self._timer = self._clock.callLater(0, self._turn)
+
+    def _work(self, waiting: deque[Callable[[], object]], began_s: float, until_s: float) -> None:
+        """Do a step for each that waits by now, until so much has been spent; but one in any case."""
+        for _ in range(len(waiting)):
             try:
-                self._waiting.popleft()()
+                waiting.popleft()()
             except Exception:
                 log.failure("a step failed")
             self.spent_s = max(self.spent_s, self._clock.seconds() - began_s)
-            if self.spent_s > TURN_S:
+            if self.spent_s >= until_s:
                 break
-        if self._waiting and self._timer is None:
-            self._timer = self._clock.callLater(0, self._turn)

@@ -137,6 +137,62 @@ def _changed(key: TopicPartition, offset: int, sightings: list[Sighting], pardon
             yield Anomaly("inconsistent-offset", str(key), detail)
 
 
+def vanished_reads(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
+    """Find values that somebody read and that are not there at the end: nobody may see what can still be lost."""
+    final: dict[tuple[TopicPartition, str], float] = {}
+    ends: dict[TopicPartition, float] = {}
+    for poll in history.polls:
+        if poll.is_final:
+            ends[poll.key] = poll.at
+            final.update(dict.fromkeys(((poll.key, value) for _, value in poll.records), poll.at))
+    found: dict[tuple[TopicPartition, str], Anomaly] = {}
+    for poll in history.polls:
+        if poll.key not in ends or pardon.changes(poll.key, poll.asked_at, ends[poll.key]):
+            continue
+        for offset, value in poll.records:
+            if (poll.key, value) not in final and offset >= history.starts.get(poll.key, 0):
+                detail = f"{value} was read at {offset} at {poll.at:.3f}, and is gone"
+                found.setdefault((poll.key, value), Anomaly("vanished-read", str(poll.key), detail))
+    return list(found.values())
+
+
+def moved_starts(history: History, kept_topics: Collection[str]) -> list[Anomaly]:
+    """
+    Find logs that begin later than at 0 although nothing may be taken from them.
+
+    @param kept_topics: the topics without retention.
+    """
+    return [
+        Anomaly("moved-start", str(key), f"the log begins at {start}")
+        for key, start in history.starts.items()
+        if start and key.topic in kept_topics
+    ]
+
+
+def wrong_lookups(history: History, kept_topics: Collection[str]) -> list[Anomaly]:
+    """
+    Find times for which another offset was found than that of the first record of at least this time.
+
+    @param kept_topics: the topics without retention; what was found in others may be gone by the time it is compared.
+    """
+    times: dict[TopicPartition, list[tuple[int, int]]] = {}
+    for poll in history.polls:
+        if poll.is_final:
+            offsets = (offset for offset, _ in poll.records)
+            times.setdefault(poll.key, []).extend(zip(offsets, poll.times_ms, strict=True))
+    found = []
+    for lookup in history.lookups:
+        if lookup.key.topic not in kept_topics:
+            continue
+        known = times.get(lookup.key, [])
+        least = max((time for _, time in known), default=-1) if lookup.time_ms < 0 else lookup.time_ms
+        expected = next(((offset, time) for offset, time in known if time >= least), (-1, -1))
+        if (lookup.offset, lookup.found_ms) != expected:
+            detail = f"at time {lookup.time_ms}: {lookup.offset} ({lookup.found_ms}), not {expected[0]} ({expected[1]})"
+            found.append(Anomaly("wrong-lookup", str(lookup.key), detail))
+    return found
+
+
 def duplicates(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
     """Find values at two offsets, unless a producer without idempotence sent them twice."""
     repeated = {send.value: None for send in history.sends if send.retried and not send.idempotent}
@@ -167,19 +223,28 @@ def phantom_reads(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
 
 
 def nonmonotonic_sends(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
-    """Find later sends of one idempotent producer that landed at a lower offset."""
+    """
+    Find later sends of one idempotent producer that landed at a lower offset.
+
+    Where retention took the batches that the node knew a producer by, a restart forgets them too.  Their producer
+    is told that its repeated batch is out of order, and takes a new id, behind what it sent later with the old one.
+    """
     last: dict[tuple[str, TopicPartition], Send] = {}
     found = []
     for send in sorted(history.sends, key=lambda send: (send.producer, send.key, send.number)):
         if send.status != OK or send.offset < 0 or not send.idempotent or send.value in pardon.lost:
             continue
         before = last.get((send.producer, send.key))
-        is_back = before is not None and send.offset <= before.offset
-        if before is not None and is_back and not pardon.changes(send.key, before.sent_at, send.done_at):
+        if before is not None and send.offset <= before.offset and not _may_go_back(history, before, send, pardon):
             detail = f"{send.value} at {send.offset}, after {before.value} at {before.offset}"
             found.append(Anomaly("nonmonotonic-send", str(send.key), detail))
         last[send.producer, send.key] = send
     return found
+
+
+def _may_go_back(history: History, before: Send, send: Send, pardon: Pardon) -> bool:
+    is_forgotten = before.incarnation != send.incarnation and history.starts.get(send.key, 0) > 0
+    return is_forgotten or pardon.changes(send.key, before.sent_at, send.done_at)
 
 
 def poll_gaps(history: History, pardon: Pardon = NONE) -> list[Anomaly]:
@@ -268,6 +333,7 @@ CHECKS: tuple[Check, ...] = (
     lost_writes,
     unseen,
     inconsistent_offsets,
+    vanished_reads,
     duplicates,
     phantom_reads,
     nonmonotonic_sends,

@@ -26,6 +26,7 @@ class Send:
     @ivar number: its place among the producer's sends to this partition.
     @ivar offset: where it is said to be, or -1.
     @ivar retried: whether it was sent more than once.
+    @ivar incarnation: how many producer ids its producer had used up before the one that it was last sent with.
     """
 
     producer: str
@@ -40,6 +41,7 @@ class Send:
     done_at: float = -1.0
     retried: bool = False
     error: str = ""
+    incarnation: int = 0
 
 
 @define
@@ -52,6 +54,7 @@ class Poll:
     @ivar records: offsets and values, in the order they came.
     @ivar is_reset: whether the consumer chose this position anew, rather than going on.
     @ivar is_final: whether it belongs to the reading of everything at the end.
+    @ivar times_ms: the records' timestamps, for that reading.
     """
 
     consumer: str
@@ -62,6 +65,23 @@ class Poll:
     records: list[tuple[int, str]]
     is_reset: bool = False
     is_final: bool = False
+    times_ms: list[int] = field(factory=list)
+
+
+@define
+class Lookup:
+    """
+    What was found, at the end, for a time: the first record of at least that time (ListOffsets).
+
+    @ivar time_ms: the time, or -3 for the greatest there is.
+    @ivar offset: where that is, or -1.
+    @ivar found_ms: the timestamp there, or -1.
+    """
+
+    key: TopicPartition
+    time_ms: int
+    offset: int
+    found_ms: int
 
 
 @define
@@ -90,13 +110,17 @@ class History:
     """
     All of it, in the order in which it began.
 
+    @ivar asked: how many requests of each API were sent, and C{answered} how many of them.
     @ivar starts: where each partition's log began at the end; what lies below was given up by retention.
     """
 
     sends: list[Send] = field(factory=list)
     polls: list[Poll] = field(factory=list)
     changes: list[Change] = field(factory=list)
+    lookups: list[Lookup] = field(factory=list)
     starts: dict[TopicPartition, int] = field(factory=dict)
+    asked: dict[str, int] = field(factory=dict)
+    answered: dict[str, int] = field(factory=dict)
 
     def keys(self) -> list[TopicPartition]:
         """Return the partitions concerned, sorted."""

@@ -2,7 +2,9 @@
 Frames: four bytes of length, then a message.
 
 Bytes are kept as the chunks they came in and joined once, when a frame is whole: appending to one buffer would copy
-a large frame over and over.  A frame's length is judged as soon as it is known, and before anything is kept for it.
+a frame over and over.  To join a hundred megabytes at once would hold up everybody else for a tenth of a second, so a
+very large frame is put together as it comes after all; its buffer grows by moving pages, not bytes.  A frame's length
+is judged as soon as it is known, and before anything is kept for it.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,6 +21,9 @@ REQUEST_BYTES = 8
 """The shortest request: key, version and correlation id."""
 RESPONSE_BYTES = 4
 """The shortest response: the correlation id."""
+
+LARGE_BYTES = 4 << 20
+"""A frame from this length on is put together as it comes."""
 
 _LENGTH = Struct(">i")
 _LENGTH_AND_KEY = Struct(">ih")
@@ -46,16 +51,18 @@ class Frames:
         self._head = b""
         """The first bytes of a frame whose length is not judged yet; fewer than six."""
         self._chunks: list[bytes] = []
+        self._large: bytearray | None = None
+        """Instead of C{_chunks}, for a very large frame."""
         self._chunk_bytes = 0
         self._missing = 0
-        """How many bytes the frame in C{_chunks} still lacks; 0 between frames."""
+        """How many bytes the frame that is coming still lacks; 0 between frames."""
 
     @property
     def buffered_bytes(self) -> int:
         """How many bytes of an unfinished frame are kept."""
         return len(self._head) + self._chunk_bytes
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
+    def feed(self, data: bytes) -> Iterator[bytes | bytearray]:
         """
         Take bytes as they came and give the frames that they finish, without their lengths.
 
@@ -68,13 +75,12 @@ class Frames:
         if self._missing:
             at = self._missing
             if end < at:
-                self._chunks.append(data)
-                self._chunk_bytes += end
-                self._missing -= end
+                self._keep(data, end)
                 return
-            self._chunks.append(data[:at])
-            whole, self._chunks = b"".join(self._chunks), []
-            self._chunk_bytes = self._missing = 0
+            self._keep(data[:at], at)
+            whole = b"".join(self._chunks) if self._large is None else self._large
+            self._chunks, self._large = [], None
+            self._chunk_bytes = 0
             yield whole
         elif self._head:
             data, self._head = self._head + data, b""
@@ -88,9 +94,10 @@ class Frames:
             at += 4
             begin, at = at, at + length
             if at > end:
-                self._chunks.append(data[begin:])
-                self._chunk_bytes = end - begin
-                self._missing = at - end
+                if length >= LARGE_BYTES:
+                    self._large = bytearray()
+                self._missing = length
+                self._keep(data[begin:], end - begin)
                 return
             yield data[begin:at]
         if end - at >= 4:
@@ -98,6 +105,14 @@ class Frames:
             if length < least:
                 raise ProtocolError(_complaint(data[at : at + 4], length, length))
         self._head = data[at:]
+
+    def _keep(self, data: bytes, size_bytes: int) -> None:
+        if self._large is None:
+            self._chunks.append(data)
+        else:
+            self._large += data
+        self._chunk_bytes += size_bytes
+        self._missing -= size_bytes
 
 
 def _complaint(start: bytes, length: int, most: int) -> str:

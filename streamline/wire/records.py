@@ -72,12 +72,8 @@ def build_batch(
     """
     kept = list(records)
     first = next((record.timestamp for record in kept if record.timestamp != NO_TIMESTAMP), NO_TIMESTAMP)
-    parts = []
-    for position, record in enumerate(kept):
-        delta = position if last_offset is None else record.offset - base_offset
-        if last_offset is not None and not base_offset <= record.offset <= last_offset:
-            raise ValueError(f"offset {record.offset} is not between {base_offset} and {last_offset}")
-        parts.append(_record(record, delta, record.timestamp - first))
+    deltas = range(len(kept)) if last_offset is None else _deltas(kept, base_offset, last_offset)
+    parts = [_record(record, delta, record.timestamp - first) for record, delta in zip(kept, deltas, strict=True)]
     body = compress(compression, b"".join(parts))
     attributes = compression | TRANSACTIONAL_BIT * is_transactional | CONTROL_BIT * is_control
     latest = max((record.timestamp for record in kept), default=NO_TIMESTAMP)
@@ -98,6 +94,14 @@ def build_batch(
     )
     header.crc = checksum(header, body)
     return header.pack() + body
+
+
+def _deltas(kept: Sequence[Record], base_offset: int, last_offset: int) -> list[int]:
+    """Return where records that compaction kept lie in their batch."""
+    for record in kept:
+        if not base_offset <= record.offset <= last_offset:
+            raise ValueError(f"offset {record.offset} is not between {base_offset} and {last_offset}")
+    return [record.offset - base_offset for record in kept]
 
 
 def _record(record: Record, offset_delta: int, timestamp_delta: int) -> bytes:

@@ -29,17 +29,15 @@ def versions(request: type[Message]) -> range:
 
 def join(member_id: str = "", **fields: Any) -> JoinGroupRequest:
     """Return a JoinGroup request."""
-    return JoinGroupRequest(
-        **{
-            "group_id": NAME,
-            "member_id": member_id,
-            "session_timeout_ms": 10_000,
-            "rebalance_timeout_ms": 60_000,
-            "protocol_type": "consumer",
-            "protocols": [JoinGroupRequestProtocol(name="range", metadata=b"what I read")],
-        }
-        | fields
-    )
+    settled: dict[str, Any] = {
+        "group_id": NAME,
+        "member_id": member_id,
+        "session_timeout_ms": 10_000,
+        "rebalance_timeout_ms": 60_000,
+        "protocol_type": "consumer",
+        "protocols": [JoinGroupRequestProtocol(name="range", metadata=b"what I read")],
+    } | fields
+    return JoinGroupRequest(**settled)
 
 
 def sync(member_id: str, generation_id: int, assignments: dict[str, bytes] | None = None, **fields: Any) -> Any:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET
+from streamline.net.accounts import LEAST_ROOM_BYTES
 from streamline.wire.batch import headers
 from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
 from tests.broker import Broker, Client, batch_of, fetch_request, joined, produce_request
@@ -99,6 +101,13 @@ class ReadingTests(FetchCase):
         found = self.broker.fetch("", version=13, topic_id=bytes(15) + b"\1")
         self.assertEqual(found.error_code, ErrorCode.UNKNOWN_TOPIC_ID)
 
+    def test_log_of_another_topic(self) -> None:
+        """KR30: the id that counts is that of the log, should the name lead to another one."""
+        log: Any = self.broker.partition("t").log
+        log.identity = evolve(log.identity, topic_id=bytes(15) + b"\1")
+        found = self.broker.fetch("", version=13, topic_id=self.topic_id)
+        self.assertEqual((found.error_code, joined(found)), (ErrorCode.INCONSISTENT_TOPIC_ID, b""))
+
     def test_passing_for_a_replica(self) -> None:
         """CVE-2018-1288: it could move the high watermark."""
         for version, more in ((4, {"replica_id": 1}), (11, {"replica_id": 0})):
@@ -139,6 +148,10 @@ class EpochTests(FetchCase):
         data = self.broker.fetch("t", 5, last_epoch=2, max_wait_ms=60_000, min_bytes=1)
         self.assertEqual((data.error_code, joined(data)), (ErrorCode.NONE, b""))
         assert data.diverging_epoch is not None
+        client = self.broker.connect()
+        few, many = {"partition_max_bytes": 100}, {"max_wait_ms": 60_000, "min_bytes": 1 << 20}
+        self.broker.fetch_later("t", 5, client=client, last_epoch=2, **few, **many)
+        self.assertIsNotNone(self.came(client).diverging_epoch, "at once, as more records would change nothing")
         self.assertEqual((data.diverging_epoch.epoch, data.diverging_epoch.end_offset), (0, 2))
         self.assertIsNone(self.broker.fetch("t", 5, last_epoch=4).diverging_epoch)
         self.assertIsNone(self.broker.fetch("t", 2, last_epoch=0).diverging_epoch)
@@ -377,6 +390,23 @@ class ColdTests(FetchCase):
         self.assertEqual(self.broker.fetch("t", index=1).error_code, ErrorCode.NONE)
         self.broker.wait(2)
         self.assertEqual(self.offsets(self.came(client)), [0, 2, 4])
+
+    def test_what_is_being_read_is_promised(self) -> None:
+        """Or a thousand who wait for the device together would be given the room of one."""
+        accounts = self.broker.node.factory.accounts
+        clients = [self.broker.connect() for _ in range(3)]
+        for number, client in enumerate(clients, 1):
+            client.send(fetch_request("t", partition_max_bytes=5000), 12)
+            self.assertEqual(accounts.promised_bytes, number * 5000)
+        accounts.promised_bytes += accounts.room_bytes - 1000
+        late = self.broker.connect()
+        before = accounts.promised_bytes
+        late.send(fetch_request("t", partition_max_bytes=2 << 20, max_bytes=2 << 20), 12)
+        self.assertEqual(accounts.promised_bytes - before, LEAST_ROOM_BYTES)
+        accounts.promised_bytes -= before - 3 * 5000
+        clients[0].hang_up()
+        self.broker.wait(2)
+        self.assertEqual(accounts.promised_bytes, 0)
 
     def test_client_that_went_away(self) -> None:
         client = self.broker.connect()

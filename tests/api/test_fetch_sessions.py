@@ -32,8 +32,8 @@ class SessionTests(SynchronousTestCase):
         named = {"topic_id": self.topic_id, "topic": ""} if has_ids else {"topic": topic}
         request = FetchRequest(
             min_bytes=0, max_bytes=1 << 20, max_wait_ms=0, isolation_level=0, session_id=session_id,
-            session_epoch=epoch, topics=[FetchTopic(partitions=parts, **named)] if parts else [],  # type: ignore[arg-type]
-            forgotten_topics_data=[ForgottenTopic(partitions=forget, **named)] if forget else [],  # type: ignore[arg-type]
+            session_epoch=epoch, topics=[FetchTopic(partitions=parts, **named)] if parts else [],
+            forgotten_topics_data=[ForgottenTopic(partitions=forget, **named)] if forget else [],
         )  # fmt: skip
         answer: FetchResponse = self.broker.ask(request, version, self.client)
         return answer

@@ -19,6 +19,7 @@ from streamline.api.groups import (
 from streamline.api.offsets import offset_fetch
 from streamline.errors import ErrorCode
 from streamline.model import Endpoint
+from streamline.services.turns import Turns
 from streamline.wire.messages.groups import DescribeGroupsRequest, LeaveGroupRequest, ListGroupsRequest
 from streamline.wire.messages.offsets import OffsetFetchRequest, OffsetFetchRequestGroup
 from tests.api.group_case import NAME, beat, join, sync
@@ -37,8 +38,8 @@ class LoadingTests(SynchronousTestCase):
         rooms.groups.locate(NAME)
         rooms.fill(1000)
         rooms.restart_coordinator()
-        broker = cast(Any, SimpleNamespace(groups=rooms.groups))
-        caller = Caller("10.0.0.2", Endpoint("h", 1), lambda _: None, lambda: 0)
+        broker = cast(Any, SimpleNamespace(groups=rooms.groups, turns=Turns(rooms.clock)))
+        caller = Caller("10.0.0.2", Endpoint("h", 1), lambda _: None, cast(Any, None))
         self.call = Call(broker, caller, 9, "tester")
 
     def test_whoever_can_wait_is_told_to(self) -> None:
@@ -48,7 +49,7 @@ class LoadingTests(SynchronousTestCase):
             join_group(self.call, join()),
             leave_group(self.call, leave),
             list_groups(self.call, ListGroupsRequest()),
-            describe_groups(self.call, DescribeGroupsRequest(groups=[NAME])).groups[0],
+            cast(Any, describe_groups(self.call, DescribeGroupsRequest(groups=[NAME]))).groups[0],
             offset_fetch(self.call, OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=NAME)])).groups[0],
         ]
         self.assertEqual([answer.error_code for answer in answers], [LOADING] * 5)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.api.groups import GROUPS_PER_TURN
 from streamline.api.operations import GROUP, NOT_ASKED
 from streamline.errors import ErrorCode
 from streamline.wire.messages.groups import (
@@ -42,6 +45,21 @@ class ViewTests(GroupCase):
     def test_group_named_twice_is_described_once(self) -> None:
         """Else a short request could ask for a huge answer."""
         self.assertEqual([group.group_id for group in self.describe("a", "b", "a")], ["a", "b"])
+
+    def test_very_many_take_turns(self) -> None:
+        """Nobody else waits until all are described, and they come in the order in which they were asked for."""
+        names = [f"g{number}" for number in range(3 * GROUPS_PER_TURN + 1)]
+        turns = self.world.broker.turns
+        steps: list[object] = []
+        later = turns.later
+
+        def seen(step: Callable[[], object]) -> None:
+            steps.append(step)
+            later(step)
+
+        turns.later = seen  # type: ignore[method-assign]
+        self.assertEqual([group.group_id for group in self.describe(*names)], names)
+        self.assertEqual(len(steps), 3)
 
     def test_authorized_operations_if_asked(self) -> None:
         """KIP-430."""

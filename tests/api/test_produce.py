@@ -163,7 +163,12 @@ class MemoryTests(ProduceCase):
         taken: list[Any] = []
         log: Any = self.broker.partition("t").log
         append = log.append
-        log.append = lambda header, parts: taken.append(parts) or append(header, parts)
+
+        def seen(header: Any, parts: Any) -> None:
+            taken.append(parts)
+            append(header, parts)
+
+        log.append = seen
         self.broker.ask(request, 9)
         ((_, kept),) = taken
         self.assertEqual(len(kept.obj), len(small))

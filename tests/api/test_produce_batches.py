@@ -167,6 +167,7 @@ class CompactedTests(ProduceCase):
     def test_keys(self) -> None:
         self.assertEqual(self.produce(batch_of(b"v", key=b"")).error_code, ErrorCode.NONE)
         self.refuses(ErrorCode.INVALID_RECORD, batch_of(b"v", key=None))
+        self.refuses(ErrorCode.INVALID_RECORD, batch_of(b"v", key=None, timestamp=1000))
         mixed = build_batch([Record(b"v", b"k"), Record(b"w", None)])
         self.refuses(ErrorCode.INVALID_RECORD, mixed)
         self.refuses(ErrorCode.INVALID_RECORD, batch_of(b"v", key=None, compression=GZIP))

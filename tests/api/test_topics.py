@@ -6,11 +6,11 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.api.topics import CreatableTopic
 from streamline.errors import ErrorCode
 from streamline.model import OFFSETS_TOPIC, ZERO_UUID
 from streamline.wire.messages.topics import (
     CreatableReplicaAssignment,
+    CreatableTopic,
     CreateTopicsRequest,
     CreateTopicsResponse,
     DeletableTopicResult,
@@ -202,7 +202,7 @@ class DeleteTests(TopicsCase):
         if version >= 6:
             request = DeleteTopicsRequest(topics=topics, timeout_ms=1000)
         else:
-            request = DeleteTopicsRequest(topic_names=wanted, timeout_ms=1000)
+            request = DeleteTopicsRequest(topic_names=[str(one) for one in wanted], timeout_ms=1000)
         response: DeleteTopicsResponse = self.broker.ask(request, version)
         return list(response.responses)
 

@@ -31,7 +31,7 @@ VALUES = [b"value-%d-" % number + b"x" * 40 for number in range(3)]
 def tour_confluent(bootstrap: str) -> None:
     """librdkafka, through its Python binding."""
     from confluent_kafka import Consumer, Producer, TopicPartition
-    from confluent_kafka.admin import (
+    from confluent_kafka.admin import (  # type: ignore[attr-defined]
         AdminClient,
         ConfigResource,
         NewTopic,

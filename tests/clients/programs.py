@@ -11,15 +11,16 @@ from types import TracebackType
 from tests.clients.drivers.base import DEADLINE_S
 
 
-def run(command: Sequence[str], text: str = "") -> str:
+def run(command: Sequence[str], text: str = "", *, with_errors: bool = False) -> str:
     """
     Run a program to its end and return what it printed.
 
+    @param with_errors: return what it complained of as well, behind that.
     @raise AssertionError: it failed; the message holds what it complained of.
     """
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=DEADLINE_S)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+    return done.stdout + done.stderr if with_errors else done.stdout
 
 
 class Followed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,8 +22,8 @@ BATCHES = 60
 
 
 def dump(*arguments: str | Path) -> str:
-    """Run kafka-dump-log."""
-    return run(tool("kafka-dump-log", *map(str, arguments)))
+    """Run kafka-dump-log; return all that it says: it prints what it shows, and complains on standard error."""
+    return run(tool("kafka-dump-log", *map(str, arguments)), with_errors=True)
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def segments(make_broker: Callable[[], BrokerProcess], topic: str, group: str) -
     return broker
 
 
-def test_files(segments: BrokerProcess, topic: str, group: str) -> None:
+def test_files(segments: BrokerProcess, topic: str, group: str, tmp_path: Path) -> None:
     """Every file that a partition leaves is what Kafka's own tool expects."""
     directory = segments.segments(topic)
     logs = sorted(directory.glob("*.log"))
@@ -53,6 +54,7 @@ def test_files(segments: BrokerProcess, topic: str, group: str) -> None:
     check_records(logs)
     for log in logs:
         check_indexes(log)
+    check_that_complaints_are_seen(logs[0], tmp_path)
     check_snapshot(sorted(directory.glob("*.snapshot"))[-1])
     check_codecs(segments.segments(f"{topic}-compressed"))
     check_group_offsets(segments, topic, group)
@@ -83,6 +85,16 @@ def check_indexes(log: Path) -> None:
             for trouble in ("Mismatches", "mismatch", "out of order", "corrupt", "Found"):
                 assert trouble not in printed, printed
         assert "passed sanity check" in dump("--index-sanity-check", "--files", index)
+
+
+def check_that_complaints_are_seen(log: Path, directory: Path) -> None:
+    """An index that is wrong in one entry is complained about, where the checks above would see it."""
+    shutil.copy(log, directory)
+    index = bytearray(log.with_suffix(".index").read_bytes())
+    index[3] += 1  # the relative offset of the first entry
+    wrong = directory / log.with_suffix(".index").name
+    wrong.write_bytes(index)
+    assert "Mismatches" in dump("--verify-index-only", "--files", wrong)
 
 
 def check_snapshot(snapshot: Path) -> None:

@@ -45,6 +45,7 @@ class Node:
     def __init__(self) -> None:
         self.up: Deferred[None] = Deferred()
         self.down: Deferred[None] = Deferred()
+        self.failed: Deferred[str] = Deferred()
 
     def startService(self) -> Deferred[None]:
         """Wait for the test."""
@@ -101,6 +102,13 @@ class ProgramTests(SynchronousTestCase):
         self.reactor.stop()
         self.node.up.errback(StartRefused("no"))
         self.assertEqual(self.program.exit_status, 1)
+
+    def test_a_node_that_cannot_go_on_ends_the_process(self) -> None:
+        """DK14: with an error, so that whoever supervises it notices."""
+        self.program.startService()
+        self.node.up.callback(None)
+        self.node.failed.callback("the metadata cannot be synced")
+        self.assertEqual((self.reactor.stops, self.program.exit_status), (1, 1))
 
     def test_a_stop_is_waited_for(self) -> None:
         stopped = self.program.stopService()

@@ -122,7 +122,7 @@ class Harness:
 
     def join(self, member_id: str = "", **fields: Any) -> str:
         self._suffixes += 1
-        fields = {
+        settled: dict[str, Any] = {
             "token": f"join-{self._suffixes}",
             "group_id": GROUP,
             "member_id": member_id,
@@ -134,31 +134,33 @@ class Harness:
             "protocol_type": "consumer",
             "protocols": (RANGE,),
         } | fields
-        request = Join(**fields)
+        request = Join(**settled)
         self.carry_out(self.shard.join_received(request, self.date_ms))
         return str(request.token)
 
     def sync(self, member_id: str, generation_id: int, assignments: Any = (), **fields: Any) -> str:
         self._suffixes += 1
         token = f"sync-{self._suffixes}"
-        request = Sync(
-            **{
-                "token": token,
-                "group_id": GROUP,
-                "member_id": member_id,
-                "generation_id": generation_id,
-                "assignments": dict(assignments),
-            }
-            | fields
-        )
+        settled: dict[str, Any] = {
+            "token": token,
+            "group_id": GROUP,
+            "member_id": member_id,
+            "generation_id": generation_id,
+            "assignments": dict(assignments),
+        } | fields
+        request = Sync(**settled)
         self.carry_out(self.shard.sync_received(request, self.date_ms))
         return token
 
     def heartbeat(self, member_id: str, generation_id: int, **fields: Any) -> ErrorCode:
         token = object()
-        request = Heartbeat(
-            **{"token": token, "group_id": GROUP, "member_id": member_id, "generation_id": generation_id} | fields
-        )
+        settled: dict[str, Any] = {
+            "token": token,
+            "group_id": GROUP,
+            "member_id": member_id,
+            "generation_id": generation_id,
+        } | fields
+        request = Heartbeat(**settled)
         self.carry_out(self.shard.heartbeat_received(request, self.date_ms))
         answer = self.answers.pop(token)
         assert isinstance(answer, HeartbeatAnswer)

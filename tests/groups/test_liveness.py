@@ -1,5 +1,7 @@
 """Heartbeats, leaving, sessions, and what becomes of timers."""
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import BrokerConfig
@@ -172,9 +174,9 @@ class DeadGroupTests(SynchronousTestCase):
             protocols=(RANGE,),
         )
         gone = ErrorCode.COORDINATOR_NOT_AVAILABLE
-        named = {"group_id": GROUP, "member_id": "m", "generation_id": 0}
+        named: dict[str, Any] = {"group_id": GROUP, "member_id": "m", "generation_id": 0}
         leave = Leave(token="l", group_id=GROUP, members=(Leaving("m"),))
-        answers = [
+        answers: list[Any] = [
             *group.join_received(join, 0),
             *group.sync_received(Sync(token="s", **named), 0),
             *group.heartbeat_received(Heartbeat(token="h", **named), 0),

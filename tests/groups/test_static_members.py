@@ -1,5 +1,7 @@
 """Static members keep their places over restarts (KIP-345, KIP-814)."""
 
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
@@ -20,8 +22,9 @@ class StaticMemberTests(SynchronousTestCase):
         self.it.sync_all([self.a, self.b])
         self.assertEqual(self.it.state, GroupState.STABLE)
 
-    def restart(self, name: str, **fields: object) -> str:
-        return self.it.join(**{"instance_id": name, "protocols": (RANGE, STICKY)} | fields)
+    def restart(self, name: str, **fields: Any) -> str:
+        settled: dict[str, Any] = {"instance_id": name, "protocols": (RANGE, STICKY)} | fields
+        return self.it.join(**settled)
 
     def kept_ids(self) -> list[str]:
         entry = self.it.log[-1]

@@ -9,26 +9,13 @@ closed nor waiting, or anything that another client notices.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.api.table import TABLE, Api
 from streamline.errors import ErrorCode
-from streamline.wire.codec import encode
-from streamline.wire.header import write_request_header
 from streamline.wire.messages.api_versions import ApiVersionsRequest
 from tests.broker import Broker, Client, batch_of
-from tests.wire.samples import Dice, full
-
-HOSTILE = (
-    b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"\xff\xff\xff\xfe", b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\x07",
-    b"\xff\xff\xff\xff\x0f", b"\x80\x80\x80\x80\x80\x00", b"\xff" * 9 + b"\x01", b"\x02\x00\x00\x00\x00",
-    b"\x02\x05\x00\x03\x00", b"\x00", b"\x7f\xff",
-)  # fmt: skip
-"""Counts and lengths: 2^31 - 1, -2^31, -2, -1, the same as varints, overlong, with doubled or falling tags."""
-
-LENGTHS = (-1, -(2**31), 0, 1, 2, 3, 4, 5, 6, 7, (100 << 20) + 1, 2**31 - 1)
+from tests.hostile.corpus import LENGTHS, OTHER_PROTOCOLS, every_request, with_flipped_byte, with_hostile_number
 
 
 class HostileCase(SynchronousTestCase):
@@ -68,20 +55,6 @@ def framed(body: bytes) -> bytes:
     return struct.pack(">i", len(body)) + body
 
 
-def request(api: Api, version: int) -> bytes:
-    """Return a request of which nearly every byte matters."""
-    head = write_request_header(api.key, version, 77, "c")
-    return head + encode(full(api.request, version, Dice(f"{api.key} {version}"), brief=True), version)
-
-
-def versions(api: Api) -> Iterator[int]:
-    """Yield the versions that differ most: the first, the last, and those beside the change of encoding."""
-    first, last = api.versions
-    flexible = api.request.FLEXIBLE
-    beside = () if flexible is None else (flexible - 1, flexible)
-    yield from sorted({version for version in (first, last, *beside) if first <= version <= last})
-
-
 class FrameTests(HostileCase):
     """SE1: what is no frame at all."""
 
@@ -102,9 +75,7 @@ class FrameTests(HostileCase):
         self.over()
 
     def test_other_protocols(self) -> None:
-        hello = bytes.fromhex("16030100c8010000c40303") + bytes(200)
-        requests = (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /x HTTP/1.1\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\n", hello)
-        for data in (*requests, b"SSH-2.0-OpenSSH_9.9\r\n", b"\0" * 8, b"\xff" * 100):
+        for data in OTHER_PROTOCOLS:
             client = self.attack(data)
             self.assertTrue(client.is_closed, data[:10])
             self.assertEqual(list(client.frames()), [])
@@ -154,41 +125,34 @@ class HeaderTests(HostileCase):
 class BodyTests(HostileCase):
     """SE3, SE4, SE5: every API, its versions that differ most, and at every byte."""
 
-    def every_request(self) -> Iterator[tuple[Api, int, bytes]]:
-        """Yield requests to be spoilt."""
-        for api in TABLE.values():
-            for version in versions(api):
-                yield api, version, request(api, version)
-
     def test_as_they_are(self) -> None:
-        for api, version, good in self.every_request():
+        for api, version, good in every_request():
             with self.subTest(api=api.key, version=version):
                 self.attack(framed(good))
         self.broker.wait(1)
         self.over()
 
     def test_cut_at_every_byte(self) -> None:
-        for _, _, good in self.every_request():
+        for _, _, good in every_request():
             for end in range(8, len(good)):
                 self.attack(framed(good[:end]))
             self.over()
 
     def test_one_byte_changed(self) -> None:
-        for _, _, good in self.every_request():
+        for _, _, good in every_request():
             for at in range(8, len(good)):
-                self.attack(framed(good[:at] + bytes([good[at] ^ 0xFF]) + good[at + 1 :]))
+                self.attack(framed(with_flipped_byte(good, at)))
             self.over()
 
     def test_hostile_counts_and_lengths(self) -> None:
-        for _, _, good in self.every_request():
+        for _, _, good in every_request():
             for at in range(10, len(good)):
-                hostile = HOSTILE[at % len(HOSTILE)]
-                self.attack(framed(good[:at] + hostile + good[at + len(hostile) :]))
+                self.attack(framed(with_hostile_number(good, at)))
             self.over()
 
     def test_rubbish_behind(self) -> None:
         """Let be, as Kafka does: librdkafka leaves some behind its Metadata requests."""
-        for api, _, good in self.every_request():
+        for api, _, good in every_request():
             client = self.attack(framed(good + b"\xff" * 40))
             self.assertEqual(client.is_closed, self.attack(framed(good)).is_closed, api.key)
         self.broker.wait(1)

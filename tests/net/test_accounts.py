@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve
 from hypothesis import given
@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import BrokerConfig
-from streamline.net.accounts import Accounts, Share
+from streamline.net.accounts import LEAST_ROOM_BYTES, Accounts, Share
 from streamline.net.limits import Limits, Turnstile
 
 LIMITS = evolve(
@@ -52,7 +52,18 @@ class AccountsTests(SynchronousTestCase):
             sums = [sum(column) for column in zip(*held.values(), strict=True)]
             self.assertEqual([accounts.inbound_bytes, accounts.waiting_bytes, accounts.outbound_bytes], sums)
             self.assertEqual(accounts.is_tight, any(one > 100 for one in sums))
-            self.assertEqual(accounts.room_bytes, max(0, 100 - sums[2]))
+            self.assertEqual(accounts.room_bytes, max(0, 200 - sums[2]))
+
+    def test_room(self) -> None:
+        """What there is, or a little for those that take their answers while others do not; never twice too much."""
+        limits = evolve(LIMITS, outbound_bytes_max=10 * LEAST_ROOM_BYTES)
+        accounts, slow = Accounts(limits), share()
+        for held, room in ((0, 10), (4, 6), (9, 1), (9.5, 1), (10, 1), (19, 1), (19.5, 0.5), (20, 0), (30, 0)):
+            accounts.settle(slow, 0, 0, int(held * LEAST_ROOM_BYTES))
+            self.assertEqual(accounts.room_bytes, room * LEAST_ROOM_BYTES, held)
+        accounts.settle(slow, 0, 0, 4 * LEAST_ROOM_BYTES)
+        accounts.promised_bytes = 3 * LEAST_ROOM_BYTES
+        self.assertEqual(accounts.room_bytes, 3 * LEAST_ROOM_BYTES, "what is being read has its room already")
 
     def test_at_least_one_may_always_be_read(self) -> None:
         """The one that has held part of a request longest; so that all get on, one after another."""
@@ -124,7 +135,7 @@ class TurnstileTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Let five in, three from an address, four in a second."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         limits = evolve(LIMITS, connections_max=5, per_address_max=3, per_second_max=4)
         self.turnstile = Turnstile(limits, self.clock)
 

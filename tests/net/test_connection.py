@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, cast
 
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail
-from twisted.logger import globalLogPublisher
+from twisted.logger import ILogObserver, globalLogPublisher
 
 from streamline.api.call import Hold, Later, LaterBy, Parked
 from streamline.errors import ProtocolError
 from streamline.wire.messages.api_versions import ApiVersionsResponse
 from streamline.wire.messages.metadata import MetadataRequest
-from tests.broker import batch_of, fetch_request, produce_request
+from tests.broker import batch_of, fetch_request, joined, produce_request
 from tests.net.connection_case import GARBAGE, PING, ConnectionCase
 
 
@@ -50,7 +50,7 @@ class OrderTests(ConnectionCase):
 
         def later(name: str) -> Later:
             made.append(name)
-            return LaterBy(lambda: made.append(f"{name} finished"))  # type: ignore[arg-type, func-returns-value]
+            return LaterBy(lambda: made.append(f"{name} finished"))
 
         self.answer_with(lambda: later("a"), lambda: later("b"))
         self.client.give(self.client.frame(PING, 0) * 2)
@@ -78,6 +78,22 @@ class OrderTests(ConnectionCase):
             self.client._next_id = number - 1
             self.client.send(PING, 0)
             self.assertEqual(struct.unpack(">i", next(self.client.frames())[:4]), (number,))
+
+
+class LargeTests(ConnectionCase):
+    """A frame that is put together as it comes is a request like any other."""
+
+    def test_produced_and_read_again(self) -> None:
+        self.broker.create("large", max_message_bytes=str(16 << 20))
+        value = bytes(range(256)) * (5 << 12)
+        for number in (1, 2):
+            frame = self.client.frame(produce_request("large", batch_of(value)), 9)
+            for at in range(0, len(frame), 1 << 18):
+                self.client.give(frame[at : at + (1 << 18)])
+            self.broker.wait()
+            self.assertEqual(self.numbers(), [number])
+            found = joined(self.broker.fetch("large", number - 1, partition_max_bytes=1))
+            self.assertIn(value, found)
 
 
 class PaceTests(ConnectionCase):
@@ -222,8 +238,8 @@ class EndTests(ConnectionCase):
     def test_complaints_are_bounded(self) -> None:
         """SE18: a thousand bad connections are a few lines in the log, and a number."""
         lines: list[Any] = []
-        globalLogPublisher.addObserver(lines.append)
-        self.addCleanup(globalLogPublisher.removeObserver, lines.append)
+        globalLogPublisher.addObserver(cast(ILogObserver, lines.append))
+        self.addCleanup(globalLogPublisher.removeObserver, cast(ILogObserver, lines.append))
         for number in range(1000):
             self.broker.connect(f"10.0.1.{number % 200}").give(GARBAGE)
             if number % 400 == 399:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
+from streamline.net.accounts import Accounts
 from streamline.wire.messages.metadata import MetadataRequest
 from tests.broker import Broker, Client, batch_of, fetch_request, produce_request
 from tests.net.connection_case import PING, ConnectionCase
@@ -91,10 +94,27 @@ class AccountTests(ConnectionCase):
             self.broker.fetch_later("t", client=self.broker.connect(), max_wait_ms=60_000)
         request = fetch_request("wide", min_bytes=1, max_wait_ms=60_000)
         request.topics[0].partitions = [
-            evolve(request.topics[0].partitions[0], partition=index) for index in range(150)
+            evolve(cast(Any, request.topics[0].partitions[0]), partition=index) for index in range(150)
         ]
         self.client.send(request, 12)
         self.assertEqual(self.numbers(), [1])
+
+    def test_a_fetch_brings_so_much_at_most(self) -> None:
+        """However much it asks for; and less while others wait for their turn, but always something."""
+        self.broker.create("large")
+        for _ in range(9):
+            self.broker.produce("large", batch_of(bytes(1_000_000)))
+        self.factory.limits = evolve(self.factory.limits, outbound_bytes_max=256 << 20)
+        self.factory.accounts = Accounts(self.factory.limits)
+        for others, batches in ((0, 8), (1, 4), (1000, 1)):
+            client = self.broker.connect()
+            client.wire.clear()
+            for _ in range(others):
+                self.broker.node.broker.turns.later(lambda: None)
+            client.send(fetch_request("large", max_bytes=50 << 20, partition_max_bytes=50 << 20), 12)
+            ((_, answer),) = client.answers()
+            self.assertEqual(len(answer.responses[0].partitions[0].records) // 1_000_000, batches)
+            self.broker.wait()
 
     def test_choked(self) -> None:
         """Answers that nobody takes leave no room for others; fetches wait instead of coming back empty-handed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet import tcp
 from twisted.internet.protocol import Protocol
@@ -48,7 +48,7 @@ class SocketTests(SynchronousTestCase):
         self.theirs.settimeout(5)
         self.addCleanup(ours.close)
         self.addCleanup(self.theirs.close)
-        self.transport: Any = tcp.Connection(ours, Protocol(), self.reactor)
+        self.transport: Any = tcp.Connection(ours, Protocol(), cast(Any, self.reactor))
         self.transport.connected = True
         self.sender = Sender(self.transport)
 
@@ -119,7 +119,7 @@ class OtherTransportTests(SynchronousTestCase):
         ours, theirs = socket.socketpair()
         self.addCleanup(ours.close)
         self.addCleanup(theirs.close)
-        below: Any = tcp.Connection(ours, Protocol(), Clock())
+        below: Any = tcp.Connection(ours, Protocol(), cast(Any, Clock()))
         below.dataBuffer, below.offset = b"x" * 100, 40
 
         class Encrypting(StringTransport):

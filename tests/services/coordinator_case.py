@@ -35,7 +35,8 @@ class CoordinatorCase(SynchronousTestCase):
         """Return why the shard cannot be asked."""
         with self.assertRaises(Refused) as caught:
             self.it.groups.shard(GROUP)
-        return caught.exception.code
+        code: ErrorCode = caught.exception.code
+        return code
 
     def commit(self, offset: int, partition: TopicPartition = T0) -> list[tuple[ErrorCode, ...]]:
         """Commit; return a list that gets the errors when there is an answer."""
@@ -53,7 +54,7 @@ class CoordinatorCase(SynchronousTestCase):
     def join(self, member_id: str = "", **fields: Any) -> list[JoinAnswer]:
         """Join; return a list that gets the answer."""
         reply: Reply[JoinAnswer] = Reply()
-        fields = {
+        settled: dict[str, Any] = {
             "token": reply,
             "group_id": GROUP,
             "member_id": member_id,
@@ -65,7 +66,7 @@ class CoordinatorCase(SynchronousTestCase):
             "requires_known_member_id": False,
         } | fields
         told: list[JoinAnswer] = []
-        self.shard.join(Join(**fields), reply).then(told.append)
+        self.shard.join(Join(**settled), reply).then(told.append)
         self.it.clock.advance(0.02)
         return told
 

@@ -67,6 +67,10 @@ class Agreement:
         except Exception:
             return fail(Failure())
 
+    def when_failed(self) -> Deferred[str]:
+        """It never does."""
+        return Deferred()
+
     def read_barrier(self) -> Deferred[None]:
         """Nothing is ever in flight."""
         return succeed(None)
@@ -89,10 +93,11 @@ class HeldLeadership:
             self.high_watermark = self._log.high_watermark = end_offset
             self._advanced(end_offset)
 
-    def release(self) -> None:
-        """Let the replicas catch up."""
+    def release(self, end_offset: int | None = None) -> None:
+        """Let the replicas catch up, or come as far as this and wait again."""
         self.is_held = False
-        self.appended(self._log.end_offset)
+        self.appended(self._log.end_offset if end_offset is None else end_offset)
+        self.is_held = end_offset is not None
 
     def close(self) -> None:
         """End."""

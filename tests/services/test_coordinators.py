@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.cluster.commands import RegisterBroker
 from streamline.errors import ErrorCode, Refused
 from streamline.groups.entries import OffsetEntry
 from streamline.groups.offsets import Commit, NewOffset
@@ -38,6 +39,14 @@ class LocatingTests(SynchronousTestCase):
 
 class FencingTests(CoordinatorCase):
     """A coordinator writes under the epoch in which it was elected, or not at all (KR29)."""
+
+    def test_the_coordinator_is_the_leader(self) -> None:
+        """Whoever is asked: two nodes that both name themselves would make two groups of one."""
+        other = RegisterBroker(node_id=2, incarnation_id=bytes(16), host="other", port=1, rack=None)
+        self.it.metadata.propose(other)
+        self.assertEqual(self.successResultOf(self.it.groups.locate(GROUP)), 1)
+        self.it.elect(2)
+        self.assertEqual(self.successResultOf(self.it.groups.locate(GROUP)), 2)
 
     def test_another_node_is_elected(self) -> None:
         """Whoever waits is sent there."""
@@ -165,6 +174,18 @@ class LoadingTests(CoordinatorCase):
         self.it.elect(2)
         self.it.turns()
         self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
+
+    def test_leadership_that_ends_with_nothing_read(self) -> None:
+        """A coordinator that is one no longer does not begin, though its log is read to the end by then."""
+        self.it.leadership.is_held = True
+        newer = Record(b"", b"\0\x03" + b"\0\x01g")
+        self.it.replicas.append_now(OFFSETS_TOPIC, 0, build_batch([newer]), -1)
+        self.reload()
+        (loading,) = self.it.groups._shards.values()
+        self.it.elect(2)
+        self.it.leadership.release()
+        self.it.turns(10)
+        self.assertEqual([loading.is_closed, loading.is_ready], [True, False])
 
     def test_records_that_are_not_understood_are_passed_over(self) -> None:
         """One bad record takes the groups away from nobody."""

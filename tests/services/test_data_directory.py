@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+from typing import Any, cast
 
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import BrokerConfig, NodeConfig
@@ -22,18 +23,18 @@ class DataDirectoryCase(SynchronousTestCase):
         self.machine = Machine(Fabric.of(Simulation(1), Weather()), "n1", "10.0.0.1")
         self.process = self.machine.start()
 
-    def directory(self, process: Process | None = None, **settings: object) -> DataDirectory:
+    def directory(self, process: Process | None = None, **settings: Any) -> DataDirectory:
         """Return the data directory of a node on this machine."""
-        config = NodeConfig(**{"data_dir": "/var/data", **settings})  # type: ignore[arg-type]
+        config = NodeConfig(**{"data_dir": "/var/data", **settings})
         return DataDirectory((process or self.process).host, config)
 
-    def opened(self, **settings: object) -> DataDirectory:
+    def opened(self, **settings: Any) -> DataDirectory:
         """Return it open."""
         directory = self.directory(**settings)
         directory.open()
         return directory
 
-    def refusal(self, **settings: object) -> str:
+    def refusal(self, **settings: Any) -> str:
         """Return why it cannot be opened."""
         return str(self.assertRaises(StartRefused, self.directory(**settings).open))
 
@@ -130,7 +131,8 @@ class RefusalTests(DataDirectoryCase):
         self.assertEqual(self.meta().cluster_id, "abc")
 
     def test_not_understood(self) -> None:
-        for data in (b"", b"version=0\n", b"version=1\n", b"version=1\nnode.id=x\ndirectory.id=y\n", b"\xff\x00"):
+        of_nothing, of_nobody = b"version=1\nnode.id=1\n", b"version=1\nnode.id=x\ndirectory.id=y\n"
+        for data in (b"", b"version=0\n", b"version=1\n", of_nothing, of_nobody, b"\xff\x00"):
             self.write("meta.properties", data)
             self.assertIn("restore it from a backup", self.refusal())
             self.assertEqual(self.process.disk.read_file("/var/data/meta.properties"), data)
@@ -172,8 +174,8 @@ class SpaceTests(DataDirectoryCase):
 
     def test_a_warning_below_the_reserve(self) -> None:
         events: list[LogEvent] = []
-        globalLogPublisher.addObserver(events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        globalLogPublisher.addObserver(cast(ILogObserver, events.append))
+        self.addCleanup(globalLogPublisher.removeObserver, cast(ILogObserver, events.append))
         self.opened(broker=BrokerConfig(log_space_reserve_bytes=2**60))
         self.assertEqual(len([event for event in events if "reserve_bytes" in event]), 1)
         self.opened(data_dir="/other")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ class DeadlinesTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Begin at a time that no binary fraction is equal to."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         self.clock.advance(1000.1)
         self.deadlines = Deadlines(self.clock)
         self.fired: list[str] = []
@@ -35,12 +36,12 @@ class DeadlinesTests(SynchronousTestCase):
 
     @given(st.lists(st.floats(0, 3), max_size=12), st.floats(0, 5000))
     def test_any_delays(self, delays: list[float], start: float) -> None:
-        clock: Any = Clock()
+        clock = cast(Any, Clock())
         clock.advance(start)
         deadlines = Deadlines(clock)
         fired: dict[int, float] = {}
         for number, delay in enumerate(delays):
-            deadlines.after(delay, lambda number=number: fired.setdefault(number, clock.seconds()))
+            deadlines.after(delay, partial(_note, fired, number, clock))
         while clock.getDelayedCalls():
             clock.advance(max(0.0, clock.getDelayedCalls()[0].getTime() - clock.seconds()))
         self.assertEqual(len(fired), len(delays))
@@ -101,7 +102,7 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.fired, ["again"])
 
     def test_one_that_fails_takes_no_other_with_it(self) -> None:
-        self.deadlines.after(0.1, lambda: 1 // 0)
+        self.deadlines.after(0.1, _fail)
         self.after(0.1, "same bucket")
         self.after(0.5, "later")
         self.clock.advance(1)
@@ -121,3 +122,11 @@ class DeadlinesTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
         self.clock.advance(1)
         self.assertEqual(self.fired, [])
+
+
+def _note(fired: dict[int, float], number: int, clock: Any) -> None:
+    fired.setdefault(number, clock.seconds())
+
+
+def _fail() -> None:
+    raise ZeroDivisionError

@@ -16,7 +16,7 @@ MIB = 1 << 20
 class DurabilityCase(SynchronousTestCase):
     """A node on a simulated disk, with one topic and one client."""
 
-    configs: dict[str, str] = {}
+    configs: dict[str, Any] = {}
 
     def setUp(self) -> None:
         """Start it."""
@@ -278,7 +278,7 @@ class FullDiskTests(DurabilityCase):
 
     def test_a_batch_that_the_roll_wrote_is_not_taken_back(self) -> None:
         """One pass brings two batches; the first is written when the log rolls, the second finds no space."""
-        most = {"producer_id": 7, "producer_epoch": 0}
+        most: dict[str, Any] = {"producer_id": 7, "producer_epoch": 0}
         self.broker.produce("t", batch_of(bytes(900_000), base_sequence=0, **most))
         small = batch_of(b"small", base_sequence=1, **most)
         large = batch_of(bytes(500_000), base_sequence=2, **most)

@@ -23,7 +23,7 @@ DIRECTORY = f"{DATA}/t-0"
 class IdempotenceCase(SynchronousTestCase):
     """A node with one topic, and producers that count."""
 
-    configs: dict[str, str] = {}
+    configs: dict[str, Any] = {}
     checkpoint_ms = 60_000
 
     def setUp(self) -> None:
@@ -226,6 +226,15 @@ class CrashTests(IdempotenceCase):
         self.broker.start()
         self.known()
 
+    def test_epochs_missing_and_a_start_that_has_moved(self) -> None:
+        """The batches that are left are read for their epochs, and do not drive others out of the snapshot."""
+        self.send_eight()
+        self.broker.partition("t").log.advance_start(6)
+        self.broker.stop()
+        self.remove(CHECKPOINT_NAME)
+        self.broker.start()
+        self.known()
+
     def test_written_down_at_the_next_clean_stop(self) -> None:
         self.send_eight()
         self.restart()
@@ -339,7 +348,7 @@ class BookkeepingTests(IdempotenceCase):
     def test_epochs_are_rebuilt(self) -> None:
         self.accepts(0, 0)
         self.broker.stop()
-        for damaged in (b"", b"nonsense", b"0\n1\n5 900\n"):
+        for damaged in (b"", b"nonsense", b"0\n1\n5 900\n", b"0\n2\n0 0\n5 900\n"):
             self.put({CHECKPOINT_NAME: damaged})
             self.broker.start()
             self.assertEqual(self.broker.partition("t").epochs.entries(), [(0, 0)])

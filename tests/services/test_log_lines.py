@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from typing import cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ HOSTILE = "a\r\nb\x1b[31m\u202e\u2028\x00\x7f\x9b"
 def event(**fields: object) -> LogEvent:
     """Return the event that a Logger makes of this."""
     events: list[LogEvent] = []
-    log = Logger(namespace="streamline.test", observer=events.append)
+    log = Logger(namespace="streamline.test", observer=cast(ILogObserver, events.append))
     message = str(fields.pop("message", "It was {what}"))
     log.emit(LogLevel.warn, message, **fields)
     return {**events[0], "log_time": 1_767_225_600.25}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -15,7 +15,7 @@ class PulseTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Start one."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         self.pulse = Pulse(self.clock)
         self.pulse.startService()
 
@@ -41,10 +41,26 @@ class PulseTests(SynchronousTestCase):
     def test_no_beats(self) -> None:
         self.assertEqual(self.pulse.quantile_ms(0.99), 0)
 
+    def test_histogram(self) -> None:
+        """A bound counts what was less late than it is, and the sum is that of all."""
+        self.beat(*[0.0] * 7, 0.0095, 0.0105, 0.3)
+        self.assertEqual(list(self.pulse.up_to((1, 10, 11, 300, 301))), [7, 8, 9, 9, 10])
+        self.assertAlmostEqual(self.pulse.total_ms, 320, places=3)
+
     def test_reset(self) -> None:
         self.beat(0.5)
         self.pulse.reset()
         self.assertEqual((self.pulse.beats, self.pulse.longest_ms, self.pulse.quantile_ms(1.0)), (0, 0.0, 0))
+        self.assertEqual((self.pulse.total_ms, list(self.pulse.up_to((10_000,)))), (0.0, [0]))
+
+    def test_another_rate(self) -> None:
+        """It beats as often as one wants."""
+        self.pulse.stopService()
+        self.pulse = Pulse(self.clock, 0.01)
+        self.pulse.startService()
+        for _ in range(10):
+            self.clock.advance(0.01)
+        self.assertEqual(self.pulse.beats, 10)
 
     def test_stopped(self) -> None:
         self.pulse.stopService()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,7 +74,7 @@ class GroupTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Wait for two things, for a second."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         self.group = Group(2, Deadlines(self.clock), 1.0)
 
     def test_all_settled(self) -> None:

@@ -129,7 +129,13 @@ class DeletingTests(CoordinatorCase):
         for first in range(0, 1500, 500):
             new = tuple(NewOffset(partition=TopicPartition("t", first + i), offset=1) for i in range(500))
             self.shard.commit(Commit(group_id=GROUP, offsets=new)).then(lambda _: None)
-        self.assertEqual(self.delete(), [ErrorCode.NONE])
+        before = self.it.partition.log.end_offset
+        self.it.leadership.is_held = True
+        told = self.delete()
+        self.it.leadership.release(before + 1000)
+        self.assertEqual(told, [], "the replicas have the first batch only")
+        self.it.leadership.release()
+        self.assertEqual(told, [ErrorCode.NONE])
         self.assertEqual(self.shard.groups.all_offsets(GROUP), [])
 
     def test_delete_that_fails(self) -> None:

@@ -167,8 +167,10 @@ class AgreeingTests(ConsensusCase):
 
     def test_stopped(self) -> None:
         self.start()
+        failed = self.consensus.when_failed()
         proposed = self.say("a")
         self.successResultOf(self.consensus.stop())
+        self.assertNoResult(failed)
         failure = self.failureResultOf(proposed, Refused)
         self.assertEqual(failure.value.code, ErrorCode.REQUEST_TIMED_OUT, "its outcome is unknown")
         self.failureResultOf(self.say("b"), Refused)
@@ -235,18 +237,32 @@ class FaultTests(ConsensusCase):
         """DK10: no ack; it goes on by itself when there is space."""
         self.start()
         self.note("a")
+        failed = self.consensus.when_failed()
         self.faults.full = True
         self.refuses("b", ErrorCode.KAFKA_STORAGE_ERROR)
+        self.assertNoResult(failed)
         self.faults.full = False
         self.note("c")
         self.assertEqual(self.restart(power=True), ["a", "c"])
+
+    def test_full_in_the_middle(self) -> None:
+        """DK10: what was written of a command is taken off again."""
+        self.start()
+        self.note("a")
+        platter, name = self.machine.platter, self.path(ENTRIES_NAME)
+        before = self.process.disk.read_file(name)
+        platter.capacity_bytes = platter.used_bytes + 150
+        self.refuses("b" * 500, ErrorCode.KAFKA_STORAGE_ERROR)
+        self.assertEqual(self.process.disk.read_file(name), before)
 
     def test_write_fails(self) -> None:
         """DK14: nobody knows what is in the file now, so nothing is added to it."""
         self.start()
         self.note("a")
         self.faults.write_error_chance = 1.0
+        failed = self.consensus.when_failed()
         self.refuses("b", ErrorCode.KAFKA_STORAGE_ERROR)
+        self.assertIn("cannot be written", self.successResultOf(failed))
         self.faults.write_error_chance = 0.0
         self.refuses("c", ErrorCode.KAFKA_STORAGE_ERROR)
         self.assertEqual(self.restart(power=True), ["a"])
@@ -256,7 +272,9 @@ class FaultTests(ConsensusCase):
         self.start()
         self.note("a")
         self.faults.failing_syncs = 1
+        failed = self.consensus.when_failed()
         self.refuses("b", ErrorCode.KAFKA_STORAGE_ERROR)
+        self.assertIn("cannot be synced", self.successResultOf(failed))
         self.refuses("c", ErrorCode.KAFKA_STORAGE_ERROR)
         self.assertEqual(self.notes.notes, ["a"])
         self.assertEqual(self.restart(power=True)[:1], ["a"])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, cast
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.services.sharing import Shared
-from streamline.services.turns import Turns, next_turn
+from streamline.services.turns import BUSY_S, SHARE_S, TURN_S, Turns, next_turn
 
 
 class TurnsTests(SynchronousTestCase):
@@ -19,7 +19,7 @@ class TurnsTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make a clock."""
-        self.clock: Any = Clock()
+        self.clock = cast(Any, Clock())
         self.turns = Turns(self.clock)
         self.steps: list[int] = []
 
@@ -73,6 +73,180 @@ class TurnsTests(SynchronousTestCase):
         self.assertNoResult(turn)
         self.clock.advance(0)
         self.successResultOf(turn)
+
+
+class SteppedClock(Clock):
+    """A clock that stands still while it calls what is due, unless a step says how long it took."""
+
+    def took(self, seconds: float) -> None:
+        """Let time pass as a step does."""
+        self.rightNow += seconds
+
+
+class SharingTests(SynchronousTestCase):
+    """Those that have much to do share the turns, and whoever comes with little does not wait for them."""
+
+    def setUp(self) -> None:
+        """Make a clock that steps move."""
+        self.clock = cast(Any, SteppedClock())
+        self.turns = Turns(self.clock)
+        self.done: list[str] = []
+
+    def step(self, name: str, seconds: float, times: int = 1) -> Callable[[], None]:
+        """Return a step that takes so long, and asks for another turn until it has had so many."""
+        left = [times]
+
+        def work() -> None:
+            self.done.append(name)
+            self.clock.took(seconds)
+            left[0] -= 1
+            if left[0]:
+                self.turns.later(work)
+
+        return work
+
+    def turn(self) -> list[str]:
+        """Let the reactor turn once; return what was done in it."""
+        (call,) = self.clock.getDelayedCalls()
+        due = call.func
+        call.cancel()
+        self.done = []
+        due()
+        return self.done
+
+    def spend(self, seconds: float) -> None:
+        """Work without asking, as a pass over a socket does."""
+        self.turns.spent_s += seconds
+
+    def test_one_timer_for_all(self) -> None:
+        for name in "abc":
+            self.turns.later(self.step(name, 0.0))
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.assertEqual(self.turn(), ["a", "b", "c"])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_only_half_a_turn_for_those_that_wait(self) -> None:
+        """The other half is for those that come meanwhile."""
+        for name in "abcd":
+            self.turns.later(self.step(name, BUSY_S / 2))
+        self.assertEqual(self.turn(), ["a", "b"])
+        self.assertAlmostEqual(self.turns.left_s, min(TURN_S / 3, TURN_S - BUSY_S))
+        self.assertEqual(self.turn(), ["c", "d"])
+
+    def test_a_long_step_ends_the_turn(self) -> None:
+        self.turns.later(self.step("long", 1.0))
+        self.turns.later(self.step("next", 0.0))
+        self.assertEqual(self.turn(), ["long"])
+        self.assertEqual(self.turns.spent_s, 1.0)
+        self.assertLess(self.turns.left_s, 0)
+        self.assertEqual(self.turn(), ["next"])
+
+    def test_one_after_the_other(self) -> None:
+        """Who is not done goes to the end, and nobody has two steps in a turn."""
+        self.turns.later(self.step("a", 0.0, 3))
+        self.turns.later(self.step("b", BUSY_S, 2))
+        self.turns.later(self.step("c", 0.0, 1))
+        self.assertEqual([self.turn() for _ in range(3)], [["a", "b"], ["c", "a", "b"], ["a"]])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_newcomers_first(self) -> None:
+        """Whoever finds the turn used up comes before all who had a share already, and after that among them."""
+        for number in range(1000):
+            self.turns.later(self.step(f"busy {number}", BUSY_S))
+        self.spend(TURN_S)
+        self.turns.later(self.step("new", 0.0, 2))
+        self.turns.later(self.step("newer", 0.0))
+        self.assertEqual(self.turn(), ["new", "newer", "busy 0"])
+        self.assertEqual(self.turn(), ["busy 1"], "it is no newcomer any more")
+
+    def test_who_had_something_is_no_newcomer(self) -> None:
+        self.turns.later(self.step("busy", BUSY_S))
+        self.spend(TURN_S - SHARE_S)
+        self.turns.later(self.step("also busy", BUSY_S))
+        self.assertEqual(self.turn(), ["busy"])
+
+    def test_newcomers_share_turns_too(self) -> None:
+        """However many come, those that wait get on: one in each turn."""
+        for name in ("busy 1", "busy 2"):
+            self.turns.later(self.step(name, 0.0))
+        self.spend(TURN_S)
+        for number in range(5):
+            self.turns.later(self.step(f"new {number}", TURN_S / 2))
+        self.assertEqual(self.turn(), ["new 0", "new 1", "busy 1"])
+        self.assertEqual(self.turn(), ["new 2", "new 3", "busy 2"])
+        self.assertEqual(self.turn(), ["new 4"])
+
+    def test_who_had_a_step_is_no_newcomer(self) -> None:
+        """Even where newcomers had used up the turn before it came to that step."""
+        self.turns.later(self.step("busy", 0.0, 2))
+        self.spend(TURN_S)
+        self.turns.later(self.step("new", TURN_S))
+        self.assertEqual(self.turn(), ["new", "busy"])
+        self.turns.later(self.step("newer", 0.0))
+        self.assertEqual(self.turn(), ["newer", "busy"])
+
+    def test_shares(self) -> None:
+        """The more there are, the less each may do, but always something when it is its turn."""
+        self.assertEqual((self.turns.left_s, self.turns.share), (TURN_S, 1.0))
+        found: list[float] = []
+        for _ in range(4):
+            self.turns.later(lambda: found.append(self.turns.left_s))
+        self.turn()
+        self.assertEqual(found, [TURN_S * share for share in (1 / 4, 1 / 3, 1 / 2, 1)])
+        self.turns.later(self.step("busy", 0.0))
+        self.spend(TURN_S)
+        self.turns.later(self.step("new", 0.0))
+        self.assertEqual(self.turns.share, 1 / 3)
+        self.turn()
+        for _ in range(1000):
+            self.turns.later(lambda: found.append(self.turns.left_s))
+        self.assertEqual(self.turns.left_s, SHARE_S)
+        found.clear()
+        self.spend(1.0)
+        self.turns.later(self.step("new", 1.0))
+        self.turn()
+        self.assertEqual(found, [SHARE_S], "even after a newcomer that took all of the turn")
+
+    def test_what_is_left(self) -> None:
+        """Whoever works without asking uses up the turn for all, and the next turn begins anew."""
+        self.spend(TURN_S / 4)
+        self.assertAlmostEqual(self.turns.left_s, TURN_S * 3 / 4)
+        self.spend(TURN_S)
+        self.assertLess(self.turns.left_s, 0)
+        self.turns.later(self.step("any", 0.001))
+        self.turn()
+        self.assertAlmostEqual(self.turns.spent_s, 0.001)
+
+    def test_what_a_step_adds_itself_counts_once(self) -> None:
+        def work() -> None:
+            self.clock.took(0.002)
+            self.spend(0.002)
+
+        self.turns.later(work)
+        self.turn()
+        self.assertAlmostEqual(self.turns.spent_s, 0.002)
+
+    def test_failure(self) -> None:
+        """A step that fails is logged, and takes nobody's turn away."""
+
+        def fails() -> None:
+            raise KeyError("a step")
+
+        self.turns.later(fails)
+        self.turns.later(self.step("next", 0.0))
+        self.assertEqual(self.turn(), ["next"])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        self.turns.later(self.step("after", 0.0))
+        self.assertEqual(self.turn(), ["after"])
+
+    def test_next(self) -> None:
+        """Who awaits a turn gets it in the order of all others."""
+        self.turns.later(self.step("before", BUSY_S))
+        mine = self.turns.next()
+        self.turn()
+        self.assertNoResult(mine)
+        self.turn()
+        self.successResultOf(mine)
 
 
 class SharedTests(SynchronousTestCase):

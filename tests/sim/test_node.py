@@ -8,18 +8,27 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.api.table import TABLE
 from streamline.testing.simulation.__main__ import command_for, main, parser, settings_of
+from streamline.testing.simulation.clients.connection import alarm
+from streamline.testing.simulation.clients.consumer import BadAnswer
 from streamline.testing.simulation.noderun import NodeRun, Report, Settings
 from streamline.testing.simulation.shrink import shrink
 from streamline.testing.simulation.twins import first_difference
+from streamline.testing.simulation.world import MachineDown
 
 SEEDS = int(os.environ.get("STREAMLINE_SIM_SEEDS", "12"))
 FIRST_SEED = int(os.environ.get("STREAMLINE_SIM_FIRST_SEED", "1"))
 INVALID_SHARE_MAX = 0.25
+SPEED_MIN = 10.0
+"""Simulated seconds in one of a core, at least; many times as much is usual."""
 REGRESSIONS = Path(__file__).with_name("regressions.txt")
 
 
@@ -49,7 +58,9 @@ class SurvivalTests(NodeCase):
 
     def test_control(self) -> None:
         """Without faults, everything that asked for an answer was acknowledged and read."""
+        started = time.process_time()
         report = self.run_node(FIRST_SEED, Settings(kinds=(), until=30.0))
+        self.assertGreater(report.simulated_s / (time.process_time() - started), SPEED_MIN)
         self.expect_good(report)
         self.assertEqual(report.starts, 1)
         self.assertGreater(report.acknowledged, 500)
@@ -60,11 +71,15 @@ class SurvivalTests(NodeCase):
         """Whatever the seed draws, the node comes through; few runs say nothing."""
         invalid = 0
         injected: dict[str, int] = {}
+        answered: dict[str, int] = {}
         for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
             report = self.run_node(seed, Settings())
             self.expect_good(report)
             invalid += bool(report.invalid)
             injected.update(report.injected)
+            answered.update(report.answered)
+        apis = [api.request.__name__.removesuffix("Request") for api in TABLE.values()]
+        self.assertEqual([api for api in apis if api not in answered], [], "nobody calls these")
         self.assertLessEqual(invalid, SEEDS * INVALID_SHARE_MAX)
         self.assertGreater(len(injected), 10, injected)
 
@@ -105,6 +120,16 @@ class VerdictTests(NodeCase):
         reports = (self.run_node(seed, settings) for seed in range(1, 30))
         found = next((report for report in reports if report.anomalies), None)
         self.assertIsNotNone(found)
+
+    def test_alarm(self) -> None:
+        """What a client cannot accept is found, and told from a traceback of the node; a death is neither."""
+        run = NodeRun(1, Settings(kinds=()))
+        with run._watched():
+            alarm(Failure(BadAnswer("no batch is like this")))
+            Logger().failure("the node's own", Failure(ValueError("what was that?")))
+            Logger().failure("how it died", Failure(MachineDown()))
+        self.assertEqual(len(self.flushLoggedErrors()), 3)
+        self.assertEqual([anomaly.kind for anomaly in run.report.anomalies], ["bad-answer", "traceback"])
 
     def test_invalid(self) -> None:
         """A run whose faults all came to nothing, or in which hardly anything worked in calm times, is invalid."""

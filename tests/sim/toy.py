@@ -113,6 +113,8 @@ class Toy(Factory):
 
 
 class _Served(Lines):
+    transport: Any
+
     def __init__(self, toy: Toy) -> None:
         self._toy = toy
 
@@ -156,6 +158,7 @@ class Client:
 
 
 class _Asking(Lines):
+    transport: Any
     _late: Any = None
 
     def __init__(self, client: Client) -> None:
@@ -164,7 +167,7 @@ class _Asking(Lines):
     @classmethod
     def factory(cls, client: Client) -> Factory:
         factory = Factory()
-        factory.buildProtocol = lambda addr: cls(client)  # type: ignore[method-assign]
+        factory.buildProtocol = lambda addr: cls(client)  # type: ignore[method-assign,assignment,return-value]
         return factory
 
     def connectionMade(self) -> None:

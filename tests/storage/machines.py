@@ -181,7 +181,7 @@ def segment_name(base_offset: int, suffix: str = ".log") -> str:
     return f"{base_offset:020d}{suffix}"
 
 
-def started(**settings: object) -> Station:
+def started(**settings: Any) -> Station:
     """Return a machine with a log."""
     station = Station(**settings)
     station.start()

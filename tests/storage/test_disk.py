@@ -78,14 +78,14 @@ class RealDiskTests(SynchronousTestCase):
             taken.append(len(data))
             return os.pwrite(fd, data, at)
 
-        self.patch(real.os, "pwritev", pwritev)
+        self.patch(os, "pwritev", pwritev)
         self.assertEqual(file.write([b"abc", b"", memoryview(b"defgh"), b"ijkl"], 2), 12)
         self.assertEqual(file.read(0, 99), b"\0\0abcdefghijkl")
         self.assertEqual(taken, [5, 5, 2])
 
     def test_device_that_takes_nothing(self) -> None:
         """A write that makes no progress is an error, not an endless loop."""
-        self.patch(real.os, "pwritev", lambda fd, parts, at: 0)
+        self.patch(os, "pwritev", lambda fd, parts, at: 0)
         error = self.assertRaises(OSError, self.make().write, [b"abc"], 0)
         self.assertEqual(error.errno, errno.EIO)
 
@@ -118,7 +118,7 @@ class RealDiskTests(SynchronousTestCase):
             if broken:
                 raise broken.pop()
 
-        self.patch(real.os, "fdatasync", fdatasync)
+        self.patch(os, "fdatasync", fdatasync)
         self.assertRaises(OSError, file.sync)
         self.assertRaises(OSError, self.end, other.sync_later())
         self.assertEqual(broken, [])
@@ -143,7 +143,7 @@ class RealDiskTests(SynchronousTestCase):
             begun.release()
             go_on.acquire(timeout=10)
 
-        self.patch(real.os, "fdatasync", fdatasync)
+        self.patch(os, "fdatasync", fdatasync)
         first = file.sync_later()
         begun.acquire(timeout=10)
         others = [file.sync_later() for _ in range(10)]
@@ -156,16 +156,18 @@ class RealDiskTests(SynchronousTestCase):
         self.assertEqual(len(count), 2)
 
     def test_failed_sync_fails_all_who_wait(self) -> None:
-        """Those who wait for the next sync hear of the failure too."""
+        """Those who wait for the next sync hear of the failure too, though the device would say yes to them."""
         file = self.make()
         begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+        broken = [OSError(errno.EIO, "broken")]
 
         def fdatasync(fd: int) -> None:
             begun.release()
-            go_on.acquire(timeout=10)
-            raise OSError(errno.EIO, "broken")
+            if broken:
+                go_on.acquire(timeout=10)
+                raise broken.pop()
 
-        self.patch(real.os, "fdatasync", fdatasync)
+        self.patch(os, "fdatasync", fdatasync)
         waiting = [file.sync_later()]
         begun.acquire(timeout=10)
         waiting.append(file.sync_later())
@@ -182,7 +184,7 @@ class RealDiskTests(SynchronousTestCase):
             begun.release()
             go_on.acquire(timeout=10)
 
-        self.patch(real.os, "fdatasync", fdatasync)
+        self.patch(os, "fdatasync", fdatasync)
         waiting = file.sync_later()
         begun.acquire(timeout=10)
         file.close()
@@ -204,8 +206,8 @@ class RealDiskTests(SynchronousTestCase):
             calls.append("rename")
             replace(source, target)
 
-        self.patch(real.os, "fsync", fsync)
-        self.patch(real.os, "replace", rename)
+        self.patch(os, "fsync", fsync)
+        self.patch(os, "replace", rename)
         self.disk.replace_file(self.path, b"x")
         self.assertEqual(calls, ["sync a.tmp", "rename", "sync " + os.path.basename(self.directory)])
 
@@ -216,7 +218,7 @@ class RealDiskTests(SynchronousTestCase):
         def fsync(fd: int) -> None:
             raise OSError(errno.ENOSPC, "full")
 
-        self.patch(real.os, "fsync", fsync)
+        self.patch(os, "fsync", fsync)
         self.assertRaises(OSError, self.disk.replace_file, self.path, b"new")
         self.assertEqual(self.disk.list_directory(self.directory), ["a"])
         self.assertEqual(self.disk.read_file(self.path), b"old")
@@ -241,7 +243,7 @@ class RealDiskTests(SynchronousTestCase):
             return 1
 
         self.assertTrue(file.is_cached(0, 4096 * 3))
-        self.patch(real.os, "preadv", preadv)
+        self.patch(os, "preadv", preadv)
         self.assertEqual([file.is_cached(0, 8192), file.is_cached(0, 8193), file.is_cached(8192, 1)],
                          [True, False, False])
 
@@ -251,7 +253,7 @@ class RealDiskTests(SynchronousTestCase):
         def preadv(fd: int, parts: Any, at: int, flags: int) -> int:
             raise OSError(errno.EOPNOTSUPP, "no")
 
-        self.patch(real.os, "preadv", preadv)
+        self.patch(os, "preadv", preadv)
         self.assertTrue(self.make().is_cached(0, 10))
 
     def test_nothing_is_left(self) -> None:

@@ -72,6 +72,32 @@ class UnaskedTests(SynchronousTestCase):
         self.assertEqual([name for name in station.files() if name.endswith(".deleted")], [])
 
 
+class SyncedTests(SynchronousTestCase):
+    """What a sync says is durable is there after a power cut, and can be found."""
+
+    def test_first_segment(self) -> None:
+        """The names of a new log's files are durable with its first record."""
+        for seed in range(20):
+            station = Station(seed)
+            station.start()
+            station.fill(3)
+            self.assertEqual(station.wait(station.log.sync()), 3)
+            station.restart(power=True)
+            self.assertEqual(station.log.end_offset, 3, seed)
+
+    def test_behind_a_roll(self) -> None:
+        """So is the finished segment, and the name of the one that follows it."""
+        for seed in range(20):
+            station = Station(seed, segment_ms=500)
+            station.start()
+            station.fill(8)
+            station.wait(station.log.sync())
+            station.fill(4)
+            self.assertEqual(station.wait(station.log.sync()), 12)
+            station.restart(power=True)
+            self.assertEqual(station.log.end_offset, 12, seed)
+
+
 class NotingTests(SynchronousTestCase):
     """Noted offsets and what happens while they are being written."""
 

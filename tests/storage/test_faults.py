@@ -70,6 +70,17 @@ class FullDiskTests(SynchronousTestCase):
         station.machine.platter.capacity_bytes = 2**30
         self.assert_goes_on()
 
+    def test_time_of_what_did_not_fit(self) -> None:
+        """The time of a batch that was lost is nobody's, also when others have come in its place."""
+        station = self.station
+        station.faults.full = True
+        with self.assertRaises(StorageFailed):
+            station.append(make_batch(15, timestamp=EPOCH_MS + 1400, value_bytes=10_000))
+        station.faults.full = False
+        newest = make_batch(15, timestamp=EPOCH_MS + 1300)
+        station.append(newest, make_batch(16, timestamp=EPOCH_MS + 1100))
+        self.assertEqual(b"".join(station.log.batch_of_max_timestamp().parts), newest)
+
     def test_roll(self) -> None:
         """No new segment can be made: the old one stays in use, and the log does not end there."""
         station = self.station
@@ -151,6 +162,17 @@ class FullDiskTests(SynchronousTestCase):
         station.faults.full = False
         station.start()
         self.assertEqual(station.content(), b"".join(self.batches))
+        self.assert_goes_on()
+
+    def test_close(self) -> None:
+        """A log whose last batches cannot be written is closed all the same."""
+        station = self.station
+        station.append(make_batch(15), flush=False)
+        station.faults.full = True
+        station.wait(station.log.close())
+        self.assertRaises(StorageFailed, station.log.flush)
+        station.faults.full = False
+        station.log = station.open()
         self.assert_goes_on()
 
     def test_indexes(self) -> None:

@@ -33,17 +33,17 @@ class ReadingTests(SynchronousTestCase):
         log.abandon()
         self.assertEqual(log._commons.tails.used_bytes, 0)
 
-    def read(self, station: Station, offset: int = 0) -> Deferred[object]:
+    def read(self, station: Station, offset: int = 0) -> Deferred[LogSlice]:
         """Begin a read that has to wait."""
         station.faults.uncached_chance = 1.0
         found = station.log.read(offset, 1000, end_offset=station.log.end_offset, at_least_one=True)
         assert isinstance(found, Deferred), "it did not have to wait"
         return found
 
-    def parts(self, station: Station, reading: Deferred[object]) -> bytes:
+    def parts(self, station: Station, reading: Deferred[LogSlice]) -> bytes:
         """Wait for a read."""
         station.faults.uncached_chance = 0.0
-        return b"".join(station.wait(reading).parts)  # type: ignore[attr-defined]
+        return b"".join(station.wait(reading).parts)
 
     def test_waits(self) -> None:
         """The batches come when the device has given them."""

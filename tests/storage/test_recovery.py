@@ -156,6 +156,28 @@ class DamageTests(SynchronousTestCase):
         station.start()
         self.assertEqual(station.log.end_offset, 25)
 
+    def test_index_beyond_the_recovery_point(self) -> None:
+        """A true entry of a batch that may not be durable leads no scan past others that are not."""
+        station = Station()
+        station.start()
+        batches = station.fill(40)
+        station.stop()
+        data = bytearray(b"".join(batches))
+        data[sum(map(len, batches[:25])) + 70] ^= 1
+        station.write_file(FIRST, bytes(data))
+        station.write_file("recovery-point-offset-checkpoint", b"0\n1\norders 3 20\n", DATA)
+        station.write_file(".kafka_cleanshutdown", None, DATA)
+        station.start()
+        self.assertEqual(station.log.end_offset, 25)
+
+    def test_clean_marker_beside_half_a_batch(self) -> None:
+        """The log is scanned if it does not end with a whole batch, however the last stop was."""
+        self.station.start()
+        self.station.stop()
+        self.station.write_file(FIRST, self.data[:-10])
+        self.station.start()
+        self.assertEqual(self.station.content(), self.whole(len(self.data) - 10))
+
     def test_index_ahead_of_the_log(self) -> None:
         """Entries of batches that were lost are forgotten, also in the time index."""
         station = Station()
@@ -170,6 +192,8 @@ class DamageTests(SynchronousTestCase):
         self.assertEqual(station.log.batch_at_timestamp(EPOCH_MS + 25).parts, ())
         station.fill(1, timestamp=EPOCH_MS + 7)
         self.assertEqual(station.log.batch_at_timestamp(EPOCH_MS + 25).parts, ())
+        station.fill(30, timestamp=EPOCH_MS + 7)
+        self.assertEqual(b"".join(station.log.batch_of_max_timestamp().parts), batches[24])
 
     def test_noted_beyond_the_end(self) -> None:
         """Where the disk lost what was durable, what comes in its place is not taken for durable."""
@@ -256,17 +280,32 @@ class SideFilesTests(SynchronousTestCase):
         for name in ("recovery-point-offset-checkpoint", "replication-offset-checkpoint"):
             self.damaged(name, DATA, clean=False)
 
-    def test_index_that_is_believed_too_much(self) -> None:
-        """An entry that looks well but is not true is found out when it is used, and the index is made anew."""
+    def with_a_batch_in_a_value(self) -> tuple[Station, bytes]:
+        """Return a stopped station whose record 5 looks like a batch from its middle on, and that batch."""
         station = Station(segment_ms=500)
         station.start()
-        station.settings["segment_ms"] = 500
         hidden = make_batch(77)
         for offset in range(12):
             value = b"%d" % offset if offset != 5 else b"x" * 100 + hidden
             record = Record(value=value.ljust(100, b"."), timestamp=EPOCH_MS + offset // 10 * 1000)
             station.append(build_batch([record], base_offset=offset, leader_epoch=0))
         station.stop()
+        return station, hidden
+
+    def test_cut_by_an_index_that_lies(self) -> None:
+        """What is cut off begins with a batch, though an entry shows something that only looks like one."""
+        station, hidden = self.with_a_batch_in_a_value()
+        name = segment_name(0, ".index")
+        entries = [list(entry) for entry in iter_unpack(">ii", station.read_file(name))]
+        entries[1][1] = station.read_file(FIRST).index(hidden)
+        station.write_file(name, b"".join(pack(">ii", *entry) for entry in entries))
+        station.start()
+        station.log.truncate(5)
+        self.assertEqual([station.log.end_offset, station.offsets()], [5, [0, 1, 2, 3, 4]])
+
+    def test_index_that_is_believed_too_much(self) -> None:
+        """An entry that looks well but is not true is found out when it is used, and the index is made anew."""
+        station, hidden = self.with_a_batch_in_a_value()
         name = segment_name(0, ".index")
         before, data = station.read_file(name), station.read_file(FIRST)
         entries = [list(entry) for entry in iter_unpack(">ii", before)]
@@ -278,6 +317,7 @@ class SideFilesTests(SynchronousTestCase):
                     found = station.log.read(offset, max_bytes, end_offset=12, at_least_one=True)
                     found = station.wait(found) if isinstance(found, Deferred) else found
                     bases = walk(b"".join(found.parts))
+                    self.assertTrue(bases, "at least one")
                     self.assertEqual(bases, list(range(offset, offset + len(bases))))
                     self.assertEqual(found.next_offset, offset + len(bases))
             station.stop()
@@ -352,6 +392,17 @@ def _flipped(data: bytes) -> bytes:
 
 class CrashInRecoveryTests(SynchronousTestCase):
     """Recovery that is itself interrupted comes to the same end (DK6)."""
+
+    def test_recovered_is_durable(self) -> None:
+        """What a killed process left in the page cache survives the power once recovery has shown it."""
+        for seed in range(20):
+            station = Station(seed)
+            station.start()
+            station.fill(12)
+            station.restart()
+            self.assertEqual(station.log.end_offset, 12)
+            station.restart(power=True)
+            self.assertEqual(station.log.end_offset, 12, seed)
 
     def test_five_times(self) -> None:
         """Killed or without power, at any step of five recoveries, what was synced is there, and no gap."""

@@ -84,8 +84,8 @@ class TailTests(SynchronousTestCase):
         half = memoryview(large)[: 5 * JOIN_BYTES]
         self.tail.add(0, [memoryview(large)[: 2 * JOIN_BYTES]], 2 * JOIN_BYTES)
         self.tail.add(2 * JOIN_BYTES, [half], len(half))
-        (copied,) = self.tail.read(0, 2 * JOIN_BYTES) or ()
-        (kept,) = self.tail.read(2 * JOIN_BYTES, 7 * JOIN_BYTES) or ()
+        [copied] = self.tail.read(0, 2 * JOIN_BYTES) or []
+        [kept] = self.tail.read(2 * JOIN_BYTES, 7 * JOIN_BYTES) or []
         self.assertIsInstance(copied, bytes)
         self.assertIs(kept, half)
 

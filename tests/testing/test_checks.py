@@ -10,7 +10,7 @@ from streamline.model import TopicPartition
 from streamline.testing import checks
 from streamline.testing.checks import Anomaly, Pardon
 from streamline.testing.durability import PowerCuts, judge
-from streamline.testing.history import FAIL, INFO, OK, Change, History, Poll, Send
+from streamline.testing.history import FAIL, INFO, OK, Change, History, Lookup, Poll, Send
 
 KEY = TopicPartition("topic", 0)
 
@@ -138,6 +138,43 @@ class CheckerTests(SynchronousTestCase):
         self.assertEqual(kinds(checks.double_owners(history, lambda before, after: False)), ["double-owner"])
         owners[2].detail = 8
         self.assertEqual(checks.double_owners(history, lambda before, after: False), [])
+
+    def test_order_across_producer_ids(self) -> None:
+        """Whom retention made the node forget may land behind what it sent later; others may not."""
+        sends = [send("a", 0, 9, incarnation=1), send("b", 1, 5, incarnation=0)]
+        history = History(sends=sends)
+        self.assertEqual(kinds(checks.nonmonotonic_sends(history)), ["nonmonotonic-send"])
+        history.starts[KEY] = 2
+        self.assertEqual(checks.nonmonotonic_sends(history), [])
+        sends[0].incarnation = 0
+        self.assertEqual(kinds(checks.nonmonotonic_sends(history)), ["nonmonotonic-send"])
+
+    def test_vanished_read(self) -> None:
+        """What somebody read, acknowledged or not, is there at the end, unless retention or a power cut took it."""
+        history = History(sends=[send("a", 0), send("b", 1)], polls=[poll(0, "a", "b"), poll(0, "b"), final("a")])
+        self.assertEqual(kinds(checks.vanished_reads(history)), ["vanished-read"])
+        self.assertEqual(checks.vanished_reads(history, Pardon(changes=lambda key, before, after: True)), [])
+        history.starts[KEY] = 2
+        self.assertEqual(checks.vanished_reads(history), [])
+        self.assertEqual(checks.vanished_reads(History(polls=history.polls[:2])), [], "nobody looked at the end")
+
+    def test_moved_start(self) -> None:
+        """A log without retention begins at 0."""
+        history = History(starts={KEY: 3, TopicPartition("other", 0): 3, TopicPartition("topic", 1): 0})
+        self.assertEqual(kinds(checks.moved_starts(history, ["topic"])), ["moved-start"])
+
+    def test_wrong_lookup(self) -> None:
+        """A time leads to the first record of at least that time, wherever greater ones lie."""
+        read = final("a", "b", "c", "d")
+        read.times_ms = [10, 30, 20, 30]
+        right = [(10, 0, 10), (11, 1, 30), (20, 1, 30), (31, -1, -1), (-3, 1, 30)]
+        wrong = [(11, 2, 20), (20, 2, 20), (31, 3, 30), (10, -1, -1), (10, 0, 11), (-3, 3, 30)]
+        for rows, count in ((right, 0), (wrong, len(wrong))):
+            history = History(polls=[read], lookups=[Lookup(KEY, *row) for row in rows])
+            self.assertEqual(len(checks.wrong_lookups(history, ["topic"])), count)
+            self.assertEqual(checks.wrong_lookups(history, []), [])
+        empty = History(lookups=[Lookup(KEY, 5, -1, -1), Lookup(KEY, -3, -1, -1)])
+        self.assertEqual(checks.wrong_lookups(empty, ["topic"]), [])
 
     def test_reports(self) -> None:
         """How often values were read, and how long the slowest took."""

@@ -28,6 +28,8 @@ class Recorder(Protocol):
         """All bytes so far."""
         return b"".join(self.pieces)
 
+    transport: Any
+
     def dataReceived(self, data: bytes) -> None:
         """Keep them."""
         self.pieces.append(data)
@@ -207,7 +209,7 @@ class ConnectionTests(NetworkCase):
         self.failureResultOf(network.listen("tcp:9092:interface=10.0.0.1", Recorders()), error.CannotListenError)
         self.failureResultOf(network.listen("tcp:1:interface=10.0.0.2", Recorders()), error.CannotListenError)
         self.failureResultOf(network.listen("ssl:9093", Recorders()), ValueError)
-        port = self.successResultOf(network.listen("tcp:0", Recorders()))
+        port: Any = self.successResultOf(network.listen("tcp:0", Recorders()))
         self.assertGreater(port.getHost().port, 0)
 
     def test_cancelled(self) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 import uuid
+from typing import Any
 
 from twisted.internet import threads
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
@@ -34,7 +35,7 @@ class TimerTests(SynchronousTestCase):
         self.process = a_process()
         self.clock = self.process.reactor
         self.simulation = self.process.simulation
-        self.called: list[object] = []
+        self.called: list[Any] = []
 
     def note(self, what: object) -> None:
         """Remember that this was called, and when."""

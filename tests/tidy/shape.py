@@ -88,8 +88,9 @@ def test_classes_say_what(module: Module) -> Iterator[Problem]:
     if not ast.get_docstring(module.tree) and module.text.strip():
         yield 1, "the module has no docstring"
     for node in module.tree.body:
-        is_test = isinstance(node, ast.ClassDef) and node.name.endswith(("Tests", "Case", "TestCase"))
-        if is_test and not ast.get_docstring(node):
+        if not isinstance(node, ast.ClassDef) or not node.name.endswith(("Tests", "Case", "TestCase")):
+            continue
+        if not ast.get_docstring(node):
             yield node.lineno, f"{node.name} has no docstring"
 
 

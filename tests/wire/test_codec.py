@@ -42,7 +42,7 @@ class RecordsTests(SynchronousTestCase):
         read, at = reader(ProduceRequest, 9)(frame)
         self.assertEqual(at, len(frame))
         records = read.topic_data[0].partition_data[0].records
-        self.assertIs(type(records), memoryview)
+        assert isinstance(records, memoryview)
         self.assertIs(records.obj, frame)
 
 

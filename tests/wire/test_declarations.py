@@ -102,8 +102,8 @@ class DeclarationTests(SynchronousTestCase):
         """See oracle/README.md for how the table came about."""
         expected = {}
         for line in DIGESTS.read_text().splitlines():
-            name, version, digest = line.split("\t")
-            expected[name, int(version)] = digest
+            name, number, digest = line.split("\t")
+            expected[name, int(number)] = digest
         found = {}
         for cls, version in kafkas_versions():
             data = encode(full(cls, version, Dice(f"{cls.__name__} {version}")), version)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ProtocolError
-from streamline.wire.frame import OTHER_BYTES, PRODUCE_BYTES, RESPONSE_BYTES, Frames
+from streamline.wire.frame import LARGE_BYTES, OTHER_BYTES, PRODUCE_BYTES, RESPONSE_BYTES, Frames
 
 
 def framed(*bodies: bytes) -> bytes:
@@ -25,13 +25,39 @@ class FramesTests(SynchronousTestCase):
         st.lists(st.integers(1, 30), max_size=40),
     )
     def test_any_cuts(self, bodies: list[bytes], cuts: list[int]) -> None:
-        stream, at, found = framed(*bodies), 0, []
+        found: list[bytes | bytearray] = []
+        stream, at = framed(*bodies), 0
         frames = Frames(1000)
         for size in [*cuts, len(stream)]:
             found += frames.feed(stream[at : at + size])
             at += size
         self.assertEqual(found, bodies)
         self.assertEqual(frames.buffered_bytes, 0)
+
+    def test_very_large(self) -> None:
+        """One that is put together as it comes, between two that are joined, and however it is cut."""
+        small, large = b"s" * 5000, bytes(range(256)) * (LARGE_BYTES // 256)
+        stream = framed(small, large, small, large)
+        for step in (100_003, 65_536, len(stream)):
+            found: list[bytes | bytearray] = []
+            frames, most = Frames(PRODUCE_BYTES), 0
+            for at in range(0, len(stream), step):
+                found += frames.feed(stream[at : at + step])
+                most = max(most, frames.buffered_bytes)
+            same = [bytes(frame) == body for frame, body in zip(found, (small, large) * 2, strict=True)]
+            self.assertEqual(same, [True] * 4)
+            self.assertEqual(frames.buffered_bytes, 0)
+            if step < len(stream):
+                self.assertGreaterEqual(most, LARGE_BYTES - step)
+
+    def test_the_next_frame_is_another_buffer(self) -> None:
+        """What was given is not written to again."""
+        frames = Frames(PRODUCE_BYTES)
+        stream = framed(b"a" * LARGE_BYTES, b"b" * LARGE_BYTES)
+        pieces = [stream[at : at + (1 << 20)] for at in range(0, len(stream), 1 << 20)]
+        first, second = [frame for piece in pieces for frame in frames.feed(piece)]
+        self.assertEqual((first[:1], first[-1:], len(first)), (b"a", b"a", LARGE_BYTES))
+        self.assertEqual((second[:1], second[-1:], len(second)), (b"b", b"b", LARGE_BYTES))
 
     def test_byte_by_byte(self) -> None:
         body = b"12345678"

@@ -15,6 +15,7 @@ from streamline.wire.codec import MAX_ELEMENTS, decode, encode, reader, writer
 from streamline.wire.construct_spec import container, specification
 from streamline.wire.messages.api_versions import ApiVersionsRequest
 from streamline.wire.messages.configs import DescribeConfigsRequest
+from streamline.wire.messages.fetch import FetchRequest, ForgottenTopic
 from streamline.wire.messages.metadata import MetadataRequest
 from streamline.wire.schema import Message, is_flexible
 from tests.wire.samples import Dice, every_version, full, structs
@@ -178,6 +179,18 @@ class LimitTests(SynchronousTestCase):
         read = reader(DescribeConfigsRequest, 1, max_elements=20)
         self.assertEqual(len(read(body)[0].resources), 5)
         self.assertRaises(ProtocolError, reader(DescribeConfigsRequest, 1, max_elements=19), body)
+
+    def test_short_arrays_of_numbers_count_too(self) -> None:
+        """They are read without a look at the budget, which then is looked at in the end."""
+        topics = [ForgottenTopic(topic="t", partitions=[0] * 16) for _ in range(10)]
+        body = encode(FetchRequest(forgotten_topics_data=topics), 11)
+        self.assertEqual(len(reader(FetchRequest, 11, max_elements=170)(body)[0].forgotten_topics_data), 10)
+        self.assertRaises(ProtocolError, reader(FetchRequest, 11, max_elements=169), body)
+
+    def test_text_that_reaches_beyond_the_end(self) -> None:
+        """Where it comes last, no later field is there to miss its bytes."""
+        body = encode(FetchRequest(rack_id="abc"), 11)
+        self.assertRaises(ProtocolError, reader(FetchRequest, 11), body[:-1])
 
     def test_tagged_fields_count_too(self) -> None:
         tags = b"".join(bytes([tag, 0]) for tag in range(1, 101))

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from twisted.logger import globalLogBeginner
 
@@ -37,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"'swarm' (the seed draws them; default), 'all', 'none', or a list of {', '.join(KIND_NAMES)}",
     )
     made.add_argument("--without", default="", metavar="N,N", help="leave these faults of the plan out")
+    made.add_argument("--first", action="store_true", help="end with the first seed that fails")
     made.add_argument("--plan", action="store_true", help="show the faults that are planned")
     made.add_argument("--trace", metavar="FILE", help="write every event into a file")
     made.add_argument("--twice", action="store_true", help="run it under two hash seeds and compare event by event")
@@ -75,8 +78,37 @@ def describe(report: Report, cpu_s: float) -> str:
             f" {report.commits} offsets committed, {report.changes} changes of topics, {report.starts} starts;"
             f" {report.lost_in_power_cuts} lost in power cuts as they may be;"
             f" {report.calm_share:.0%} acknowledged in calm spans",
+            f"  answered: {_shares(report.answered, report.asked)}",
             f"  {report.planned} faults planned; took effect: {injected}",
             f"  digest {report.digest}",
+        )
+    )
+
+
+def _shares(answered: Mapping[str, int], asked: Mapping[str, int]) -> str:
+    return ", ".join(f"{api} {answered.get(api, 0)}/{asked[api]}" for api in sorted(asked))
+
+
+def _summary(reports: Sequence[Report], cpu_s: float) -> str:
+    """Return what several runs came to together: an API that nobody called or a fault that never struck shows here."""
+    simulated_s = sum(report.simulated_s for report in reports)
+    asked, answered, injected = Counter[str](), Counter[str](), Counter[str]()
+    for report in reports:
+        asked.update(report.asked)
+        answered.update(report.answered)
+        injected.update(report.injected)
+    failed = [report.seed for report in reports if report.anomalies]
+    invalid = [report.seed for report in reports if report.invalid]
+    return "\n".join(
+        (
+            f"{len(reports)} runs, {simulated_s:.0f} simulated s, {simulated_s / cpu_s:.0f}x real time on one core;"
+            f" failed: {failed or 'none'}; invalid: {invalid or 'none'}",
+            f"  {sum(report.sends for report in reports)} records sent,"
+            f" {sum(report.acknowledged for report in reports)} acknowledged,"
+            f" {sum(report.commits for report in reports)} offsets committed,"
+            f" {sum(report.starts for report in reports)} starts;"
+            f" answered: {_shares(answered, asked)}",
+            f"  took effect: {', '.join(f'{kind} {injected[kind]}' for kind in sorted(injected))}",
         )
     )
 
@@ -113,16 +145,15 @@ def run_all(options: argparse.Namespace) -> int:
     """Run the seeds that were asked for; return the exit code."""
     settings = settings_of(options)
     started = time.process_time()
-    reports = [run_one(seed, settings, options) for seed in range(options.seed, options.seed + options.seeds)]
+    reports: list[Report] = []
+    for seed in range(options.seed, options.seed + options.seeds):
+        reports.append(run_one(seed, settings, options))
+        if options.first and reports[-1].anomalies:
+            break
     failed = [report.seed for report in reports if report.anomalies]
     invalid = [report.seed for report in reports if report.invalid]
     if len(reports) > 1:
-        cpu_s = time.process_time() - started
-        simulated_s = sum(report.simulated_s for report in reports)
-        print(
-            f"{len(reports)} runs, {simulated_s:.0f} simulated s, {simulated_s / cpu_s:.0f}x real time on one core;"
-            f" failed: {failed or 'none'}; invalid: {invalid or 'none'}"
-        )
+        print(_summary(reports, time.process_time() - started))
     if failed:
         return 1
     return 2 if len(invalid) > INVALID_SHARE_MAX * len(reports) else 0

@@ -79,6 +79,10 @@ class SimDisk:
         """Put a change into the history."""
         self.simulation.saw(self.process.machine.name, path, what, data)
 
+    def sync_takes(self) -> None:
+        """Let the sync that is under way take its time, which begins when what was done before it ended."""
+        self.takes(self.platter.sync_duration_s(self.simulation.now + (self._busy_s or 0.0)))
+
     def takes(self, seconds: float) -> None:
         """Let the call that is under way take this long."""
         if self._busy_s is None:
@@ -163,7 +167,7 @@ class SimDisk:
         self.change(self._sync_directory, path)
 
     def _sync_directory(self, path: str) -> None:
-        self.takes(self.platter.sync_duration_s(self.simulation.now))
+        self.sync_takes()
         self.platter.names.sync(self.platter.names.directory(path))
 
     def read_file(self, path: str) -> bytes:

@@ -114,7 +114,7 @@ class SimFile:
 
     def _sync(self) -> None:
         platter = self._disk.platter
-        self._disk.takes(platter.sync_duration_s(self._disk.simulation.now))
+        self._disk.sync_takes()
         covered = self._inode.begin_sync()
         if platter.sync_fails():
             self._inode.fail_sync(covered)

@@ -29,6 +29,8 @@ STUCK_ON_S = 0.1
 
 RELAPSE_S = 5.0
 """Longest from a restart to the second death; most come much sooner."""
+RELAPSE_CALLS = 500.0
+"""Most disk calls from a restart to the second death; most come much sooner."""
 
 STOP_PATIENCE_S = 30.0
 """How long a process may take to stop before it is killed."""
@@ -153,21 +155,29 @@ class Injector:
         """
         Die in one of three ways and, soon after the restart, in another.
 
-        All choices are in the amount: how, how again, whether syncs end in between, and how soon.
+        All choices are in the amount: how, between events or in a disk call; how again, and when: after some time,
+        with syncs that end meanwhile or that do not, or in the middle of a disk call, often one of recovery's (DK6).
         """
         first, rest = divmod(fault.amount * 3, 1)
         second, rest = divmod(rest * 3, 1)
+        when, rest = divmod(rest * 3, 1)
+        in_call, rest = divmod(rest * 2, 1)
         ways = (lambda: self._fall(power=False), lambda: self._fall(power=True), self.supervisor.stop)
-        stuck, rest = divmod(rest * 2, 1)
-        delay_s = rest**3 * RELAPSE_S
 
         def once_more() -> None:
-            if stuck:
+            delay_s = rest**3 * RELAPSE_S
+            if when == 0 and second < 2:
+                self._die_in(int(RELAPSE_CALLS**rest), power=second == 1)
+                return
+            if when == 1:
                 self._stick(delay_s)
             self.machine.simulation.after(delay_s, ways[int(second)])
 
         self.supervisor.restart_s = fault.length_s
         self.supervisor.on_start = once_more
+        if in_call and first < 2 and self.machine.running:
+            self._die_in(int(AT_ONCE_BELOW * rest) + 1, power=first == 1)
+            return True
         return ways[int(first)]()
 
     def _lost_sync(self, fault: Fault) -> bool:
@@ -192,9 +202,13 @@ class Injector:
         if fault.amount < AT_ONCE_BELOW:
             self.machine.crash(power=power)
         else:
-            self.machine.platter.faults.dies_in = int(fault.amount - AT_ONCE_BELOW) + 1
-            self.machine.platter.faults.dies_of_power = power
+            self._die_in(int(fault.amount - AT_ONCE_BELOW) + 1, power=power)
         return True
+
+    def _die_in(self, calls: int, *, power: bool) -> None:
+        """Die in the middle of a disk call."""
+        self.machine.platter.faults.dies_in = calls
+        self.machine.platter.faults.dies_of_power = power
 
     # The network
 

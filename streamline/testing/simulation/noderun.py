@@ -22,20 +22,31 @@ from zope.interface import implementer
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
-from streamline.testing.checks import Anomaly, broken_changes, check_all, double_owners, lost_commits
+from streamline.testing.checks import (
+    Anomaly,
+    broken_changes,
+    check_all,
+    double_owners,
+    lost_commits,
+    moved_starts,
+    wrong_lookups,
+)
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
+from streamline.testing.simulation.clients.connection import alarm
 from streamline.testing.simulation.faults import Plan, draw, swarm
 from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.machine import Machine, Process
-from streamline.testing.simulation.workload import SYNCED, Workload
+from streamline.testing.simulation.workload import KEPT, SYNCED, Workload
 from streamline.testing.simulation.world import MachineDown, Simulation
 
 HOST = "10.0.0.1"
 PORT = 9092
 CHECKPOINT_MS = 10_000
+SNAPSHOT_ENTRIES = (3, 10, 1000)
+"""After how many commands the metadata are put into a snapshot."""
 WINDOW_S = 60.0
 """How old a record may be at a power cut and still be lost: a checkpoint's interval, and the longest disk faults."""
 
@@ -45,6 +56,9 @@ SETTLE_S = 5.0
 """After a calm span began, how long until things must work again."""
 
 CALM_SHARE_MIN = 0.5
+
+ALARMS = alarm.__module__
+"""Whose failures are those of clients, who were told what cannot be."""
 
 UNHANDLED = "Unhandled error in Deferred"
 """What Twisted says before it logs the failure itself, which then is judged."""
@@ -75,6 +89,7 @@ class Report:
     @ivar anomalies: what must not be; empty for a run that passed.
     @ivar invalid: why the run says nothing, or an empty text.
     @ivar refusals: why starts were refused.
+    @ivar asked: how many requests of each API were sent, and C{answered} how many of them.
     """
 
     seed: int
@@ -89,6 +104,8 @@ class Report:
     changes: int = 0
     commits: int = 0
     lost_in_power_cuts: int = 0
+    asked: dict[str, int] = field(factory=dict)
+    answered: dict[str, int] = field(factory=dict)
     planned: int = 0
     injected: dict[str, int] = field(factory=dict)
     calm_share: float = 1.0
@@ -121,6 +138,7 @@ class NodeRun:
         machine = Machine(fabric, "n1", HOST, rate=rng.choice((1.0, 1.0, 0.9, 1.1)))
         machine.platter.faults.sync_mean_s = rng.choice((0.0005, 0.001, 0.005, 0.03))
         self._machine = machine
+        self._consensus = f"single:snapshot_entries={rng.choice(SNAPSHOT_ENTRIES)}"
         self._supervisor = Supervisor(machine, self._run_node)
         self.plan = self._drawn_plan(seed)
         self._injector = Injector(self._supervisor, self.plan)
@@ -141,6 +159,7 @@ class NodeRun:
         config = NodeConfig(
             listen=f"tcp:{PORT}:interface={HOST}",
             data_dir="/data",
+            consensus=self._consensus,
             broker=BrokerConfig(
                 log_flush_offset_checkpoint_interval_ms=CHECKPOINT_MS,
                 log_retention_check_interval_ms=3000,
@@ -166,7 +185,8 @@ class NodeRun:
         if text.startswith(UNHANDLED):
             return
         trace = failure.getBriefTraceback() if failure is not None else ""
-        self.report.anomalies.append(Anomaly("traceback", "log", f"{text}\n{trace}"))
+        kind = "bad-answer" if event.get("log_namespace") == ALARMS else "traceback"
+        self.report.anomalies.append(Anomaly(kind, "log", f"{text}\n{trace}"))
 
     # The phases
 
@@ -234,6 +254,7 @@ class NodeRun:
         report.reads = sum(len(poll.records) for poll in history.polls)
         report.changes = sum(change.what in ("create", "delete") for change in history.changes)
         report.commits = sum(change.what == "commit" for change in history.changes)
+        report.asked, report.answered = history.asked, history.answered
         report.injected = self._injector.counts()
         report.calm_share = self._calm_share()
         if self._topics is not None:
@@ -241,7 +262,8 @@ class NodeRun:
             loss = judge(history, cuts)
             report.lost_in_power_cuts = len(loss.pardon.lost)
             report.anomalies += loss.anomalies + check_all(history, loss.pardon)
-            report.anomalies += broken_changes(history, self._topics)
+            report.anomalies += broken_changes(history, self._topics) + moved_starts(history, KEPT)
+            report.anomalies += wrong_lookups(history, KEPT)
             report.anomalies += lost_commits(history, cuts.may_go_back) + double_owners(history, cuts.may_go_back)
         report.invalid = self.why_invalid()
 

@@ -6,7 +6,7 @@ All of it is drawn from the seed before the run.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from attrs import frozen
@@ -15,18 +15,21 @@ from twisted.internet.defer import Deferred, gatherResults
 from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import History
+from streamline.testing.simulation.clients.connection import alarm
 from streamline.testing.simulation.clients.consumer import Appetite, Consumer
 from streamline.testing.simulation.clients.member import Member
+from streamline.testing.simulation.clients.onlooker import Onlooker
+from streamline.testing.simulation.clients.passing import Passer
 from streamline.testing.simulation.clients.producer import Habits, Producer
 from streamline.testing.simulation.clients.topics import Administrator
-
-SMALL = {"segment.ms": "4000", "segment.bytes": str(1 << 20), "index.interval.bytes": "512"}
-"""Logs roll often, so that rolling is met by every fault (F18)."""
 
 PASSING = "passing"
 
 GROUPS = (("pair", ("plain", 2)), ("crowd", ("synced", 2)))
 """Consumer groups, with the topic that each reads and its partitions."""
+
+STATIC_CHANCE = 0.3
+REPLACED_AFTER_S = (1.0, 15.0)
 
 
 @frozen
@@ -38,13 +41,60 @@ class TopicPlan:
     configs: Mapping[str, str]
 
 
-TOPICS = (
-    TopicPlan("plain", 2, SMALL),
-    TopicPlan("synced", 2, {**SMALL, "flush.messages": "1"}),
-    TopicPlan("short", 1, {**SMALL, "retention.ms": "15000", "file.delete.delay.ms": "1000"}),
+SMALL = {"segment.bytes": str(1 << 20), "index.interval.bytes": "512"}
+SEGMENT_MS = ("700", "4000", "4000")
+"""Logs roll often, so that rolling is met by every fault (F18)."""
+
+VARIANTS: Sequence[Mapping[str, str]] = (
+    {},
+    {},
+    {"message.timestamp.type": "LogAppendTime"},
+    {"compression.type": "zstd"},
+    {"flush.ms": "700"},
+    {"max.message.bytes": "20000"},
 )
+RETENTIONS: Sequence[Mapping[str, str]] = (
+    {"retention.ms": "15000"},
+    {"retention.ms": "15000"},
+    {"retention.bytes": "100000"},
+)
+
+NAMES = (("plain", 2), ("synced", 2), ("short", 1))
+"""The topics that are there from the beginning to the end, and how many partitions they have."""
 SYNCED = ("synced",)
 """The topics whose acknowledged records survive even power cuts."""
+KEPT = ("plain", "synced")
+"""The topics from which retention takes nothing."""
+
+
+def draw_topics(rng: Random) -> tuple[TopicPlan, ...]:
+    """Draw what the topics are like."""
+    topics = []
+    for name, partitions in NAMES:
+        configs = {**SMALL, "segment.ms": rng.choice(SEGMENT_MS), **rng.choice(VARIANTS)}
+        if name in SYNCED:
+            configs["flush.messages"] = "1"
+        if name not in KEPT:
+            configs |= {"file.delete.delay.ms": "1000", **rng.choice(RETENTIONS)}
+        topics.append(TopicPlan(name, partitions, configs))
+    return tuple(topics)
+
+
+@frozen
+class Manner:
+    """
+    How the producers of one partition go about it, as far as they are alike.
+
+    What the busy or the idempotent make the node do would hide what it neglects for others.
+    """
+
+    idempotent_share: float
+    pace_s: float
+
+    @classmethod
+    def drawn(cls, rng: Random, pace_s: float) -> Manner:
+        """Draw one."""
+        return cls(rng.choice((0.0, 0.8, 0.8, 1.0)), pace_s * rng.choice((1.0, 1.0, 1.0, 6.0)))
 
 
 class Workload:
@@ -52,7 +102,9 @@ class Workload:
     The clients of one run.
 
     @ivar history: what they did and saw.
+    @ivar topics: those that stay.
     @ivar producers: all of them.
+    @ivar onlooker: who asks about everything.
     @ivar is_ready: whether the topics are there and everybody has begun.
     """
 
@@ -64,34 +116,44 @@ class Workload:
         self._rng = rng
         self._members_made = 0
         self._admin = Administrator(host, address, "admin", self.history)
-        self.producers = [self._producer(number, key, pace_s) for number, key in enumerate(self._keys() * 2)]
+        self.topics = draw_topics(rng)
+        manners = {key: Manner.drawn(rng, pace_s) for key in self._keys()}
+        self.producers = [self._producer(number, key, manners[key]) for number, key in enumerate(self._keys() * 2)]
         self._members = [self._member() for _ in range(4)]
         self._consumers = [self._consumer(f"c{number}", key) for number, key in enumerate(self._keys())]
+        self._passer = Passer(host, address, self.history, self._admin)
+        wanted = {topic.name: topic.configs for topic in self.topics}
+        self.onlooker = Onlooker(host, address, "onlooker", self.history, wanted, [group for group, _ in GROUPS])
         self._is_passing = True
         self._over: Deferred[None] = Deferred()
 
     @staticmethod
     def _keys() -> list[TopicPartition]:
-        return [TopicPartition(topic.name, index) for topic in TOPICS for index in range(topic.partitions)]
+        return [TopicPartition(name, index) for name, partitions in NAMES for index in range(partitions)]
 
-    def _producer(self, number: int, key: TopicPartition, pace_s: float) -> Producer:
+    def _producer(self, number: int, key: TopicPartition, manner: Manner) -> Producer:
         rng = self._rng
-        is_idempotent = rng.random() < 0.75
+        is_idempotent = rng.random() < manner.idempotent_share
         habits = Habits(
             acks=rng.choice((-1, -1, 1)) if is_idempotent else rng.choice((-1, 1, 0)),
             idempotent=is_idempotent,
-            pace_s=pace_s * rng.uniform(0.5, 2.0),
+            pace_s=manner.pace_s * rng.uniform(0.5, 2.0),
             records_max=rng.choice((1, 4, 20)),
             padding_bytes=rng.choice(((0, 10), (0, 200), (500, 3000))),
             compression=rng.choice((0, 0, 1, 2, 3, 4)),
         )
         return Producer(self._host, self._address, f"p{number}", key, self.history, habits)
 
-    def _member(self) -> Member:
-        group, topic = self._rng.choice(GROUPS)
+    def _member(self, before: Member | None = None) -> Member:
+        """Return a new member; where the one before was static, it may take its place."""
+        rng = self._rng
+        group, topic = rng.choice(GROUPS)
         self._members_made += 1
         name = f"m{self._members_made}"
-        return Member(self._host, self._address, name, group, topic, self.history)
+        instance = f"static-{name}" if rng.random() < STATIC_CHANCE else None
+        if before is not None and before.instance is not None and rng.random() < 0.5:
+            group, topic, instance = before.group, before.topic, before.instance
+        return Member(self._host, self._address, name, group, topic, self.history, instance)
 
     def _consumer(self, name: str, key: TopicPartition, *, is_final: bool = False) -> Consumer:
         rng = self._rng
@@ -105,10 +167,10 @@ class Workload:
 
     def start(self) -> None:
         """Make the topics, then begin."""
-        self._over = Deferred.fromCoroutine(self._begin())
+        self._over = Deferred.fromCoroutine(self._begin()).addErrback(alarm)
 
     async def _begin(self) -> None:
-        for topic in TOPICS:
+        for topic in self.topics:
             await self._admin.create(topic.name, topic.partitions, topic.configs)
         for producer in self.producers:
             producer.start()
@@ -116,33 +178,40 @@ class Workload:
             consumer.start()
         for member in self._members:
             member.start()
+        self.onlooker.start()
         self.is_ready = True
-        Deferred.fromCoroutine(self._replace_members())
+        Deferred.fromCoroutine(self._replace_members()).addErrback(alarm)
         await self._pass_topics()
 
     async def _replace_members(self) -> None:
-        """Let a member vanish and a new one come, now and then."""
+        """Let a member end, with or without a goodbye, and a new one come, now and then."""
         while self._is_passing:
-            await self._pause()
-            self._members.pop(0).stop()
-            self._members.append(self._member())
+            await self._pause(*REPLACED_AFTER_S)
+            before = self._members.pop(0)
+            if self._rng.random() < 0.5:
+                before.leave()
+            else:
+                before.stop()
+            self._members.append(self._member(before))
             self._members[-1].start()
 
     async def _pass_topics(self) -> None:
-        """Make topics and delete them again, now and then."""
+        """Make topics and delete them again, now and then; their names come again too."""
         number = 0
         while self._is_passing:
             await self._pause()
             name = f"{PASSING}-{number}"
-            if self._is_passing and await self._admin.create(name, self._rng.randrange(1, 4), SMALL):
-                number += 1
-                await self._pause()
+            if self._is_passing and await self._passer.begin(name, self._rng.randrange(1, 4), SMALL):
+                await self._passer.use(name)
+                await self._passer.use_group(name)
                 if self._rng.random() < 0.7:
                     await self._admin.delete(name)
+                else:
+                    number += 1
 
-    def _pause(self) -> Deferred[None]:
+    def _pause(self, low_s: float = 0.2, high_s: float = 4.0) -> Deferred[None]:
         over: Deferred[None] = Deferred()
-        self._host.clock.callLater(self._rng.uniform(0.2, 4.0), over.callback, None)
+        self._host.clock.callLater(self._rng.uniform(low_s, high_s), over.callback, None)
         return over
 
     def wind_down(self) -> None:
@@ -169,6 +238,7 @@ class Workload:
         for member in self._members:
             member.stop()
         lookers = [Member(self._host, self._address, f"final {name}", name, on, self.history) for name, on in GROUPS]
-        looks = [Deferred.fromCoroutine(looker.read_back()) for looker in lookers]
+        looks = [Deferred.fromCoroutine(looker.read_back()).addErrback(alarm) for looker in lookers]
+        self.onlooker.stop()
         everything: Deferred[list[None]] = gatherResults([*looks, *(reader.done for reader in readers)])
         return everything.addCallback(lambda _: Deferred.fromCoroutine(self._admin.topics()))

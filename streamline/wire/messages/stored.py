@@ -54,7 +54,7 @@ class OffsetCommitKey(Message):
 
 @message(key=1, versions="0-4", flexible="4+")
 class OffsetCommitValue(Message):
-    """A committed offset.  Kafka 4.3 writes version 3, and 4 where it knows the topic id."""
+    """A committed offset.  Kafka 4.3 writes version 4, and 1 where the offset has a time of expiry (KIP-211)."""
 
     offset: int = wire(INT64)
     leader_epoch: int = wire(INT32, "3+", default=-1, ignorable=True)

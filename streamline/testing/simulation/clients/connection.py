@@ -17,14 +17,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from streamline.interfaces import Host, IClock
 from streamline.model import Endpoint
+from streamline.testing.history import History
 from streamline.wire.codec import decode, encode
 from streamline.wire.frame import RESPONSE_BYTES, Frames
 from streamline.wire.header import read_response_header, write_request_header
-from streamline.wire.messages import RESPONSES
+from streamline.wire.messages import REQUESTS, RESPONSES
 from streamline.wire.schema import Message
 
 RESPONSE_BYTES_MAX = 128 << 20
@@ -35,8 +37,24 @@ BACKOFF_S = (0.05, 0.5)
 _LENGTH = Struct(">i").pack
 
 
+log = Logger()
+
+
 class Gone(Exception):
     """The connection ended, or an answer did not come: nobody knows what became of the request."""
+
+
+def alarm(failure: Failure) -> None:
+    """Report what no node may do to a client: whoever reads the log of a run counts it as an anomaly."""
+    log.failure("a client cannot go on", failure)
+
+
+def is_passing(failure: Failure, *kinds: type[Exception]) -> bool:
+    """Say whether a failure is of a kind that any client must expect; raise the alarm over any other."""
+    if failure.check(Gone, *kinds) is not None:
+        return True
+    alarm(failure)
+    return False
 
 
 @frozen
@@ -50,9 +68,10 @@ class _Question:
 class Connection(Protocol):
     """One connection."""
 
-    def __init__(self, clock: IClock, client_id: str) -> None:
+    def __init__(self, clock: IClock, client_id: str, history: History) -> None:
         self._clock = clock
         self._client_id = client_id
+        self._history = history
         self._frames = Frames(RESPONSE_BYTES_MAX, RESPONSE_BYTES)
         self._questions: deque[_Question] = deque()
         self._next_id = 0
@@ -74,6 +93,7 @@ class Connection(Protocol):
     def tell(self, request: Message, version: int) -> int:
         """Send a request that gets no answer."""
         self._next_id += 1
+        _count(self._history.asked, type(request))
         header = write_request_header(request.KEY, version, self._next_id, self._client_id)
         body = encode(request, version)
         assert self.transport is not None
@@ -89,11 +109,13 @@ class Connection(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """Match answers with questions."""
         for frame in self._frames.feed(data):
-            question = self._questions.popleft()
+            question = self._questions[0]
             correlation_id, at = read_response_header(frame, question.key, question.version)
             if correlation_id != question.correlation_id:
                 raise AssertionError(f"answer {correlation_id} came where {question.correlation_id} was next")
+            self._questions.popleft()
             self._wait_again()
+            _count(self._history.answered, REQUESTS[question.key])
             question.answer.callback(decode(RESPONSES[question.key], question.version, frame[at:]))
 
     def _wait_again(self) -> None:
@@ -117,15 +139,21 @@ class Connection(Protocol):
             question.answer.errback(Gone(str(reason.value)))
 
 
+def _count(counts: dict[str, int], request: type[Message]) -> None:
+    name = request.__name__.removesuffix("Request")
+    counts[name] = counts.get(name, 0) + 1
+
+
 class _Connections(Factory):
     noisy = False
 
-    def __init__(self, clock: IClock, client_id: str) -> None:
+    def __init__(self, clock: IClock, client_id: str, history: History) -> None:
         self._clock = clock
         self._client_id = client_id
+        self._history = history
 
     def buildProtocol(self, addr: object) -> Connection:
-        return Connection(self._clock, self._client_id)
+        return Connection(self._clock, self._client_id, self._history)
 
 
 class Line:
@@ -135,11 +163,12 @@ class Line:
     @ivar stopped: no new connections are made.
     """
 
-    def __init__(self, host: Host, address: Endpoint, client_id: str) -> None:
+    def __init__(self, host: Host, address: Endpoint, client_id: str, history: History) -> None:
         self.host = host
         self.client_id = client_id
         self.stopped = False
         self._address = address
+        self._history = history
         self._connection: Connection | None = None
 
     async def connection(self) -> Connection:
@@ -148,7 +177,7 @@ class Line:
 
         @raise Gone: the line was stopped.
         """
-        factory = _Connections(self.host.clock, self.client_id)
+        factory = _Connections(self.host.clock, self.client_id, self._history)
         while self._connection is None or not self._connection.is_open:
             if self.stopped:
                 raise Gone("this client has stopped")

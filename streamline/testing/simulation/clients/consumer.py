@@ -16,18 +16,31 @@ from twisted.python.failure import Failure
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host
 from streamline.model import Buffer, Endpoint, TopicPartition
-from streamline.testing.history import History, Poll
-from streamline.testing.simulation.clients.connection import Gone, Line
+from streamline.testing.history import History, Lookup, Poll
+from streamline.testing.simulation.clients.connection import Gone, Line, is_passing
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.batch import headers, is_intact
 from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
-from streamline.wire.messages.list_offsets import ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic
+from streamline.wire.messages.leader_epoch import (
+    OffsetForLeaderEpochRequest,
+    OffsetForLeaderPartition,
+    OffsetForLeaderTopic,
+)
+from streamline.wire.messages.list_offsets import (
+    ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
+    ListOffsetsRequest,
+    ListOffsetsResponse,
+    ListOffsetsTopic,
+)
 from streamline.wire.records import records
 
 TOPIC_IDS_FROM = 13
 SESSIONS_FROM = 7
-EARLIEST, LATEST = -2, -1
+EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
+MAX_TIMESTAMP_FROM = 7
+LOOKUPS = 5
 SESSION_ERRORS = (ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH)
 
 
@@ -46,13 +59,14 @@ class Appetite:
     uses_session: bool = False
 
 
-def read_values(data: Buffer, position: int) -> tuple[list[tuple[int, str]], int]:
+def read_values(data: Buffer, position: int) -> tuple[list[tuple[int, str]], list[int], int]:
     """
-    Return the records of some batches from C{position} on, as (offset, value), and the offset after them.
+    Return the records of some batches from C{position} on, as (offset, value), their times, and the offset after them.
 
     @raise BadAnswer: a batch is damaged.
     """
     found: list[tuple[int, str]] = []
+    times_ms: list[int] = []
     after = position
     try:
         for at, header in headers(data):
@@ -65,10 +79,11 @@ def read_values(data: Buffer, position: int) -> tuple[list[tuple[int, str]], int
             for record in records(data, header, at):
                 if record.offset >= position:
                     found.append((record.offset, str(bytes(record.value or b""), "utf-8").rstrip()))
+                    times_ms.append(record.timestamp)
             after = header.next_offset
     except Refused as refusal:
         raise BadAnswer(f"a batch after offset {position} cannot be read: {refusal}") from refusal
-    return found, after
+    return found, times_ms, after
 
 
 class Consumer:
@@ -99,7 +114,7 @@ class Consumer:
         self._host = host
         self._history = history
         self._appetite = appetite
-        self._line = Line(host, address, name)
+        self._line = Line(host, address, name, history)
         self._versions = Versions(host.rng)
         self._topic_id = b""
         self._session = (0, 0)
@@ -117,9 +132,8 @@ class Consumer:
         self._line.stop()
 
     def _troubled(self, failure: Failure) -> None:
-        failure.trap(Gone)
         self._session = (0, 0)
-        if not self._line.stopped:
+        if is_passing(failure) and not self._line.stopped:
             self._line.drop()
             self._line.pause().addCallback(lambda _: self.start())
 
@@ -128,30 +142,61 @@ class Consumer:
             await self._versions.learn(self._line)
         self._topic_id = await find_topic_id(self._line, self._versions, self.key.topic)
         if self.is_final and self._end < 0:
-            self._end = await self._list_offset(LATEST)
+            self._end = (await self._list_offset(LATEST)).offset
         while not self._line.stopped:
             if self.position < 0:
-                self.position = await self._list_offset(EARLIEST)
+                self.position = (await self._list_offset(EARLIEST)).offset
                 self._is_reset = True
                 if self.is_final:
                     self._history.starts[self.key] = self.position
             if self.is_final and self.position >= self._end:
+                await self._look_up()
                 self._line.stop()
                 self.done.callback(None)
                 return
             await self._fetch()
 
-    async def _list_offset(self, timestamp: int) -> int:
+    async def _list_offset(self, timestamp: int) -> ListOffsetsPartitionResponse:
         partition = ListOffsetsPartition(partition_index=self.key.partition, timestamp=timestamp)
         request = ListOffsetsRequest(
             replica_id=-1, topics=[ListOffsetsTopic(name=self.key.topic, partitions=[partition])]
         )
-        answer = await self._line.ask(request, self._versions.of(ListOffsetsRequest))
+        answer: ListOffsetsResponse = await self._line.ask(request, self._versions.of(ListOffsetsRequest))
         found = answer.topics[0].partitions[0]
         if found.error_code:
             raise Gone(f"ListOffsets was refused with {found.error_code}")
-        offset: int = found.offset
-        return offset
+        return found
+
+    async def _look_up(self) -> None:
+        """Look some times up, to be compared with what was read, and where the only epoch ends."""
+        mine = [poll for poll in self._history.polls if poll.is_final and poll.key == self.key]
+        seen = sorted({time_ms: None for poll in mine for time_ms in poll.times_ms})
+        rng = self._host.rng
+        times_ms = [seen[rng.randrange(0, len(seen))] + rng.randrange(0, 2) for _ in range(LOOKUPS) if seen]
+        if self._versions.of(ListOffsetsRequest) >= MAX_TIMESTAMP_FROM:
+            times_ms.append(MAX_TIMESTAMP)
+        for time_ms in times_ms:
+            found = await self._list_offset(time_ms)
+            self._history.lookups.append(Lookup(self.key, time_ms, found.offset, found.timestamp))
+        await self._find_end_of_epoch()
+
+    async def _find_end_of_epoch(self) -> None:
+        """
+        Ask where the only epoch ends, until all of it can be read.
+
+        What was sent with acks=0 may still come, and what waits for a sync has its place in the log already.
+        """
+        part = OffsetForLeaderPartition(partition=self.key.partition, leader_epoch=0)
+        topic = OffsetForLeaderTopic(topic=self.key.topic, partitions=[part])
+        request = OffsetForLeaderEpochRequest(topics=[topic])
+        while True:
+            answer = await self._line.ask(request, self._versions.of(OffsetForLeaderEpochRequest))
+            end = answer.topics[0].partitions[0]
+            if end.error_code or end.end_offset < self._end:
+                raise BadAnswer(f"epoch 0 of {self.key} ends at {end.end_offset} ({end.error_code}), not {self._end}")
+            if (await self._list_offset(LATEST)).offset >= end.end_offset:
+                return
+            await self._line.pause()
 
     # Fetching
 
@@ -202,7 +247,7 @@ class Consumer:
             return
         if partition.error_code:
             raise Gone(f"the partition was refused with {partition.error_code}")
-        found, after = read_values(_joined(partition.records), self.position)
+        found, times_ms, after = read_values(_joined(partition.records), self.position)
         poll = Poll(
             consumer=self.name,
             key=self.key,
@@ -212,6 +257,7 @@ class Consumer:
             records=found,
             is_reset=self._is_reset,
             is_final=self.is_final,
+            times_ms=times_ms if self.is_final else [],
         )
         if found or poll.is_reset:
             self._history.polls.append(poll)

@@ -1,12 +1,14 @@
 """
 A member of a classic consumer group: joins, assigns if it leads, proves that it lives, commits.
 
-It reads no records: what it commits only grows, from what it fetched when it was
+Some are static (KIP-345), and one that ends may say goodbye or not.  A member
+reads no records: what it commits only grows, from what it fetched when it was
 assigned a partition, so that a commit that is lost or goes back shows itself.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from struct import Struct
 from typing import Any
 
@@ -17,7 +19,7 @@ from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import OK, Change, History
-from streamline.testing.simulation.clients.connection import Gone, Line
+from streamline.testing.simulation.clients.connection import Gone, Line, is_passing
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.codec import encode
@@ -29,6 +31,8 @@ from streamline.wire.messages.groups import (
     JoinGroupRequest,
     JoinGroupRequestProtocol,
     JoinGroupResponse,
+    LeaveGroupRequest,
+    MemberIdentity,
     SyncGroupRequest,
     SyncGroupRequestAssignment,
 )
@@ -50,6 +54,14 @@ BEAT_S = 0.7
 SEVERAL_GROUPS_FROM = 8
 SEVERAL_KEYS_FROM = 4
 TOPIC_IDS_FROM = 10
+SEVERAL_LEAVE_FROM = 3
+STATIC_FROM: Mapping[type[Message], int] = {
+    JoinGroupRequest: 5,
+    SyncGroupRequest: 3,
+    HeartbeatRequest: 3,
+    OffsetCommitRequest: 7,
+}
+"""From which version on a request has room for a static member's name."""
 PROTOCOL_TYPE, PROTOCOL = "consumer", "range"
 
 _VERSION = Struct(">h").pack
@@ -63,24 +75,36 @@ class Member:
     """
     One member.
 
+    @ivar instance: its name where it is static: whoever has it next takes its place.
+    @ivar group: the group's name; C{topic} is what it reads, with its number of partitions.
     @ivar generation: the group's, as far as it knows.
     @ivar owned: the partitions that it was assigned, with the offset that it commits next.
     """
 
     def __init__(
-        self, host: Host, address: Endpoint, name: str, group: str, topic: tuple[str, int], history: History
+        self,
+        host: Host,
+        address: Endpoint,
+        name: str,
+        group: str,
+        topic: tuple[str, int],
+        history: History,
+        instance: str | None = None,
     ) -> None:
         self.name = name
+        self.instance = instance
         self.generation = -1
         self.owned: dict[TopicPartition, int] = {}
         self._host = host
         self._history = history
-        self._group = group
+        self.group = group
+        self.topic = topic
         self._topic, self._partitions = topic
-        self._line = Line(host, address, name)
+        self._line = Line(host, address, name, history)
         self._versions = Versions(host.rng)
         self._member_id = ""
         self._topic_id = b""
+        self._has_left = False
 
     def start(self) -> None:
         """Begin."""
@@ -90,11 +114,27 @@ class Member:
         """End, without a word to the group."""
         self._line.stop()
 
+    def leave(self) -> None:
+        """Tell the group, as far as it listens, and end."""
+        if not self._member_id:
+            self.stop()
+            return
+        self._has_left = True
+        Deferred.fromCoroutine(self._say_goodbye()).addErrback(is_passing).addBoth(lambda _: self.stop())
+
+    async def _say_goodbye(self) -> None:
+        if self._versions.of(LeaveGroupRequest) >= SEVERAL_LEAVE_FROM:
+            identity = MemberIdentity(member_id=self._member_id, group_instance_id=self.instance)
+            await self._ask(LeaveGroupRequest(group_id=self.group, members=[identity]))
+        else:
+            await self._ask(LeaveGroupRequest(group_id=self.group, member_id=self._member_id))
+
     def _troubled(self, failure: Failure) -> None:
-        failure.trap(Gone, Rejoin)
+        if not is_passing(failure, Rejoin):
+            return
         if failure.check(Gone):
             self._line.drop()
-        if not self._line.stopped:
+        if not self._line.stopped and not self._has_left:
             self._line.pause().addCallback(lambda _: self.start())
 
     async def _run(self) -> None:
@@ -103,10 +143,13 @@ class Member:
         self._topic_id = await find_topic_id(self._line, self._versions, self._topic)
         await self._find_coordinator()
         await self._join()
-        while not self._line.stopped:
+        while not self._line.stopped and not self._has_left:
             await self._line.sleep(BEAT_S * (0.5 + self._host.rng.random()))
             beat = HeartbeatRequest(
-                group_id=self._group, generation_id=self.generation, member_id=self._member_id
+                group_id=self.group,
+                generation_id=self.generation,
+                member_id=self._member_id,
+                group_instance_id=self._instance_for(HeartbeatRequest),
             )
             self._look_at((await self._ask(beat)).error_code)
             await self._commit()
@@ -114,7 +157,12 @@ class Member:
     async def _ask(self, request: Message) -> Any:
         return await self._line.ask(request, self._versions.of(type(request)))
 
+    def _instance_for(self, request: type[Message]) -> str | None:
+        return self.instance if self._versions.of(request) >= STATIC_FROM[request] else None
+
     def _look_at(self, error: int) -> None:
+        if error == ErrorCode.FENCED_INSTANCE_ID:
+            self.stop()  # another has this name by now
         if error == ErrorCode.UNKNOWN_MEMBER_ID:
             self._member_id = ""
         if error in (ErrorCode.UNKNOWN_MEMBER_ID, ErrorCode.ILLEGAL_GENERATION, ErrorCode.REBALANCE_IN_PROGRESS):
@@ -126,20 +174,21 @@ class Member:
 
     async def _find_coordinator(self) -> None:
         if self._versions.of(FindCoordinatorRequest) >= SEVERAL_KEYS_FROM:
-            answer = await self._ask(FindCoordinatorRequest(coordinator_keys=[self._group]))
+            answer = await self._ask(FindCoordinatorRequest(coordinator_keys=[self.group]))
             self._look_at(answer.coordinators[0].error_code)
         else:
-            answer = await self._ask(FindCoordinatorRequest(key=self._group))
+            answer = await self._ask(FindCoordinatorRequest(key=self.group))
             self._look_at(answer.error_code)
 
     async def _join(self) -> None:
         self.owned = {}
         subscription = encode(ConsumerProtocolSubscription(topics=[self._topic]), EMBEDDED_VERSION)
         request = JoinGroupRequest(
-            group_id=self._group,
+            group_id=self.group,
             session_timeout_ms=SESSION_TIMEOUT_MS,
             rebalance_timeout_ms=REBALANCE_TIMEOUT_MS,
             member_id=self._member_id,
+            group_instance_id=self._instance_for(JoinGroupRequest),
             protocol_type=PROTOCOL_TYPE,
             protocols=[JoinGroupRequestProtocol(name=PROTOCOL, metadata=_VERSION(EMBEDDED_VERSION) + subscription)],
         )
@@ -167,9 +216,10 @@ class Member:
     async def _sync(self, assignments: list[SyncGroupRequestAssignment]) -> None:
         asked_at = self._host.clock.seconds()
         request = SyncGroupRequest(
-            group_id=self._group,
+            group_id=self.group,
             generation_id=self.generation,
             member_id=self._member_id,
+            group_instance_id=self._instance_for(SyncGroupRequest),
             protocol_type=PROTOCOL_TYPE,
             protocol_name=PROTOCOL,
             assignments=assignments,
@@ -183,9 +233,9 @@ class Member:
         await self._fetch_offsets(keys)
 
     def _note(self, what: str, key: TopicPartition, detail: int, asked_at: float) -> None:
-        now = self._host.clock.seconds()
+        now, who = self._host.clock.seconds(), self.instance or self._member_id
         self._history.changes.append(
-            Change(what, f"{self._group}/{key}", detail, asked_at, status=OK, done_at=now, who=self._member_id)
+            Change(what, f"{self.group}/{key}", detail, asked_at, status=OK, done_at=now, who=who)
         )
 
     # Offsets
@@ -219,14 +269,14 @@ class Member:
     def _offset_fetch(self, version: int, partitions: list[int]) -> OffsetFetchRequest:
         if version < SEVERAL_GROUPS_FROM:
             old = OffsetFetchRequestTopic(name=self._topic, partition_indexes=partitions)
-            return OffsetFetchRequest(group_id=self._group, topics=[old])
+            return OffsetFetchRequest(group_id=self.group, topics=[old])
         by_id = version >= TOPIC_IDS_FROM
         topic = OffsetFetchRequestTopics(
             name="" if by_id else self._topic,
             topic_id=self._topic_id if by_id else bytes(16),
             partition_indexes=partitions,
         )
-        return OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=self._group, topics=[topic])])
+        return OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=self.group, topics=[topic])])
 
     async def _commit(self) -> None:
         asked_at = self._host.clock.seconds()
@@ -245,9 +295,10 @@ class Member:
             ],
         )
         request = OffsetCommitRequest(
-            group_id=self._group,
+            group_id=self.group,
             generation_id_or_member_epoch=self.generation,
             member_id=self._member_id,
+            group_instance_id=self._instance_for(OffsetCommitRequest),
             topics=[topic],
         )
         answer = await self._ask(request)

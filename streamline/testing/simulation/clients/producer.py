@@ -21,7 +21,7 @@ from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, Endpoint, TopicPartition
 from streamline.testing.history import FAIL, OK, History, Send
-from streamline.testing.simulation.clients.connection import Connection, Gone, Line
+from streamline.testing.simulation.clients.connection import Connection, Gone, Line, alarm, is_passing
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.compress import LZ4, ZSTD
@@ -91,10 +91,11 @@ class Producer:
         self._host = host
         self._history = history
         self._habits = habits
-        self._line = Line(host, address, name)
+        self._line = Line(host, address, name, history)
         self._versions = Versions(host.rng)
         self._topic_id = b""
         self._producer = (NO_PRODUCER_ID, -1)
+        self._incarnation = 0
         self._next_sequence = 0
         self._next_number = 0
         self._unsent: deque[_Batch] = deque()
@@ -156,8 +157,8 @@ class Producer:
         Deferred.fromCoroutine(self._prepare()).addErrback(self._not_prepared)
 
     def _not_prepared(self, failure: Failure) -> None:
-        failure.trap(Gone)
-        self._line.pause().addCallback(lambda _: self._resume())
+        if is_passing(failure):
+            self._line.pause().addCallback(lambda _: self._resume())
 
     async def _prepare(self) -> None:
         """Connect and learn what sending needs."""
@@ -182,6 +183,8 @@ class Producer:
             self._send(self._connection, batch)
 
     def _send(self, connection: Connection, batch: _Batch) -> None:
+        for send in batch.sends:
+            send.incarnation = self._incarnation
         version = self._versions.of(ProduceRequest)
         request = ProduceRequest(
             acks=self._habits.acks, timeout_ms=TIMEOUT_MS, topic_data=[self._topic_data(batch, version)]
@@ -196,7 +199,7 @@ class Producer:
         self._flying.append(batch)
         connection.ask(request, version).addCallbacks(
             self._answered, self._lost, callbackArgs=(batch,), errbackArgs=(batch,)
-        )
+        ).addErrback(alarm)
 
     def _topic_data(self, batch: _Batch, version: int) -> TopicProduceData:
         producer_id, producer_epoch = self._producer
@@ -237,7 +240,7 @@ class Producer:
             send.done_at = self._host.clock.seconds()
 
     def _lost(self, failure: Failure, batch: _Batch) -> None:
-        failure.trap(Gone)
+        is_passing(failure)
         self._troubled(batch, ErrorCode.NETWORK_EXCEPTION)
         self._go_on()
 
@@ -278,6 +281,7 @@ class Producer:
     def _begin_anew(self) -> None:
         """Get a new producer id; what was never written gets numbers of its own."""
         self._producer = (NO_PRODUCER_ID, -1)
+        self._incarnation += 1
         self._next_sequence = 0
         for batch in self._unsent:
             batch.sequence = NO_SEQUENCE

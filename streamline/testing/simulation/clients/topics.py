@@ -47,7 +47,7 @@ class Administrator:
     def __init__(self, host: Host, address: Endpoint, name: str, history: History) -> None:
         self._host = host
         self._history = history
-        self._line = Line(host, address, name)
+        self._line = Line(host, address, name, history)
 
     async def create(self, name: str, partitions: int, configs: Mapping[str, str]) -> bool:
         """Make a topic, trying until the node says yes or no; return whether it said yes."""

@@ -1,0 +1,20 @@
+"""All mutants, by area."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tests.mutants import cluster, groups, hostile, idempotence, lessons, metadata, recovery, replication, storage
+from tests.mutants.mutant import Mutant
+
+AREAS: Mapping[str, Sequence[Mutant]] = {
+    "recovery": recovery.MUTANTS,
+    "storage": storage.MUTANTS,
+    "idempotence": idempotence.MUTANTS,
+    "groups": groups.MUTANTS,
+    "metadata": metadata.MUTANTS,
+    "cluster": cluster.MUTANTS,
+    "replication": replication.MUTANTS,
+    "lessons": lessons.MUTANTS,
+    "hostile": hostile.MUTANTS,
+}
