@@ -2,7 +2,7 @@
 A batch with nothing unusual about it, looked at in one go.
 
 Nearly every batch of a busy producer is uncompressed, of a few small records
-and right.  For those, one function does what L{streamline.wire.batch.check} and
+or of many that are alike, and right.  For those, one function does what L{streamline.wire.batch.check} and
 L{streamline.wire.recordcheck} do in many, because what a small request costs is
 calls.  It never refuses: whatever it does not know to be right is left to them,
 which say what is wrong.
@@ -13,9 +13,12 @@ from struct import Struct
 from streamline.model import NO_PRODUCER_ID, Buffer
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC, BatchHeader
 from streamline.wire.crc import crc32c
+from streamline.wire.recordrun import LEAST_RECORDS, Run, run_of_one_size
 
-RECORDS_MAX = 16
-"""Batches of more records are read faster by what looks for runs of like records."""
+RUNS_MAX = 6
+"""Records of more sizes than this are read faster by what expects them."""
+RECORDS_MAX = 1 << 14
+"""What looks at more must be able to pause."""
 
 _HEADER = Struct(">qiibIhiqqqhii")
 _CHECKED_AT = 21
@@ -57,15 +60,47 @@ def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looke
         or crc32c(view[_CHECKED_AT:]) != crc
     ):
         return None
-    body = view[HEADER_BYTES:]
-    found = _walk(bytes(body) if size < COPIED_BYTES else body, count)
+    body = bytes(view[HEADER_BYTES:]) if size < COPIED_BYTES else view[HEADER_BYTES:]
+    found = _walk(body, count) if count < LEAST_RECORDS else _runs(body, count)
     if found is None or base_ms + found[0] > latest_ms:
         return None
     return BatchHeader(*fields), base_ms + found[0], found[1]
 
 
-def _walk(body: Buffer, count: int) -> tuple[int, bool] | None:  # noqa: C901 - a call costs as much as a record
-    """Return (greatest timestamp delta, whether a key is null), or None for records that are not plain."""
+Found = tuple[int, bool]
+"""The greatest timestamp delta, and whether a key is null."""
+
+
+def _runs(body: Buffer, count: int) -> Found | None:
+    """Look at records of a few sizes; those of one size make more than one run where their offsets take more bytes."""
+    at = index = greatest = 0
+    has_null_key = False
+    for _ in range(RUNS_MAX):
+        run = _run(body, at, index, count)
+        if run is None:
+            return None
+        at += run.records * run.size
+        index += run.records
+        greatest = max(greatest, run.greatest_delta)
+        has_null_key = has_null_key or run.has_null_key
+        if index == count:
+            return (greatest, has_null_key) if at == len(body) else None
+    return None
+
+
+def _run(body: Buffer, at: int, index: int, count: int) -> Run | None:
+    try:
+        length_width = 1 if body[at] < 128 else 2
+        delta_width = 1 if body[at + length_width + 1] < 128 else 2
+        if body[at] & 1 or (length_width == 2 and body[at + 1] > 127):
+            return None
+        return run_of_one_size(body, at, index, count, length_width, delta_width, least=1)
+    except IndexError:
+        return None
+
+
+def _walk(body: Buffer, count: int) -> Found | None:  # noqa: C901 - a call costs as much as a record
+    """Look at a few records one by one; None where one is not plain."""
     at = greatest = 0
     has_null_key = False
     try:

@@ -9,10 +9,11 @@ for one.
 
 from typing import NamedTuple
 
+from streamline.model import Buffer
 from streamline.wire.varints import zigzag
 
 LEAST_RECORDS = 16
-"""A run of fewer is not worth its slices."""
+"""A run of fewer is not worth its slices where records that look like the one before can be expected instead."""
 
 _ONE_BYTE = 1 << 6
 """Offset deltas below this have one byte."""
@@ -45,7 +46,7 @@ class Run(NamedTuple):
 
 
 def run_of_one_size(
-    body: bytes, at: int, index: int, count: int, length_width: int, delta_width: int
+    body: Buffer, at: int, index: int, count: int, length_width: int, delta_width: int, *, least: int = LEAST_RECORDS
 ) -> Run | None:
     """
     Check the records from C{at} on that are of one size and of one structure; None when there is no such run.
@@ -54,14 +55,15 @@ def run_of_one_size(
     @param count: the offset delta at which records end.
     @param length_width: how many bytes their lengths have, one or two.
     @param delta_width: how many bytes their timestamp deltas have, one or two.
+    @param least: a run of fewer is not worth its slices.
     """
     size = length_width + _size(body, at, length_width)
     offsets, last = _offset_columns(index)
     rows = min(min(count, last) - index, (len(body) - at) // size)
     for place in range(length_width):
-        column = body[at + place : at + rows * size : size]
+        column = bytes(body[at + place : at + rows * size : size])
         rows = len(column) - len(column.lstrip(column[:1]))
-    if rows < LEAST_RECORDS:
+    if rows < least:
         return None
     table = memoryview(body)[at : at + rows * size]
     delta_at = length_width + 1
@@ -78,7 +80,7 @@ def run_of_one_size(
     return None if delta is None else Run(rows, size, delta, table[key_at] == 1)
 
 
-def _size(body: bytes, at: int, width: int) -> int:
+def _size(body: Buffer, at: int, width: int) -> int:
     """Give a record's length, which is known to be of that width and not negative."""
     return body[at] >> 1 if width == 1 else (body[at] & 127 | body[at + 1] << 7) >> 1
 

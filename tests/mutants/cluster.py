@@ -251,9 +251,7 @@ DECIDING = (
     ),
     Mutant(
         "KR16", "A new partition begins with those who are there.", GUARDS,
-        "if not image.is_active(node):\n    raise Refused(ErrorCode.INELIGIBLE_REPLICA,
-        f\"node {node} has gone meanwhile\")",
-        "pass",
+        "for node in placed.isr:", "for node in ():",
         [f"{TOPIC}test_create_on_nodes_that_have_gone"],
     ),
     Mutant(

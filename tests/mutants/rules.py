@@ -67,8 +67,8 @@ DISK = Family(
         _kept("DK11", "Below a reserve of space records are refused, and what frees or moves data goes on."),
         _kept("DK12", "A sync that failed once is never tried again: what it was for is not acknowledged."),
         _kept("DK13", "A device that cannot be read costs the partitions that lie there, no others."),
-        _kept("DK14", "After a failure of the metadata's device nothing more is agreed on, and the process ends with an "
-              "error.", "votes, with Raft"),
+        _kept("DK14", "After a failure of the metadata's device nothing more is agreed on, and the process "
+              "ends with an error.", "votes, with Raft"),
         _kept("DK15", "A name that a power cut loses leaves the old file or the new one, never neither."),
         _kept("DK16", "A data directory has one node: that which is alive in it, and whose name is in it."),
         _kept("DK17", "A data directory that cannot be used ends the start with a sentence."),
