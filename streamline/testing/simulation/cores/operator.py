@@ -151,8 +151,10 @@ class Operator:
         return done
 
     def _take_out_one(self, slot: Slot, process: Process, rng: Random) -> bool:
-        others = [one.key for one in process.node.configuration.voters if one.key != slot.key]
-        if not others:
+        configuration = process.node.configuration
+        others = [one.key for one in configuration.voters if one.key != slot.key]
+        # Where a voter's disk is gone for good, fewer voters may never agree again: no haste excuses that.
+        if not others or not all(map(self._is_there, configuration.voter_keys)):
             return False
         try:
             process.node.change_members([Remove(rng.choice(others))])

@@ -21,6 +21,7 @@ CALM_GRACE_S = 6.0
 """How long after the last fault a cluster may still be busy with it."""
 ELECTIONS_IN_CALM_MAX = 0
 RUMOUR_EVERY_S = 1.0
+SPARE_TERMS = 5
 
 
 @frozen
@@ -107,6 +108,7 @@ class CoreRun:
         world.run(self.settings.until)
         self.injector.end()
         self._expect_convergence()
+        self._expect_few_terms()
 
     # Calm spans
 
@@ -146,6 +148,13 @@ class CoreRun:
         self.world.at(self.world.now + 1.0, self._propose_probe)
         if not self.world.run(self.world.now + CONVERGE_S, self._has_converged):
             raise Violation("Convergence", f"not together {CONVERGE_S:g} s after all was mended: {self._missing()}")
+
+    def _expect_few_terms(self) -> None:
+        """Terms are not used up in vain: pre-vote sees to it that whoever raises one is elected, as a rule (RF8)."""
+        monitor = self.world.monitor
+        term = max(disk.hard_state.term for disk in monitor.disks.values())
+        if term > 2 * monitor.elections + SPARE_TERMS:
+            raise Violation("FewTerms", f"term {term} after {monitor.elections} leaders")
 
     def _propose_probe(self) -> None:
         leader = self.operator.leader()
