@@ -272,6 +272,7 @@ PLANTS = (
         "following.refuse_old_leader(core, message)",
         "pass",
         (f"{RULES}DisturbanceTests::test_rf9_stranded_peer",),
+        options=("--faults", "transfer,ambush"),
     ),
     Plant(
         "RF10",
@@ -284,7 +285,7 @@ PLANTS = (
         if _hears_leader(core) and not message.transfer:
         """,
         (f"{RULES}MemberTests::test_rf10_everybody_votes",),
-        options=("--faults", "member,kill,power,wipe,cut", "--until", "90"),
+        options=("--faults", "member,ambush,wipe", "--until", "90"),
     ),
     Plant(
         "RF11",
