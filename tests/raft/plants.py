@@ -404,7 +404,7 @@ PLANTS = (
         "self.configurations.cut_back(changed)",
         "pass",
         (f"{RULES}MemberTests::test_rf16_the_latest_in_the_log_counts",),
-        options=("--faults", "member,kill,power,cut,one-way"),
+        options=("--faults", "member,hasty,kill,cut,one-way,clog,ambush"),
     ),
     Plant(
         "RF16",

@@ -10,6 +10,7 @@ from random import Random
 from streamline.raft import ReplicaKey
 from streamline.testing.simulation.cores.operator import Operator
 from streamline.testing.simulation.cores.replica import Slot
+from streamline.testing.simulation.cores.workload import Workload
 from streamline.testing.simulation.cores.world import CoreWorld
 from streamline.testing.simulation.faults import Fault, Plan
 
@@ -21,8 +22,9 @@ class CoreInjector:
     @ivar counts: how many faults of each kind took effect.
     """
 
-    def __init__(self, world: CoreWorld, operator: Operator, plan: Plan) -> None:
+    def __init__(self, world: CoreWorld, operator: Operator, workload: Workload, plan: Plan) -> None:
         self._world = world
+        self._workload = workload
         self._operator = operator
         self.counts: dict[str, int] = {}
         self._is_over = False
@@ -107,6 +109,8 @@ class CoreInjector:
     def _stall(self, fault: Fault, rng: Random) -> bool:
         slot = rng.choice(self._slots())
         slot.stalled_until = self._world.now + fault.length_s
+        # Whoever reads as soon as it goes on must not see what was true before (RC12).
+        self._world.at(slot.stalled_until, self._workload.read, slot)
         return True
 
     def _wipe(self, fault: Fault, rng: Random) -> bool:

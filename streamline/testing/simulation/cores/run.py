@@ -83,7 +83,7 @@ class CoreRun:
         numbers = list(self.world.slots)
         self.operator = Operator(self.world, numbers[: shape[0]], numbers[shape[0] :])
         self.workload = Workload(self.world, settings.pace)
-        self.injector = CoreInjector(self.world, self.operator, self.plan)
+        self.injector = CoreInjector(self.world, self.operator, self.workload, self.plan)
 
     def run(self) -> CoreReport:
         """Run it to its end, or to the first thing that must not be."""
@@ -175,6 +175,8 @@ class CoreRun:
         configuration = node.configuration
         if configuration.is_joint or self.operator.unfinished(configuration):
             return f"the members are {configuration}"
+        if leader.key not in configuration.voter_keys:
+            return f"{leader.key} leads, and is no voter"
         if self._probe == 0 or self.world.monitor.committed_index < self._probe:
             return "nothing new is committed"
         for key in configuration.member_keys:
