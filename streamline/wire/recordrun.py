@@ -53,7 +53,7 @@ def run_of_one_size(
 
     @param index: the offset delta that the first one must have.
     @param count: the offset delta at which records end.
-    @param length_width: how many bytes their lengths have, one or two.
+    @param length_width: how many bytes their lengths have, one to three.
     @param delta_width: how many bytes their timestamp deltas have, one or two.
     @param least: a run of fewer is not worth its slices.
     """
@@ -82,7 +82,10 @@ def run_of_one_size(
 
 def _size(body: Buffer, at: int, width: int) -> int:
     """Give a record's length, which is known to be of that width and not negative."""
-    return body[at] >> 1 if width == 1 else (body[at] & 127 | body[at + 1] << 7) >> 1
+    if width == 1:
+        return body[at] >> 1
+    length = body[at] & 127 | body[at + 1] << 7
+    return (length if width == 2 else length & 16383 | body[at + 2] << 14) >> 1
 
 
 def _column(table: memoryview, place: int, size: int) -> bytes:
@@ -103,7 +106,10 @@ def _same_places(table: memoryview, key_at: int, size: int) -> list[int]:
     else:
         width = 2
         value = value & 127 | table[value_at + 1] << 7
-    if value & 1 or value_at + width + (value >> 1) + 1 != size:
+        if value > 16383 and value_at + 2 < size:
+            width = 3
+            value = value & 16383 | table[value_at + 2] << 14
+    if value & 1 or value > 2097151 or value_at + width + (value >> 1) + 1 != size:
         return []
     return [key_at, *range(value_at, value_at + width)]
 
