@@ -10,7 +10,6 @@ for one.
 from typing import NamedTuple
 
 from streamline.model import Buffer
-from streamline.wire.varints import zigzag
 
 LEAST_RECORDS = 16
 """A run of fewer is not worth its slices where records that look like the one before can be expected instead."""
@@ -22,9 +21,9 @@ _BLOCK = 1 << 13
 _LAST_BLOCK = 1 << 7
 
 # The offset deltas of a block as written, byte by byte: low bits, middle bits, middle bits when more follow.
-_LOW = bytes(zigzag(delta | _BLOCK)[0] for delta in range(_BLOCK))
-_MIDDLE = bytes(delta >> 6 for delta in range(_BLOCK))
-_MIDDLE_AND_MORE = bytes(delta >> 6 | 128 for delta in range(_BLOCK))
+_LOW = bytes(range(128, 256, 2)) * (_BLOCK // 64)
+_MIDDLE = b"".join(bytes([high]) * 64 for high in range(_BLOCK // 64))
+_MIDDLE_AND_MORE = b"".join(bytes([high | 128]) * 64 for high in range(_BLOCK // 64))
 
 _EVEN = bytes(range(0, 128, 2))
 _EVEN_AND_MORE = bytes(range(128, 256, 2))
