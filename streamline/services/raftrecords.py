@@ -4,7 +4,8 @@ How a replica's log lies in its file: records that tell a torn tail from damage.
 A record is a 29-byte head (magic, payload length, CRC-32C of what follows, its
 number, the number of the last record that was durable when this one was written,
 its kind) and a payload.  Numbers count the records of a file without a gap.  The
-first record says whose log this is and where it begins; the others say, in the
+first record says whose log this is, where it begins and with how many records the
+file was put in place; the others say, in the
 order in which they came to be, the term and vote (L{Kind.STATE}) or an entry
 (L{Kind.ENTRY}), which cuts off whatever had its index or a higher one.
 
@@ -39,7 +40,7 @@ NOBODY = -1
 _HEAD = struct.Struct(">IIIQQB")
 _BODY = struct.Struct(">QQB")
 _CHECKED_AT = _HEAD.size - _BODY.size
-_BEGIN = struct.Struct(">Qi16s")
+_BEGIN = struct.Struct(">QQi16s")
 _STATE = struct.Struct(">Qi16s")
 _ENTRY = struct.Struct(">QQB")
 
@@ -100,9 +101,9 @@ def encode_record(number: int, synced: int, kind: Kind, payload: bytes = b"") ->
     return struct.pack(">III", MAGIC, len(payload), crc32c(body)) + body
 
 
-def beginning_payload(beginning: Beginning) -> bytes:
-    """Return the payload of a first record."""
-    head = _BEGIN.pack(beginning.boundary_index, *beginning.owner)
+def beginning_payload(beginning: Beginning, count: int) -> bytes:
+    """Return the payload of the first record of a file that is put in place with so many of them."""
+    head = _BEGIN.pack(count, beginning.boundary_index, *beginning.owner)
     return head + encode_configuration(beginning.configuration)
 
 
@@ -146,10 +147,10 @@ class RecordWriter:
         self.synced = number
 
     def whole(self, beginning: Beginning, hard_state: HardState, entries: Sequence[Entry]) -> bytes:
-        """Return a whole new file."""
-        self._number = self.synced = 0
-        records = [self.next(Kind.BEGIN, beginning_payload(beginning)), *self.written(hard_state, entries)]
-        self.synced = self._number
+        """Return a whole new file; this must be its first use."""
+        count = 2 + len(entries)
+        records = [self.next(Kind.BEGIN, beginning_payload(beginning, count)), *self.written(hard_state, entries)]
+        self.synced = count
         return b"".join(records)
 
     def written(self, hard_state: HardState | None, entries: Sequence[Entry]) -> list[bytes]:
@@ -175,7 +176,8 @@ def read_contents(data: bytes, name: str) -> Contents:
             break
         records.append(record)
         at = end
-    if not records or any(record.synced > len(records) for record in _records_behind(data, at + 1)):
+    durable = max((record.synced for record in _records_behind(data, at + 1)), default=0)
+    if len(records) < max(durable, _count(records)):
         raise StartRefused(
             f"{name} is damaged at byte {at}, where this replica had promised to remember what it wrote; restore it "
             "from a backup, or, where the other nodes of the cluster are alive, give the node a new and empty "
@@ -185,6 +187,14 @@ def read_contents(data: bytes, name: str) -> Contents:
         return _contents(records)
     except (ProtocolError, ValueError, struct.error) as error:
         raise StartRefused(f"{name} cannot be read: {error}; run the release that wrote it") from error
+
+
+def _count(records: Sequence[Record]) -> int:
+    """Return how many records the file was put in place with, whole and durable."""
+    if not records or records[0].kind != Kind.BEGIN:
+        return 1
+    count: int = _BEGIN.unpack_from(records[0].payload)[0]
+    return count
 
 
 def _good_records(data: bytes) -> Iterator[tuple[Record, int]]:
@@ -233,7 +243,7 @@ def _contents(records: Sequence[Record]) -> Contents:
 
 
 def _beginning(payload: bytes) -> Beginning:
-    boundary_index, *owner = _BEGIN.unpack_from(payload)
+    _, boundary_index, *owner = _BEGIN.unpack_from(payload)
     return Beginning(ReplicaKey(*owner), boundary_index, decode_configuration(payload[_BEGIN.size :]))
 
 

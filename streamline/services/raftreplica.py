@@ -299,7 +299,8 @@ class RaftReplica:
             self._fail(Refused(ErrorCode.UNKNOWN_SERVER_ERROR, why))
 
     def _fail(self, refusal: Refused) -> None:
-        self.end(refusal)
+        """End; what was in flight may yet take effect by the others (RF17)."""
+        self.end(Refused(ErrorCode.REQUEST_TIMED_OUT, refusal.message))
         self._listener.replica_failed(refusal)
 
     # Snapshots
