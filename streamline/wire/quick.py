@@ -90,9 +90,9 @@ def _runs(body: Buffer, count: int) -> Found | None:
 
 def _run(body: Buffer, at: int, index: int, count: int) -> Run | None:
     try:
-        length_width = 1 if body[at] < 128 else 2
+        length_width = 1 if body[at] < 128 else 2 if body[at + 1] < 128 else 3
         delta_width = 1 if body[at + length_width + 1] < 128 else 2
-        if body[at] & 1 or (length_width == 2 and body[at + 1] > 127):
+        if body[at] & 1 or (length_width == 3 and body[at + 2] > 127):
             return None
         return run_of_one_size(body, at, index, count, length_width, delta_width, least=1)
     except IndexError:
@@ -109,6 +109,9 @@ def _walk(body: Buffer, count: int) -> Found | None:  # noqa: C901 - a call cost
             if size > 127:
                 size = size & 127 | body[at + 1] << 7
                 at += 1
+                if size > 16383:
+                    size = size & 16383 | body[at + 1] << 14
+                    at += 1
             stop = at + 1 + (size >> 1)
             _, delta, found, key = body[at + 1 : at + 5]
             at += 5
@@ -125,9 +128,19 @@ def _walk(body: Buffer, count: int) -> Found | None:  # noqa: C901 - a call cost
             if value > 127:
                 value = value & 127 | body[at + 1] << 7
                 at += 1
+                if value > 16383:
+                    value = value & 16383 | body[at + 1] << 14
+                    at += 1
             at += 2 + (value >> 1)
-            lengths = size | delta | value
-            if found != offset or lengths & 1 or lengths > 16383 or at != stop or body[at - 1]:
+            lengths = size | value
+            if (
+                found != offset
+                or (lengths | delta) & 1
+                or delta > 16383
+                or lengths > 2097151
+                or at != stop
+                or body[at - 1]
+            ):
                 return None
             if delta > greatest:
                 greatest = delta

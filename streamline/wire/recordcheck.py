@@ -298,15 +298,20 @@ def _skip(body: bytes, at: int, stop: int) -> tuple[int, int]:
 _PAIR = Struct("<H").unpack_from
 
 
-def _pair(encoded: bytes) -> int:
-    return int.from_bytes(encoded, "little")
+def _pair(value: int) -> int:
+    """Give the first two bytes of a number of more than one byte as written, as one number."""
+    return value << 1 & 0x7F | 0x80 | (value & 0x1FFF) >> 6 << 8
 
 
 def _totals(width: int) -> list[int]:
     """Give the size of a record with its length, by the length as read; 0 where it is not of that width."""
     totals = [0] * (1 << 8 * width)
-    for length in range(64 if width == 2 else 0, 8192 if width == 2 else 64):
-        totals[_pair(zigzag(length))] = width + length
+    if width == 1:
+        for length in range(64):
+            totals[length << 1] = width + length
+    else:
+        for length in range(64, _BLOCK):
+            totals[_pair(length)] = width + length
     return totals
 
 
@@ -317,15 +322,14 @@ def _values() -> list[int]:
     Values below 64 bytes have a shorter length and are compared otherwise.  The last entries, which negative
     indices reach, match nothing.
     """
-    values = [-1] * (_BLOCK + 3 + 256)
-    for size in range(64, _BLOCK):
-        values[size + 3] = _pair(zigzag(size))
-    return values
+    return [-1] * 67 + [_pair(size) for size in range(64, _BLOCK)] + [-1] * 256
 
 
 _VALUES = _values()
-_OFFSETS = [zigzag(offset) for offset in range(_BLOCK)]
-_LOW_OFFSETS = [zigzag(offset | _BLOCK)[:2] for offset in range(_BLOCK)]
+_LOW_OFFSETS = [(_pair(offset) | 0x8000).to_bytes(2, "little") for offset in range(_BLOCK)]
+"""The first two bytes of offset deltas that have three."""
+_OFFSETS = [zigzag(offset) for offset in range(64)]
+_OFFSETS += [_pair(offset).to_bytes(2, "little") for offset in range(64, _BLOCK)]
 
 
 def _expected_offsets(index: int, end: int) -> tuple[Sequence[bytes], int]:

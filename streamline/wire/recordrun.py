@@ -10,7 +10,6 @@ for one.
 from typing import NamedTuple
 
 from streamline.model import Buffer
-from streamline.wire.varints import zigzag
 
 LEAST_RECORDS = 16
 """A run of fewer is not worth its slices where records that look like the one before can be expected instead."""
@@ -22,9 +21,9 @@ _BLOCK = 1 << 13
 _LAST_BLOCK = 1 << 7
 
 # The offset deltas of a block as written, byte by byte: low bits, middle bits, middle bits when more follow.
-_LOW = bytes(zigzag(delta | _BLOCK)[0] for delta in range(_BLOCK))
-_MIDDLE = bytes(delta >> 6 for delta in range(_BLOCK))
-_MIDDLE_AND_MORE = bytes(delta >> 6 | 128 for delta in range(_BLOCK))
+_LOW = bytes(range(128, 256, 2)) * (_BLOCK // 64)
+_MIDDLE = b"".join(bytes([high]) * 64 for high in range(_BLOCK // 64))
+_MIDDLE_AND_MORE = b"".join(bytes([high | 128]) * 64 for high in range(_BLOCK // 64))
 
 _EVEN = bytes(range(0, 128, 2))
 _EVEN_AND_MORE = bytes(range(128, 256, 2))
@@ -53,7 +52,7 @@ def run_of_one_size(
 
     @param index: the offset delta that the first one must have.
     @param count: the offset delta at which records end.
-    @param length_width: how many bytes their lengths have, one or two.
+    @param length_width: how many bytes their lengths have, one to three.
     @param delta_width: how many bytes their timestamp deltas have, one or two.
     @param least: a run of fewer is not worth its slices.
     """
@@ -82,7 +81,10 @@ def run_of_one_size(
 
 def _size(body: Buffer, at: int, width: int) -> int:
     """Give a record's length, which is known to be of that width and not negative."""
-    return body[at] >> 1 if width == 1 else (body[at] & 127 | body[at + 1] << 7) >> 1
+    if width == 1:
+        return body[at] >> 1
+    length = body[at] & 127 | body[at + 1] << 7
+    return (length if width == 2 else length & 16383 | body[at + 2] << 14) >> 1
 
 
 def _column(table: memoryview, place: int, size: int) -> bytes:
@@ -103,7 +105,10 @@ def _same_places(table: memoryview, key_at: int, size: int) -> list[int]:
     else:
         width = 2
         value = value & 127 | table[value_at + 1] << 7
-    if value & 1 or value_at + width + (value >> 1) + 1 != size:
+        if value > 16383 and value_at + 2 < size:
+            width = 3
+            value = value & 16383 | table[value_at + 2] << 14
+    if value & 1 or value > 2097151 or value_at + width + (value >> 1) + 1 != size:
         return []
     return [key_at, *range(value_at, value_at + width)]
 

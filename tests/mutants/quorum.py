@@ -35,7 +35,7 @@ DURABLE = (
         STORE,
         "return self.records.whole(self.beginning, self.hard_state, self.entries)",
         "return self.records.whole(self.beginning, HardState(), self.entries)",
-        [f"{TAKING}test_terms_go_on"],
+        [f"{QUEUE}test_saving"],
     ),
     Mutant(
         "RF1",
@@ -52,7 +52,7 @@ DURABLE = (
         STORE,
         "self._disk.replace_file(self.log_path, log.whole())\nself._open(log)",
         "log.whole()\nself._open(log)",
-        [f"{ALONE}test_what_was_applied_survives"],
+        [f"{FILES}test_bytes_that_only_the_page_cache_has"],
     ),
     Mutant(
         "DK14",
@@ -84,7 +84,7 @@ DURABLE = (
         STORE,
         "self._opened().records.rewind(len(parts))",
         "pass",
-        [f"{MEMBERS}test_a_full_disk_of_a_follower"],
+        [f"{QUEUE}test_what_waited_for_space"],
     ),
     Mutant(
         "DK20",
@@ -166,11 +166,11 @@ DAMAGE = (
     ),
     Mutant(
         "RF14",
-        "Records that were never synced are cut off from the first bad one on.",
+        "A record whose number does not follow on the one before is cut off.",
         RECORDS,
         "if record.number != len(records) + 1:",
         "if False:",
-        [f"{RECORD}TornTests::test_later_ones_without_an_earlier_one"],
+        [f"{RECORD}TornTests::test_a_gap"],
     ),
     Mutant(
         "RF14",

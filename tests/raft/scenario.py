@@ -224,7 +224,7 @@ class Scenario:
 
     def do_change(self, number: str, *changes: str) -> None:
         """Change members: C{+} makes a voter, C{~} a learner, C{-} nobody."""
-        kinds = {"+": AddVoter, "~": AddLearner}
+        kinds: dict[str, type[AddVoter | AddLearner]] = {"+": AddVoter, "~": AddLearner}
         asked: list[Change] = [
             Remove(keyed(one[1:])) if one[0] == "-" else kinds[one[0]](Replica(keyed(one[1:]))) for one in changes
         ]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from streamline.raft import Configuration, RaftNode, Ready
+from collections.abc import Sequence
+from typing import TypeVar
+
+from streamline.raft import Configuration, Entry, Message, RaftNode, Ready
 from streamline.raft.messages import AppendRequest, SnapshotRequest, VoteRequest
 from tests.raft.cluster import SETTINGS, commands, key, recovered, voters
 
 THREE = voters(1, 2, 3)
 
+M = TypeVar("M", bound=Message)
 
-def alone(number: int = 1, configuration: Configuration = THREE, **what: object) -> RaftNode:
-    """Return a replica to talk to by hand."""
-    found = recovered(configuration, **what)  # type: ignore[arg-type]
-    return RaftNode(key(number), found, SETTINGS, lambda below: 0)
+
+def alone(
+    number: int = 1, configuration: Configuration = THREE, *, log: Sequence[Entry] = (), term: int = 0
+) -> RaftNode:
+    """Return a replica to talk to by hand, with this log and in this term."""
+    return RaftNode(key(number), recovered(configuration, log, term), SETTINGS, lambda below: 0)
 
 
 def taken(node: RaftNode) -> Ready:
@@ -20,6 +26,13 @@ def taken(node: RaftNode) -> Ready:
     ready = node.ready()
     assert ready is not None
     return ready
+
+
+def only(ready: Ready, kind: type[M]) -> M:
+    """Return the one message that is to be sent, which is of this class."""
+    (message,) = ready.messages
+    assert isinstance(message, kind), message
+    return message
 
 
 def append(to: int, sender: int, term: int, prev: tuple[int, int], *terms: int, commit: int = 0) -> AppendRequest:
@@ -36,7 +49,6 @@ def vote(to: int, sender: int, term: int, last: tuple[int, int] = (0, 0), **flag
     return VoteRequest(
         term=term, sender=key(sender), to=key(to), last_index=last[0], last_term=last[1], **flags
     )
-
 
 
 def piece(to: int, sender: int, term: int, index: int) -> SnapshotRequest:

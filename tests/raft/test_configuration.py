@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -22,7 +24,11 @@ MANY = st.lists(REPLICAS, max_size=5).map(tuple)
 
 def asked(*texts: str) -> list[Change]:
     """Read changes: C{+1} makes a voter, C{~1} a learner, C{-1} nobody."""
-    kinds = {"+": lambda one: AddVoter(Replica(one)), "~": lambda one: AddLearner(Replica(one)), "-": Remove}
+    kinds: dict[str, Callable[[ReplicaKey], Change]] = {
+        "+": lambda one: AddVoter(Replica(one)),
+        "~": lambda one: AddLearner(Replica(one)),
+        "-": Remove,
+    }
     return [kinds[text[0]](key(int(text[1:].rstrip("'")), 1 + text.count("'"))) for text in texts]
 
 

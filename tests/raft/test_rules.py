@@ -20,7 +20,6 @@ from streamline.raft import (
     NotProposed,
     RaftNode,
     RaftSettings,
-    Ready,
     Reason,
     Remove,
 )
@@ -33,7 +32,7 @@ from streamline.raft.messages import (
 )
 from streamline.raft.progress import Progress, Sending
 from tests.raft.cluster import SETTINGS, Cluster, commands, key, recovered, voters
-from tests.raft.talking import THREE, alone, append, piece, taken, vote
+from tests.raft.talking import THREE, alone, append, only, piece, taken, vote
 
 
 class DurabilityTests(SynchronousTestCase):
@@ -46,8 +45,7 @@ class DurabilityTests(SynchronousTestCase):
         ready = taken(node)
         self.assertEqual((ready.hard_state, ready.messages), (HardState(1, key(2)), ()))
         node.advance(ready)
-        (response,) = taken(node).messages
-        self.assertTrue(response.granted)
+        self.assertTrue(only(taken(node), VoteResponse).granted)
 
     def test_rf1_term_waits_for_the_disk(self) -> None:
         """So does everything else that speaks of a new term."""
@@ -83,9 +81,9 @@ class DurabilityTests(SynchronousTestCase):
         """After a restart, the vote that was given stands."""
         node = RaftNode(key(1), evolve(recovered(THREE), hard_state=HardState(5, key(2))), SETTINGS, lambda below: 0)
         node.step(vote(1, 3, 5))
-        self.assertFalse(taken(node).messages[0].granted)
+        self.assertFalse(only(taken(node), VoteResponse).granted)
         node.step(vote(1, 2, 5))
-        self.assertTrue(taken(node).messages[0].granted)
+        self.assertTrue(only(taken(node), VoteResponse).granted)
 
     def test_rf2_acknowledgement_waits_for_the_disk(self) -> None:
         """A follower acknowledges what is durable, also when it is asked in between."""
@@ -94,9 +92,9 @@ class DurabilityTests(SynchronousTestCase):
         ready = taken(node)
         self.assertEqual(ready.messages, ())
         node.step(append(1, 2, 1, (2, 1)))
-        self.assertEqual([one.matched_index for one in taken(node).messages], [0])
+        self.assertEqual(only(taken(node), AppendResponse).matched_index, 0)
         node.advance(ready)
-        self.assertEqual([one.matched_index for one in taken(node).messages], [2])
+        self.assertEqual(only(taken(node), AppendResponse).matched_index, 2)
 
     def test_rf2_leader_counts_its_own_disk(self) -> None:
         """With 1, 3 and 5 replicas, a leader's own entry counts when it is durable."""
@@ -134,18 +132,17 @@ class DurabilityTests(SynchronousTestCase):
             node.advance(ready)
             self.assertIsNone(node.ready())
         node.advance(term)
-        self.assertEqual([one.matched_index for one in taken(node).messages], [0])
+        self.assertEqual(only(taken(node), AppendResponse).matched_index, 0)
         node.advance(third)
-        self.assertEqual([one.matched_index for one in taken(node).messages], [2])
+        self.assertEqual(only(taken(node), AppendResponse).matched_index, 2)
 
     def test_rf3_cut_is_durable_no_more(self) -> None:
         """An entry in the place of a durable one is not durable."""
         node = alone(log=commands(1, 1))
         node.step(append(1, 2, 2, (1, 1), 2))
         ready = taken(node)
-        node.advance(Ready(**{**_fields(ready), "entries": ()}))  # the term alone is reported
-        (response,) = taken(node).messages
-        self.assertEqual(response.matched_index, 2, "the report speaks of the whole log")
+        node.advance(evolve(ready, entries=()))  # the term alone is reported
+        self.assertEqual(only(taken(node), AppendResponse).matched_index, 2, "the report speaks of the whole log")
         node = alone(log=commands(1, 1), term=2)
         node.step(append(1, 2, 2, (1, 1), 2))
         self.assertEqual(taken(node).messages, ())
@@ -164,11 +161,6 @@ class DurabilityTests(SynchronousTestCase):
         self.assertEqual((node.commit_index, ready.committed), (1, ()))
         node.advance(ready)
         self.assertEqual([one.index for one in taken(node).committed], [1])
-
-
-def _fields(ready: Ready) -> dict[str, object]:
-    names = "number hard_state snapshot entries written messages committed outcomes reads"
-    return {name: getattr(ready, name) for name in names.split()}
 
 
 class MatchTests(SynchronousTestCase):
@@ -276,7 +268,7 @@ class MemberTests(SynchronousTestCase):
             node = alone(configuration=configuration)
             node.step(vote(1, 2, 1))
             node.advance(taken(node))
-            self.assertTrue(taken(node).messages[0].granted)
+            self.assertTrue(only(taken(node), VoteResponse).granted)
 
     def test_rf15_messages_for_another_disk(self) -> None:
         """What is meant for a replica with another directory is left alone."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.raft import HardState, RaftNode, Recovered, Snapshot
-from streamline.raft.messages import SnapshotRequest
+from streamline.raft import HardState, Message, RaftNode, Recovered, Snapshot
+from streamline.raft.messages import AppendResponse, SnapshotRequest
 from tests.raft.cluster import SETTINGS, Cluster, commands, key, voters
-from tests.raft.talking import THREE, alone, append, piece, taken
+from tests.raft.talking import THREE, alone, append, only, piece, taken
 
 
 class SnapshotTests(SynchronousTestCase):
@@ -24,7 +24,7 @@ class SnapshotTests(SynchronousTestCase):
         self.assertEqual(ready.entries, commands(1, first=6))
         node.advance(ready)
         after = taken(node)
-        self.assertEqual([one.matched_index for one in after.messages], [6])
+        self.assertEqual(only(after, AppendResponse).matched_index, 6)
         self.assertEqual([one.index for one in after.committed], [6])
         self.assertIsNone(after.snapshot)
 
@@ -36,7 +36,7 @@ class SnapshotTests(SynchronousTestCase):
         node.step(piece(1, 2, 1, 5))
         ready = taken(node)
         self.assertEqual((ready.snapshot, node.last_index), (None, 6))
-        self.assertEqual([one.matched_index for one in ready.messages], [6])
+        self.assertEqual(only(ready, AppendResponse).matched_index, 6)
 
     def test_rf12_what_the_log_has_stays(self) -> None:
         """A snapshot of entries that are here commits them, and what lies behind them stays."""
@@ -44,7 +44,7 @@ class SnapshotTests(SynchronousTestCase):
         node.step(piece(1, 2, 1, 2))
         ready = taken(node)
         self.assertEqual((ready.snapshot, node.commit_index, node.last_index), (None, 2, 3))
-        self.assertEqual([one.matched_index for one in ready.messages], [2])
+        self.assertEqual(only(ready, AppendResponse).matched_index, 2)
 
     def test_rf12_two_close_together(self) -> None:
         """A second snapshot while the first is being written takes its place."""
@@ -56,7 +56,7 @@ class SnapshotTests(SynchronousTestCase):
         node.advance(first)
         self.assertIsNone(node.ready())
         node.advance(second)
-        self.assertEqual([one.matched_index for one in taken(node).messages], [9])
+        self.assertEqual(only(taken(node), AppendResponse).matched_index, 9)
 
     def test_rf12_own_snapshot_in_between(self) -> None:
         """While a leader's snapshot is not durable, one's own makes nothing superfluous that it does not hold."""
@@ -124,11 +124,10 @@ class SnapshotTests(SynchronousTestCase):
             cluster.compact(1, keep=kept)
             cluster.mend()
             cluster.tick(1)
-            seen: list[int] = []
-            cluster.settle(
-                lambda one, seen=seen: seen.append(one.snapshot_index) if isinstance(one, SnapshotRequest) else None
-            )
-            self.assertEqual((seen, cluster.node(3).commit_index), (expected, 2))
+            seen: list[Message] = []
+            cluster.settle(seen.append)
+            snapshots = [one.snapshot_index for one in seen if isinstance(one, SnapshotRequest)]
+            self.assertEqual((snapshots, cluster.node(3).commit_index), (expected, 2))
 
     def test_rf13_boundary_on_disk(self) -> None:
         """After a restart, the entry behind the boundary is checked against the snapshot's term, or a kept entry's."""
@@ -138,7 +137,7 @@ class SnapshotTests(SynchronousTestCase):
             node = RaftNode(key(1), found, SETTINGS, lambda below: 0)
             self.assertEqual((node.commit_index, node.last_index, node.term_at(4), node.term_at(5)), (4, 5, 2, 3))
             node.step(append(1, 2, 3, (4, 2), 3))
-            self.assertEqual([one.matched_index for one in taken(node).messages], [5])
+            self.assertEqual(only(taken(node), AppendResponse).matched_index, 5)
 
     def test_rf13_snapshot_newer_than_the_log(self) -> None:
         """Entries that do not lead up to the snapshot are what it replaced, and were not deleted yet."""

@@ -125,6 +125,16 @@ class FilesTests(FilesCase):
         self.host.disk.replace_file(LOG, data[:at] + b"b" + data[at + 1 :])
         self.assertIn("is damaged at byte", self.refusal())
 
+    def test_bytes_that_only_the_page_cache_has(self) -> None:
+        """After a sync that failed they can be read, and the next sync says yes; they are written once more (RF2)."""
+        self.propose("a")
+        self.machine.platter.faults.failing_syncs = 1
+        self.refusal_of(self.consensus.propose(b"b"))
+        self.crash(power=False)
+        self.assertEqual(self.ledger.texts, ["a", "b"])
+        self.crash(power=True)
+        self.assertEqual(self.ledger.texts, ["a", "b"])
+
     def test_a_write_that_half_fits(self) -> None:
         """Nothing of it stays (RC11)."""
         self.propose("a")

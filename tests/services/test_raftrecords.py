@@ -134,6 +134,12 @@ class TornTests(RecordCase):
             self.reads(self.before + hole + b"".join(others), HardState(1, ME), entries(1))
 
 
+    def test_a_gap(self) -> None:
+        """A record whose number does not follow is none of this file."""
+        first, *others = self.unsynced
+        self.reads(self.before + b"".join(others), HardState(1, ME), entries(1))
+
+
 class DamagedTests(RecordCase):
     """What was durable and cannot be read any more keeps the replica from voting."""
 

@@ -54,7 +54,7 @@ class WriterTests(SynchronousTestCase):
         """Cut the power; return the index of the snapshot, and those of the entries."""
         self.machine.crash(power=True)
         self.start()
-        recovered = self.store.recover(ME)
+        self.recovered = recovered = self.store.recover(ME)
         return recovered.snapshot.index, tuple(entry.index for entry in recovered.entries)
 
     # It is told
@@ -110,12 +110,13 @@ class WriterTests(SynchronousTestCase):
         self.assertEqual(self.on_disk(), (10, ()))
 
     def test_saving(self) -> None:
-        """Entries that the snapshot stands for go, others stay."""
-        self.writer.write(ready(1, *(Entry(index, 1) for index in range(1, 8))))
+        """Entries that the snapshot stands for go, others stay; so do the term and the vote (RF1)."""
+        self.writer.write(ready(1, *(Entry(index, 1) for index in range(1, 8)), hard_state=HardState(3, ME)))
         self.writer.save(Snapshot(5, 1, ALONE, b"five"))
         self.wait()
         self.assertEqual(self.told, [1, 5])
         self.assertEqual(self.on_disk(), (5, (6, 7)))
+        self.assertEqual(self.recovered.hard_state, HardState(3, ME))
 
     def test_a_full_disk(self) -> None:
         """What cannot be written waits, in its order (RC11); a snapshot just is not taken."""
@@ -130,6 +131,17 @@ class WriterTests(SynchronousTestCase):
         self.wait(5.0)
         self.assertEqual(self.told, ["not saved", 1, 1, 2])
         self.assertEqual(self.on_disk(), (1, (2,)))
+
+    def test_what_waited_for_space(self) -> None:
+        """It lies behind what was there, as if nothing had been (RC11)."""
+        self.writer.write(ready(1, Entry(1, 1)))
+        self.wait()
+        self.faults.full = True
+        self.writer.write(ready(2, Entry(2, 1)))
+        self.wait(5.0)
+        self.faults.full = False
+        self.wait(5.0)
+        self.assertEqual(self.on_disk(), (0, (1, 2)))
 
     def test_a_full_disk_while_a_snapshot_is_saved(self) -> None:
         """The entries hold everything."""

@@ -100,6 +100,7 @@ class QuorumMembersContract(QuorumHarness):
             self.crash(away.number, power=power)
             self.start(away.number)
             self.agree("more")
+            self.assertEqual(away.failures, [])
             self.run_until_equal()
 
     def test_a_disk_that_fails(self) -> None:

@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--until", type=float, metavar="S", help="simulated seconds of trouble (60)")
     made.add_argument("--pace", type=float, metavar="S", help="mean time between a client's requests")
     made.add_argument("--hours", type=float, default=0.0, metavar="H", help="level 1: begin no run after so long")
+    made.add_argument("--first", action="store_true", help="end with the first run that fails")
     made.add_argument(
         "--faults",
         default="swarm",
@@ -45,7 +46,6 @@ def parser() -> argparse.ArgumentParser:
         f" at level 1, of {', '.join(CORE_KIND_NAMES)}",
     )
     made.add_argument("--without", default="", metavar="N,N", help="leave these faults of the plan out")
-    made.add_argument("--first", action="store_true", help="end with the first seed that fails")
     made.add_argument("--plan", action="store_true", help="show the faults that are planned")
     made.add_argument("--trace", metavar="FILE", help="write every event into a file")
     made.add_argument("--twice", action="store_true", help="run it under two hash seeds and compare event by event")
