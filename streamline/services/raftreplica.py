@@ -191,7 +191,7 @@ class RaftReplica:
                 raise ProtocolError(str(error)) from error
             except InvariantBroken as error:
                 self._broken(error)
-            self._pump_soon()
+            self._pump()  # at once: a turn of the reactor more would be a good part of the time that agreeing takes
 
     def connection_lost(self, key: ReplicaKey) -> None:
         """Hear that something may not have arrived."""
@@ -235,7 +235,7 @@ class RaftReplica:
     # Doing what the core wants
 
     def _pump_soon(self) -> None:
-        """What comes in one turn of the reactor is written and sent together."""
+        """What is asked for in one turn of the reactor is written and sent together."""
         if self._pumping is None and not self._is_pumping and self._running:
             self._pumping = self._clock.callLater(0, self._pump_now)
 
