@@ -7,8 +7,7 @@ bytes means the same, and only its batch is looked at.  It goes the way of every
 other from there, and gets the same answer, from a template.  What is unusual in
 any way is left to L{streamline.api.produce}, as if nobody had seen it before.
 
-A request that takes 15 microseconds otherwise takes 9 so, and small requests
-are many.
+That halves what a small request costs, and small requests are many.
 """
 
 from __future__ import annotations

@@ -248,7 +248,7 @@ class KafkaConnection(Protocol):
         if self._held is slot:
             self._held = None
         self._answer(slot, answer)
-        self._pump()
+        self.factory.broker.replicas.gathering.once(self._pump)
 
     def _failed(self, failure: Failure, slot: Slot | None) -> None:
         if self._is_closed:

@@ -14,6 +14,7 @@ from streamline.model import NO_EPOCH, NO_PRODUCER_ID, PartitionState
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, load_epochs
 from streamline.services.bookkeeping import crc_before
 from streamline.services.partition import Partition
+from streamline.services.purgatory import Gathering
 from streamline.services.turns import next_turn
 from streamline.transactions.producers import Batch, ProducerStates
 from streamline.transactions.snapshots import batches_name, blob_offset, load_producers, snapshot_offset
@@ -23,7 +24,12 @@ SLICE_HEADERS = 2000
 
 
 async def open_partition(
-    log: IPartitionLog, state: PartitionState, config: TopicConfig, acks: IAcksPolicy, clock: IClock
+    log: IPartitionLog,
+    state: PartitionState,
+    config: TopicConfig,
+    acks: IAcksPolicy,
+    clock: IClock,
+    gathering: Gathering,
 ) -> Partition:
     """Rebuild what the log implies, and return the partition, not yet leading."""
     now_ms = clock.wall_ms()
@@ -43,7 +49,7 @@ async def open_partition(
             break
         await next_turn(clock)
     epochs.truncate_start(log.start_offset)
-    partition = Partition(log, state, config, acks, clock, epochs, producers)
+    partition = Partition(log, state, config, acks, clock, epochs, producers, gathering)
     partition.books.epochs_changed = epochs.entries() != written
     partition.books.unsaved_batches = replayed
     return partition

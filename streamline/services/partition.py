@@ -24,7 +24,7 @@ from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLo
 from streamline.model import NO_OFFSET, NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, LogSlice, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.services.bookkeeping import Bookkeeping
-from streamline.services.purgatory import Queue
+from streamline.services.purgatory import Gathering, Queue
 from streamline.services.receipts import Receipt
 from streamline.transactions.producers import Batch, ProducerStates
 from streamline.wire.batch import BatchHeader, read_header, stamp_append_time, stamp_max_timestamp
@@ -57,6 +57,7 @@ class Partition:
         clock: IClock,
         epochs: LeaderEpochs,
         producers: ProducerStates,
+        gathering: Gathering,
     ) -> None:
         self.log = log
         self.state = state
@@ -71,8 +72,8 @@ class Partition:
         self._acks = acks
         self._clock = clock
         self._leadership: ILeadership | None = None
-        self._for_commit = Queue()
-        self._for_count = Queue()
+        self._for_commit = Queue(gathering)
+        self._for_count = Queue(gathering)
         self._readers: dict[Reader, None] = {}
         self._unflushed: list[Receipt] = []
         self._unflushed_bytes = 0

@@ -13,18 +13,55 @@ from collections import deque
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from streamline.services.deadlines import Deadline, Deadlines
 
+log = Logger()
+
 Settle = Callable[[], None]
+
+
+class Gathering:
+    """
+    Does things once that each of many would have done by itself.
+
+    While it is entered, what is asked for waits; it is done, once, when it is left.  So the answers of all
+    that one sync or one fetch of a follower releases leave together.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._wanted: dict[Callable[[], None], None] = {}
+
+    def once(self, call: Callable[[], None]) -> None:
+        """Call this, now or when everything has been gathered."""
+        if self._depth:
+            self._wanted[call] = None
+        else:
+            call()
+
+    def __enter__(self) -> None:
+        self._depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth:
+            wanted, self._wanted = self._wanted, {}
+            for call in wanted:
+                try:
+                    call()
+                except Exception:  # the others have nothing to do with it
+                    log.failure("what was gathered failed")
 
 
 class Queue:
     """Waiters for one kind of offset of one partition."""
 
-    __slots__ = ("_waiting",)
+    __slots__ = ("_gathering", "_waiting")
 
-    def __init__(self) -> None:
+    def __init__(self, gathering: Gathering) -> None:
+        self._gathering = gathering
         self._waiting: deque[tuple[int, int, Settle]] = deque()
 
     def __len__(self) -> int:
@@ -44,14 +81,17 @@ class Queue:
     def advance(self, offset: int) -> None:
         """Release all that wait for this offset or a lower one."""
         waiting = self._waiting
-        while waiting and waiting[0][0] <= offset:
-            waiting.popleft()[2]()
+        if waiting and waiting[0][0] <= offset:
+            with self._gathering:
+                while waiting and waiting[0][0] <= offset:
+                    waiting.popleft()[2]()
 
     def release_all(self) -> None:
         """Release everything: what they waited for will not come; they look at the partition and see."""
         released, self._waiting = self._waiting, deque()
-        for _, _, settle in released:
-            settle()
+        with self._gathering:
+            for _, _, settle in released:
+                settle()
 
 
 class Group:

@@ -23,6 +23,7 @@ from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionStat
 from streamline.services.metadata import Metadata
 from streamline.services.opening import open_partition
 from streamline.services.partition import Partition
+from streamline.services.purgatory import Gathering
 from streamline.services.receipts import Receipt, refused
 from streamline.services.sharing import Shared
 from streamline.wire.batch import BatchHeader, check, produced_header
@@ -43,6 +44,7 @@ class Replicas(Service):
     Every partition that this node has a copy of.
 
     @ivar full: why no client may produce at the moment, or None.
+    @ivar gathering: entered while many that wait for a partition are told.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Replicas(Service):
         self._slots = DeferredSemaphore(OPENED_AT_ONCE)
         self._refusal: StartRefused | None = None
         self.full: Refused | None = None
+        self.gathering = Gathering()
 
     # Life
 
@@ -196,7 +199,7 @@ class Replicas(Service):
         if not self.running or self._is_gone(identity):
             return
         partition_log = await self._storage.open(identity, config)
-        partition = await open_partition(partition_log, state, config, self._acks, self._host.clock)
+        partition = await open_partition(partition_log, state, config, self._acks, self._host.clock, self.gathering)
         if not self.running:
             await partition.close(_STOPPING.again())
         elif self._is_gone(identity):

@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.services.deadlines import BUCKET_S, Deadlines
-from streamline.services.purgatory import Group, Queue
+from streamline.services.purgatory import Gathering, Group, Queue
 
 
 class QueueTests(SynchronousTestCase):
@@ -19,7 +19,7 @@ class QueueTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         """Make one."""
-        self.queue = Queue()
+        self.queue = Queue(Gathering())
         self.released: list[int] = []
 
     def until(self, offset: int) -> None:
@@ -97,3 +97,57 @@ class GroupTests(SynchronousTestCase):
         self.group.settle()
         self.group.settle()
         self.clock.advance(2)
+
+
+class GatheringTests(SynchronousTestCase):
+    """What many ask for is done once, when all of them have asked."""
+
+    def setUp(self) -> None:
+        """Count."""
+        self.gathering = Gathering()
+        self.done: list[str] = []
+
+    def send(self) -> None:
+        """What is asked for."""
+        self.done.append("sent")
+
+    def test_at_once(self) -> None:
+        self.gathering.once(self.send)
+        self.assertEqual(self.done, ["sent"])
+
+    def test_at_the_end(self) -> None:
+        with self.gathering:
+            with self.gathering:
+                self.gathering.once(self.send)
+            self.gathering.once(self.send)
+            self.assertEqual(self.done, [])
+        self.assertEqual(self.done, ["sent"])
+        self.gathering.once(self.send)
+        self.assertEqual(self.done, ["sent", "sent"])
+
+    def test_released_together(self) -> None:
+        """A queue asks for it when the last that was released has been told."""
+        queue = Queue(self.gathering)
+        for offset in (1, 2, 3):
+            queue.until(offset, lambda offset=offset: self.told(offset))  # type: ignore[misc]
+        queue.advance(2)
+        self.assertEqual(self.done, ["1", "2", "sent"])
+        queue.release_all()
+        self.assertEqual(self.done, ["1", "2", "sent", "3", "sent"])
+
+    def told(self, offset: int) -> None:
+        """Answer, and have it sent."""
+        self.done.append(str(offset))
+        self.gathering.once(self.send)
+
+    def test_one_that_fails(self) -> None:
+        """The others are done, and it is logged."""
+        with self.gathering:
+            self.gathering.once(self.fails)
+            self.gathering.once(self.send)
+        self.assertEqual(self.done, ["sent"])
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+
+    def fails(self) -> None:
+        """Fail."""
+        raise KeyError

@@ -41,6 +41,7 @@ class Bug:
     @ivar faults: those that bring it to light.
     @ivar seed: where to begin; one that found it, not long ago.
     @ivar pace_s: mean time between a producer's batches; who is busy syncs what others neglect.
+    @ivar until_s: simulated time of trouble; where several things have to come together, one run has to see much.
     """
 
     says: str
@@ -50,6 +51,7 @@ class Bug:
     faults: str
     seed: int = 1
     pace_s: float = 0.4
+    until_s: float = 60.0
 
 
 @frozen
@@ -113,6 +115,7 @@ BUGS = (
         "relapse,kill",
         seed=2,
         pace_s=1.5,
+        until_s=180.0,
     ),
     Bug(
         "the marker of a clean stop is not taken away",
@@ -180,7 +183,7 @@ def plant(bug: Bug, directory: Path) -> None:
 def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     """Run seeds with the product in a directory until one fails."""
     options = ["--seed", str(bug.seed), "--seeds", str(seeds), "--first"]
-    options += ["--faults", bug.faults, "--pace", str(bug.pace_s)]
+    options += ["--faults", bug.faults, "--pace", str(bug.pace_s), "--until", str(bug.until_s)]
     done = subprocess.run(
         [sys.executable, "-m", "streamline.testing.simulation", *options],
         cwd=directory,

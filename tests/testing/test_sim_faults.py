@@ -145,7 +145,7 @@ class DeathTests(FaultCase):
     def test_relapse(self) -> None:
         """It dies, and soon after its restart once more; in all ways there are."""
         ways = set()
-        for amount in ((number + 0.2) / 54 for number in range(54)):
+        for amount in ((number + 0.2) / 81 for number in range(81)):
             self.setUp()
             cuts: list[float] = []
             self.machine.on_power_cut = lambda cuts=cuts: cuts.append(self.simulation.now)  # type: ignore[misc]
@@ -156,6 +156,17 @@ class DeathTests(FaultCase):
             self.assertEqual(len(self.started), 3, amount)
             ways.add((len(cuts), len(self.stopped)))
         self.assertEqual(ways, {(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0)})
+
+    def test_relapse_after_syncs_that_do_not_end(self) -> None:
+        """Before the first death, it may be that no sync ends for a while."""
+        told: list[object] = []
+        self.inject("relapse", amount=8.2 / 81)
+        assert self.machine.process is not None
+        self.machine.process.disk.open("/file").sync_later().addBoth(told.append)
+        self.until(AT_S + 1.9)
+        self.assertTrue(self.machine.running)
+        self.until(AT_S + 2.1)
+        self.assertEqual((told, self.machine.running), ([], False))
 
     def test_lost_sync(self) -> None:
         """No sync ends between its beginning and the power cut."""

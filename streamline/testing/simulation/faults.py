@@ -61,8 +61,9 @@ What there is (the numbers of reliability table 8.2 in brackets).
 
 C{kill} and C{power} (F7, F8): C{amount} is how many disk calls later it
 happens, in the middle of one; below 10 it happens at once, between events.
-C{stop}: it is asked to stop, does, and is started again.  C{relapse}: it dies, and
-once more soon after its restart (DK6); C{amount} says how either time, and when.
+C{stop}: it is asked to stop, does, and is started again.  C{relapse}: it dies, at
+once or after a while in which no sync ended, and once more soon after its restart
+(DK6); C{amount} says how either time, and when.
 C{lost-sync}: no sync ends any more, and then the power is cut.
 C{reset}, C{silence} (F3): one connection breaks, or becomes half-open.
 C{cut}, C{one-way} (F4): no bytes to or from the machine, or in one direction

@@ -155,30 +155,35 @@ class Injector:
         """
         Die in one of three ways and, soon after the restart, in another.
 
-        All choices are in the amount: how, between events or in a disk call; how again, and when: after some time,
-        with syncs that end meanwhile or that do not, or in the middle of a disk call, often one of recovery's (DK6).
+        All choices are in the amount: how, and when: at once, in the middle of a disk call, or after a while in which
+        no sync ended, so that recovery finds much that is not durable; how again, and when: after some time, with
+        syncs that end meanwhile or that do not, or in the middle of a disk call, often one of recovery's (DK6).
         """
         first, rest = divmod(fault.amount * 3, 1)
         second, rest = divmod(rest * 3, 1)
+        when_again, rest = divmod(rest * 3, 1)
         when, rest = divmod(rest * 3, 1)
-        in_call, rest = divmod(rest * 2, 1)
         ways = (lambda: self._fall(power=False), lambda: self._fall(power=True), self.supervisor.stop)
 
         def once_more() -> None:
             delay_s = rest**3 * RELAPSE_S
-            if when == 0 and second < 2:
+            if when_again == 0 and second < 2:
                 self._die_in(int(RELAPSE_CALLS**rest), power=second == 1)
                 return
-            if when == 1:
+            if when_again == 1:
                 self._stick(delay_s)
             self.machine.simulation.after(delay_s, ways[int(second)])
 
         self.supervisor.restart_s = fault.length_s
         self.supervisor.on_start = once_more
-        if in_call and first < 2 and self.machine.running:
+        if when == 0 or not self.machine.running:
+            return ways[int(first)]()
+        if when == 1 and first < 2:
             self._die_in(int(AT_ONCE_BELOW * rest) + 1, power=first == 1)
-            return True
-        return ways[int(first)]()
+        else:
+            self._stick(fault.length_s)
+            self._later(fault, ways[int(first)])
+        return True
 
     def _lost_sync(self, fault: Fault) -> bool:
         self._stick(fault.length_s)
