@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.mutants import cluster, groups, hostile, idempotence, lessons, metadata, recovery, replication, storage
+from tests.mutants import (
+    cluster,
+    groups,
+    hostile,
+    idempotence,
+    lessons,
+    metadata,
+    quorum,
+    recovery,
+    replication,
+    storage,
+)
 from tests.mutants.mutant import Mutant
 
 AREAS: Mapping[str, Sequence[Mutant]] = {
@@ -13,6 +24,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "idempotence": idempotence.MUTANTS,
     "groups": groups.MUTANTS,
     "metadata": metadata.MUTANTS,
+    "quorum": quorum.MUTANTS,
     "cluster": cluster.MUTANTS,
     "replication": replication.MUTANTS,
     "lessons": lessons.MUTANTS,
