@@ -21,10 +21,9 @@ from twisted.python.failure import Failure
 from streamline import __version__
 from streamline.api.call import BrokerServices
 from streamline.cluster.commands import FoundCluster, RegisterBroker
-from streamline.cluster.placement import RackSpread
 from streamline.config import NodeConfig
 from streamline.errors import Refused, StartRefused
-from streamline.interfaces import Host, IAcksPolicy, IConsensus, IReplicator, IStorage
+from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IReplicator, IStorage
 from streamline.model import Endpoint
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
@@ -215,11 +214,11 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     consensus: IConsensus = make(IConsensus, config.consensus, host, config)
     replicator: IReplicator = make(IReplicator, config.replicator, host, config)
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
-
+    placement: IPlacement = make(IPlacement, config.placement, host, config)
     directory = directory or DataDirectory(host, config)
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
-    controller = Controller(host, config, metadata, RackSpread())
+    controller = Controller(host, config, metadata, placement)
     replicas = Replicas(host, config, metadata, storage, replicator, acks)
     groups = GroupCoordinator(host, config, metadata, controller, replicas, deadlines)
     broker = BrokerServices(

@@ -6,14 +6,15 @@ Values only: nothing here decides, reads or writes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 """Anything that gives bytes without a copy."""
 
+NO_NODE = -1
 NO_LEADER = -1
 NO_EPOCH = -1
 NO_OFFSET = -1
@@ -90,7 +91,18 @@ class Endpoint:
 
 @frozen(kw_only=True)
 class Broker:
-    """A node as the cluster's metadata knows it."""
+    """
+    A node as the cluster's metadata knows it.
+
+    @ivar endpoint: where clients connect.
+    @ivar peer_endpoint: where the other nodes connect, or None where it has no peers.
+    @ivar epoch: the index of the command that registered it (KIP-631).
+    @ivar fenced: whether it may neither lead nor be in sync, because it was not heard of or has not caught up.
+    @ivar shutting_down: whether it has asked to stop, and gets no more leaderships.
+    @ivar incarnation_id: drawn anew by each process.
+    @ivar directory_id: of its data directory; a wiped disk has another one (RF15).
+    @ivar features: by name, the lowest and the highest level that it knows.
+    """
 
     node_id: int
     endpoint: Endpoint
@@ -98,6 +110,15 @@ class Broker:
     epoch: int = 0
     fenced: bool = False
     incarnation_id: bytes = ZERO_UUID
+    peer_endpoint: Endpoint | None = None
+    shutting_down: bool = False
+    directory_id: bytes = ZERO_UUID
+    features: Mapping[str, tuple[int, int]] = field(factory=dict)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it may lead partitions and be in sync (KIP-841)."""
+        return not self.fenced and not self.shutting_down
 
 
 @frozen(kw_only=True)
@@ -109,6 +130,12 @@ class PartitionState:
     @ivar leader_epoch: grows with each new leader (KIP-101).
     @ivar partition_epoch: grows with each change of any kind (KIP-497).
     @ivar elr: replicas that left the ISR below min.insync.replicas and may still lead (KIP-966).
+    @ivar last_known_elr: replicas that had all records until they stopped without a clean end; where nobody else is
+        left, a person may choose among them.
+    @ivar adding: replicas on their way in by a reassignment; they are among C{replicas}.
+    @ivar removing: replicas on their way out by a reassignment; they are among C{replicas}.
+    @ivar is_recovering: whether the leader was elected uncleanly and has not yet said that it has come to terms with
+        what is missing (KIP-704).
     """
 
     index: int
@@ -120,6 +147,18 @@ class PartitionState:
     elr: tuple[int, ...] = ()
     adding: tuple[int, ...] = ()
     removing: tuple[int, ...] = ()
+    last_known_elr: tuple[int, ...] = ()
+    is_recovering: bool = False
+
+    @property
+    def target(self) -> tuple[int, ...]:
+        """The replicas once the reassignment in flight has ended; all of them where there is none."""
+        return tuple(node for node in self.replicas if node not in self.removing)
+
+
+def quorum_of(min_isr: int, replicas: Sequence[int]) -> int:
+    """Return how many in-sync replicas committing takes; a partition with fewer replicas needs them all (KIP-966)."""
+    return min(min_isr, len(replicas))
 
 
 @frozen(kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import field, frozen
 
-from streamline.cluster.commands import ConfigEntry, CreateTopic, PartitionPlacement
+from streamline.cluster.commands import AddPartitions, ConfigEntry, CreateTopic, PartitionPlacement
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.names import check_new_topic_name
 from streamline.config import BrokerConfig, topic_config
@@ -63,9 +63,59 @@ def plan_topic(
     return CreateTopic(
         name=wanted.name,
         topic_id=topic_id,
-        partitions=[PartitionPlacement(index=index, replicas=replicas) for index, replicas in enumerate(placed)],
+        partitions=_placements(image, placed, 0),
         configs=[ConfigEntry(name=name, value=value) for name, value in configs.items()],
     )
+
+
+def plan_partitions(
+    image: MetadataImage,
+    name: str,
+    count: int,
+    assignments: Sequence[Sequence[int]] | None,
+    placement: IPlacement,
+    first: int,
+) -> AddPartitions:
+    """
+    Decide everything about more partitions of a topic.
+
+    @param count: how many it is to have then.
+    @param assignments: the replicas of each new one, where the client places them itself.
+    @param first: drawn by chance: at which node placing begins.
+    @raise Refused: with the error that Kafka gives in that case.
+    """
+    topic = image.topics.get(name)
+    if topic is None:
+        raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"there is no topic '{name}'")
+    there = len(topic.partitions)
+    if count <= there:
+        raise Refused(ErrorCode.INVALID_PARTITIONS, f"topic '{name}' has {there} partitions, and {count} are no more")
+    if count - there > PARTITIONS_PER_REQUEST_MAX:
+        raise too_many(count - there)
+    factor = len(topic.partitions[0].target)
+    if assignments is None:
+        placed = placement.place(_active_racks(image), count - there, factor, first)
+    else:
+        placed = [tuple(replicas) for replicas in assignments]
+        if len(placed) != count - there:
+            raise Refused(
+                ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"{count - there} new partitions have {len(placed)} assignments"
+            )
+        for replicas in placed:
+            _check_replicas(image, replicas, factor)
+    return AddPartitions(topic_id=topic.topic_id, partitions=_placements(image, placed, there))
+
+
+def _active_racks(image: MetadataImage) -> dict[int, str | None]:
+    return {broker.node_id: broker.rack for broker in image.brokers.values() if broker.is_active}
+
+
+def _placements(image: MetadataImage, placed: Sequence[tuple[int, ...]], first: int) -> list[PartitionPlacement]:
+    """Number new partitions, and begin their ISR with the replicas whose node is there."""
+    return [
+        PartitionPlacement(index=index, replicas=replicas, isr=[node for node in replicas if image.is_active(node)])
+        for index, replicas in enumerate(placed, first)
+    ]
 
 
 def partition_count(wanted: NewTopic, broker: BrokerConfig) -> int:
@@ -109,8 +159,7 @@ def _placed(
         raise Refused(ErrorCode.INVALID_PARTITIONS, f"a topic has at least one partition, not {partitions}")
     if partitions > PARTITIONS_PER_REQUEST_MAX:
         raise too_many(partitions)
-    racks = {broker.node_id: broker.rack for broker in image.brokers.values() if not broker.fenced}
-    return placement.place(racks, partitions, factor, first)
+    return placement.place(_active_racks(image), partitions, factor, first)
 
 
 def _assigned(image: MetadataImage, wanted: NewTopic) -> list[tuple[int, ...]]:
@@ -141,3 +190,5 @@ def _check_replicas(image: MetadataImage, replicas: tuple[int, ...], factor: int
     for node in replicas:
         if node not in image.brokers:
             raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"node {node} is not in the cluster")
+    if not any(image.is_active(node) for node in replicas):
+        raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, f"none of the nodes {list(replicas)} is there now")

@@ -8,7 +8,7 @@ from attrs import Attribute, fields, frozen
 from zope.interface.interface import InterfaceClass
 
 from streamline.config import BrokerConfig, NodeConfig, format_value, settings_of
-from streamline.interfaces import IAcksPolicy, IAuthorizer, IConsensus, IReplicator, IStorage
+from streamline.interfaces import IAcksPolicy, IAuthorizer, IConsensus, IPlacement, IReplicator, IStorage
 
 NODE_OPTIONS: dict[str, Attribute[Any]] = {
     attribute.name.replace("_", "-"): attribute for attribute in fields(NodeConfig) if "doc" in attribute.metadata
@@ -28,6 +28,7 @@ PLUGIN_POINTS: dict[str, InterfaceClass] = {
     "consensus": IConsensus,
     "replicator": IReplicator,
     "acks": IAcksPolicy,
+    "placement": IPlacement,
     "authorizer": IAuthorizer,
 }
 """Options that choose a plugin."""

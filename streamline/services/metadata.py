@@ -15,8 +15,9 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from streamline.cluster.commands import ImageSnapshot, dump, load
-from streamline.cluster.image import MetadataImage, apply, from_snapshot, to_snapshot
+from streamline.cluster.commands import dump, load
+from streamline.cluster.image import MetadataImage, apply
+from streamline.cluster.snapshot import dump_image, load_image
 from streamline.errors import ProtocolError, Refused, StartRefused
 from streamline.interfaces import IConsensus, IStateMachine
 from streamline.wire.schema import Message
@@ -55,17 +56,15 @@ class Metadata:
 
     def take_snapshot(self) -> bytes:
         """Return the image as bytes."""
-        return dump(to_snapshot(self.image))
+        return dump_image(self.image)
 
     def restore(self, snapshot: bytes) -> None:
         """Start over from a snapshot."""
         try:
-            message = load(snapshot)
+            image = load_image(snapshot)
         except ProtocolError as error:
             raise StartRefused(f"cannot read the metadata snapshot: {error}") from error
-        if not isinstance(message, ImageSnapshot):
-            raise StartRefused("the metadata snapshot holds something else")
-        self._show(from_snapshot(message))
+        self._show(image)
 
     def _show(self, image: MetadataImage) -> None:
         old, self.image = self.image, image

@@ -87,7 +87,7 @@ def read_request_header(
     try:
         api_key, api_version, correlation_id, length = _LONG.unpack_from(buf, 0)
         flexible = flexible_of(api_key, api_version)
-        if flexible is None or api_key == CONTROLLED_SHUTDOWN:
+        if flexible is None or (api_key == CONTROLLED_SHUTDOWN and api_version == 0):
             return _unusual_header(buf, flexible)
         if length < 0:
             if length != -1:

@@ -7,14 +7,10 @@ from tests.mutants.mutant import Mutant
 SINGLE = "streamline/services/single.py"
 COMMANDS = "streamline/services/commandlog.py"
 DIRECTORY = "streamline/services/data_directory.py"
-IMAGE = "streamline/cluster/image.py"
-PLANNING = "streamline/cluster/planning.py"
 
 CONSENSUS = "tests/services/test_single.py::"
 ENTRIES = "tests/services/test_commandlog.py::"
 HOME = "tests/services/test_data_directory.py::"
-COMMAND = "tests/cluster/test_image.py::CommandTests::"
-PLAN = "tests/cluster/test_planning.py::PlanTopicTests::"
 
 AGREEING = (
     Mutant(
@@ -181,44 +177,12 @@ AGREEING = (
 
 IMAGES = (
     Mutant(
-        "KR13",
-        "A change of a partition that came too late is refused.",
-        IMAGE,
-        "if change.partition_epoch <= known.partition_epoch:",
-        "if False:",
-        [f"{COMMAND}test_change_that_comes_too_late"],
-    ),
-    Mutant(
-        "KR15",
-        "A broker's epoch is the index of its registration.",
-        IMAGE,
-        "epoch=index,",
-        "epoch=0,",
-        [f"{COMMAND}test_register"],
-    ),
-    Mutant(
-        "KR15",
-        "Partitions are placed on nodes that are not fenced.",
-        PLANNING,
-        "racks = {broker.node_id: broker.rack for broker in image.brokers.values() if not broker.fenced}",
-        "racks = {broker.node_id: broker.rack for broker in image.brokers.values()}",
-        [f"{PLAN}test_fenced_nodes_get_nothing"],
-    ),
-    Mutant(
         "KR30",
         "A topic made again has an id of its own.",
         "streamline/services/controller.py",
         "self._new_topic_id(),",
         "wanted.name.encode().ljust(16)[:16],",
         ["tests/api/test_topics.py::DeleteTests::test_made_again"],
-    ),
-    Mutant(
-        "KR31",
-        "Of two that make one topic at once, the second is refused, on every node alike.",
-        IMAGE,
-        "if command.name in image.topics:",
-        "if False:",
-        [f"{COMMAND}test_create_what_is_there"],
     ),
 )
 

@@ -101,16 +101,18 @@ REPLICAS = Family(
         _later("KR14", "A follower joins once it has caught up in this epoch.", REPLICATION),
         _kept("KR15", "A broker's epoch is the index of its registration; fenced ones are given nothing.",
               "leases, with Raft"),
-        _later("KR16", "A fenced replica is not taken back by a leader that does not know of it.", REPLICATION),
+        _kept("KR16", "A fenced replica is not taken back by a leader that does not know of it.",
+              "the leader's own look, with replication"),
         _later("KR17", "A replica that stops holds nothing back.", REPLICATION),
-        _later("KR18", "A replica that came back with an empty disk is another one.", REPLICATION),
+        _kept("KR18", "A replica that came back with an empty disk is another one.",
+              "the epoch in a fetch, with replication"),
         _later("KR19", "Below min.insync.replicas nothing becomes readable.", REPLICATION),
-        _later("KR20", "Replicas that were dropped below that number stay electable.", REPLICATION),
-        _later("KR21", "A replica that stopped uncleanly is not.", REPLICATION),
-        _later("KR22", "Without any that is, people decide.", REPLICATION),
+        _kept("KR20", "Replicas that were dropped below that number stay electable."),
+        _kept("KR21", "A replica that stopped uncleanly is not.", "the file that says so, with replication"),
+        _kept("KR22", "Without any that is, people decide.", "asking them how far they go, with replication"),
         _later("KR23", "Replicas are dropped for being late, not for a moment's lag.", REPLICATION),
         _kept("KR24", "Too few replicas before the append: nothing is written. After it: the produce is told so."),
-        _later("KR25", "Unclean elections are by request only, and said aloud.", REPLICATION),
+        _kept("KR25", "Unclean elections are by request only, and said aloud.", "saying it aloud, with replication"),
         _kept("KR26", "Whoever waits at a partition that is led no longer hears that, and nothing else."),
         _kept("KR27", "What producers did is part of the log: rebuilt by reading it, however its snapshot fares."),
         _later("KR28", "A late EndTxn does not end the next transaction.", TRANSACTIONS),
@@ -249,8 +251,17 @@ ACCESS = Family(
     ),
 )
 
+PLACES = Family(
+    "PL", "Places: which nodes have a partition's replicas, and how they move.",
+    (
+        _kept("PL1", "Replicas, leaders and those who would follow them are spread over racks and nodes."),
+        _kept("PL2", "A move never leaves a partition with less than it takes to commit, and ends in one moment.",
+              "copying, with replication"),
+    ),
+)  # fmt: skip
+
 FAMILIES: Sequence[Family] = (
-    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, QUORUM, LESSONS, HOSTILE, ACCESS,
+    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, LESSONS, HOSTILE, ACCESS,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.rules}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.mutants import groups, hostile, idempotence, lessons, metadata, recovery, replication, storage
+from tests.mutants import cluster, groups, hostile, idempotence, lessons, metadata, recovery, replication, storage
 from tests.mutants.mutant import Mutant
 
 AREAS: Mapping[str, Sequence[Mutant]] = {
@@ -13,6 +13,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "idempotence": idempotence.MUTANTS,
     "groups": groups.MUTANTS,
     "metadata": metadata.MUTANTS,
+    "cluster": cluster.MUTANTS,
     "replication": replication.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,

@@ -11,11 +11,12 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.cluster.commands import (
+    BrokerEpoch,
     ChangePartitions,
     FoundCluster,
-    PartitionChange,
     RegisterBroker,
 )
+from streamline.cluster.image import change_to
 from streamline.cluster.placement import RackSpread
 from streamline.config import BrokerConfig, NodeConfig, TopicConfig
 from streamline.groups.entries import CommittedOffset, OffsetEntry
@@ -217,22 +218,36 @@ class Rooms:
 
     def elect(self, leader: int) -> None:
         """Make a node the leader of that partition, in a new epoch."""
-        topic = self.metadata.image.topics[OFFSETS_TOPIC]
-        (state,) = topic.partitions
-        changed = evolve(
-            state, leader=leader, leader_epoch=state.leader_epoch + 1, partition_epoch=state.partition_epoch + 1
-        )
+        if leader not in self.metadata.image.brokers:
+            self._join(leader)
+        state = self._state
+        epochs = {"leader_epoch": state.leader_epoch + 1, "partition_epoch": state.partition_epoch + 1}
+        changed = evolve(state, leader=leader, **epochs)
         if leader == 1:
             self.partition.state = changed
-        change = PartitionChange(
-            index=0,
-            replicas=changed.replicas,
-            isr=changed.isr,
-            leader=changed.leader,
-            leader_epoch=changed.leader_epoch,
-            partition_epoch=changed.partition_epoch,
+        self._change(changed)
+
+    @property
+    def _state(self) -> PartitionState:
+        (state,) = self.metadata.image.topics[OFFSETS_TOPIC].partitions
+        return state
+
+    def _join(self, node: int) -> None:
+        """Add a node, and let it have caught up with that partition."""
+        command = RegisterBroker(node_id=node, incarnation_id=bytes(16), host="h", port=node, rack=None)
+        self.metadata.propose(command)
+        epoch = self.metadata.image.brokers[node].epoch
+        state = self._state
+        changed = evolve(
+            state, replicas=(*state.replicas, node), isr=(*state.isr, node), partition_epoch=state.partition_epoch + 1
         )
-        self.metadata.propose(ChangePartitions(topic_id=topic.topic_id, partitions=[change]))
+        self._change(changed, BrokerEpoch(node_id=node, epoch=epoch))
+
+    def _change(self, changed: PartitionState, *joining: BrokerEpoch) -> None:
+        change = change_to(changed)
+        change.joining = joining
+        topic_id = self.metadata.image.topics[OFFSETS_TOPIC].topic_id
+        self.metadata.propose(ChangePartitions(topic_id=topic_id, partitions=[change]))
 
     def _coordinator(self) -> GroupCoordinator:
         return GroupCoordinator(

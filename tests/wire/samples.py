@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from streamline.wire.messages import REQUESTS, RESPONSES, assignment, stored
+from streamline.wire.messages.peer_raft import PRIVATE_REQUESTS, PRIVATE_RESPONSES
 from streamline.wire.schema import Message, fields
 from streamline.wire.types import Array, Blob, Fixed, Nested, Text, Type
 
@@ -29,7 +30,17 @@ STORED: tuple[type[Message], ...] = (
 
 def every_version() -> Iterator[tuple[type[Message], int]]:
     """Give every declared message in every one of its versions."""
-    for cls in (*REQUESTS.values(), *RESPONSES.values(), *STORED):
+    yield from kafkas_versions()
+    yield from _versions_of(*PRIVATE_REQUESTS.values(), *PRIVATE_RESPONSES.values())
+
+
+def kafkas_versions() -> Iterator[tuple[type[Message], int]]:
+    """Give those that Kafka has, too."""
+    yield from _versions_of(*REQUESTS.values(), *RESPONSES.values(), *STORED)
+
+
+def _versions_of(*messages: type[Message]) -> Iterator[tuple[type[Message], int]]:
+    for cls in messages:
         for version in range(cls.VERSIONS[0], cls.VERSIONS[1] + 1):
             yield cls, version
 

@@ -18,6 +18,10 @@ _APIS: Final[dict[int, tuple[str, str]]] = {
     1: ("fetch", "Fetch"),
     2: ("list_offsets", "ListOffsets"),
     3: ("metadata", "Metadata"),
+    4: ("peer_pushes", "LeaderAndIsr"),
+    5: ("peer_pushes", "StopReplica"),
+    6: ("peer_pushes", "UpdateMetadata"),
+    7: ("peer_pushes", "ControlledShutdown"),
     8: ("offsets", "OffsetCommit"),
     9: ("offsets", "OffsetFetch"),
     10: ("coordinator", "FindCoordinator"),
@@ -77,6 +81,12 @@ _APIS: Final[dict[int, tuple[str, str]]] = {
     81: ("quorum", "RemoveRaftVoter"),
 }
 """The module and the name of each API."""
+
+PEERS_ONLY: Final = (4, 5, 6, 7, 56, 58, 62, 63, 67)
+"""APIs that nodes use among themselves: a listener for clients has never heard of them."""
+
+CONTROLLERS_ONLY: Final = (19, 20, 30, 31, 37, 43, 45, 46, 49, 51, 55, 57, 64, 80, 81)
+"""APIs of clients that the controller answers; any other node passes them on to it in an Envelope."""
 
 
 class Messages(Mapping[int, type[Message]]):
