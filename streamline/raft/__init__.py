@@ -35,7 +35,7 @@ that fails when the line that guards against it is taken out.
 
 from streamline.raft.configuration import Configuration, Replica, ReplicaKey
 from streamline.raft.log import InvariantBroken
-from streamline.raft.membership import AddLearner, AddVoter, Remove
+from streamline.raft.membership import AddLearner, AddVoter, Change, Remove
 from streamline.raft.messages import BadMessage, Entry, EntryKind, Message, Snapshot
 from streamline.raft.node import RaftNode
 from streamline.raft.ready import (
@@ -56,6 +56,7 @@ __all__ = [
     "AddLearner",
     "AddVoter",
     "BadMessage",
+    "Change",
     "Configuration",
     "Entry",
     "EntryKind",
