@@ -23,7 +23,7 @@ from streamline.api.call import BrokerServices
 from streamline.cluster.commands import FoundCluster, RegisterBroker
 from streamline.config import NodeConfig
 from streamline.errors import Refused, StartRefused
-from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IReplicator, IStorage
+from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
 from streamline.model import Endpoint
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
@@ -203,6 +203,14 @@ class HttpRoom(Service):
         return None if self._listener is None else self._listener.stopService()
 
 
+def _start_consensus(consensus: IConsensus, metadata: Metadata, directory: DataDirectory) -> Deferred[None]:
+    """Start what agrees; where replicas are told apart by their directories (RF15), say first which one this is."""
+    if IQuorum.providedBy(consensus):
+        assert directory.meta is not None, "the data directory is open by now"
+        consensus.identify(directory.meta.directory_uuid)
+    return consensus.start(metadata)
+
+
 def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
     """
     Put a node together; nothing is touched before it starts.
@@ -240,7 +248,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         Step(lambda: None, deadlines.stop),
         listener,
         Step(storage.start, storage.stop),
-        Step(lambda: consensus.start(metadata), consensus.stop),
+        Step(lambda: _start_consensus(consensus, metadata, directory), consensus.stop),
         Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None),
         Step(replicator.start, replicator.stop),
         replicas,

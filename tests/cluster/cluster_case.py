@@ -75,6 +75,6 @@ class ClusterCase(SynchronousTestCase):
 
     def refused(self, code: ErrorCode, decide: Any, *arguments: Any) -> Refused:
         """Expect a decision to be refused."""
-        refusal = self.assertRaises(Refused, decide, *arguments)
+        refusal: Refused = self.assertRaises(Refused, decide, *arguments)
         self.assertEqual(refusal.code, code, refusal.message)
         return refusal

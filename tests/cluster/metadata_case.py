@@ -31,12 +31,12 @@ def register(node_id: int = 1, **more: Any) -> RegisterBroker:
 def create(
     name: str = "t", topic_id: bytes = IDS[0], replicas: tuple[int, ...] = (1, 2), **configs: str
 ) -> CreateTopic:
-    """Return a command that makes a topic of two partitions."""
+    """Return a command that makes a topic of two partitions; underscores in its settings stand for dots."""
     return CreateTopic(
         name=name,
         topic_id=topic_id,
         partitions=[PartitionPlacement(index=index, replicas=replicas) for index in range(2)],
-        configs=[ConfigEntry(name=key, value=value) for key, value in configs.items()],
+        configs=[ConfigEntry(name=key.replace("_", "."), value=value) for key, value in configs.items()],
     )
 
 

@@ -20,9 +20,8 @@ class AlterPartitionTests(ClusterCase):
     def wanted(self, *isr: int, epochs: dict[int, int] | None = None, **more: Any) -> IsrChange:
         """Return a wish for an ISR of these nodes, under the epochs that they have."""
         members = [Member(node, (epochs or {}).get(node, 10 + node)) for node in isr]
-        return IsrChange(
-            **({"topic_id": TOPIC_ID, "index": 0, "leader_epoch": 5, "partition_epoch": 7, "isr": members} | more)
-        )
+        given: dict[str, Any] = {"topic_id": TOPIC_ID, "index": 0, "leader_epoch": 5, "partition_epoch": 7}
+        return IsrChange(isr=members, **(given | more))
 
     def ask(self, *isr: int, node: int = 1, broker_epoch: int | None = None, **more: Any) -> Altered:
         """Ask for an ISR as a node."""

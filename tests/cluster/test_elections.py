@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from streamline.cluster.elections import LogEnd, balance, elect_leaders, recover
 from streamline.cluster.leadership import Election
@@ -130,8 +131,10 @@ class RecoveryTests(ClusterCase):
 
     def test_not_while_somebody_has_everything(self) -> None:
         ends = self.ends((4, 10), (4, 12), (4, 11))
-        for state in ({"elr": (3,), "last_known_elr": (1, 2)}, {"isr": (3,), "leader": 3, "last_known_elr": (1,)}):
-            self.given(**({"isr": (), "leader": NO_LEADER} | state))
+        eligible: dict[str, Any] = {"isr": (), "leader": NO_LEADER, "elr": (3,), "last_known_elr": (1, 2)}
+        led: dict[str, Any] = {"isr": (3,), "leader": 3, "last_known_elr": (1,)}
+        for state in (eligible, led):
+            self.given(**state)
             self.refused(ErrorCode.ELECTION_NOT_NEEDED, recover, self.image, T0, ends)
 
     def test_nobody_is_known(self) -> None:

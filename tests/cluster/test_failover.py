@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attrs import evolve
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS, ChangeConfigs, ConfigChange
@@ -93,10 +95,11 @@ class FencingTests(ClusterCase):
 class ReturningTests(ClusterCase):
     """A broker that has come back may lead what nobody leads."""
 
-    def gone(self, node: int = 1, **state: object) -> None:
+    def gone(self, node: int = 1, **state: Any) -> None:
         """A partition that nobody leads, and a node that was away."""
         self.broker(node, fenced=True)
-        self.given(**({"isr": (), "leader": NO_LEADER} | state))
+        given: dict[str, Any] = {"isr": (), "leader": NO_LEADER} | state
+        self.given(**given)
 
     def test_from_the_elr(self) -> None:
         """It was not lost what it has: it is the ISR now."""

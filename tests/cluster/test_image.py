@@ -202,7 +202,7 @@ class PartitionTests(MetadataCase):
         super().setUp()
         for node in (1, 2, 3):
             self.do(register(node))
-        self.do(create(**{"min.insync.replicas": "2"}))
+        self.do(create(min_insync_replicas="2"))
 
     def test_change(self) -> None:
         self.do(change())
@@ -289,7 +289,7 @@ class PartitionTests(MetadataCase):
         self.refuses(ErrorCode.INVALID_UPDATE_VERSION, change(**nobody))
         for index in (0, 1):
             self.do(change(index))
-        again = {"leader_epoch": 2, "partition_epoch": 2}
+        again: dict[str, Any] = {"leader_epoch": 2, "partition_epoch": 2}
         gone = [change(index, **nobody, **again) for index in (0, 1)]
         both = together([fence(2, 2), *gone])
         assert both is not None
@@ -303,7 +303,7 @@ class PartitionTests(MetadataCase):
         back = fence(2, 2, fenced=False)
         self.refuses(ErrorCode.INVALID_UPDATE_VERSION, back)
         joining = [BrokerEpoch(node_id=2, epoch=2)]
-        led = {"isr": (2,), "elr": (1,), "leader_epoch": 3, "partition_epoch": 3}
+        led: dict[str, Any] = {"isr": (2,), "elr": (1,), "leader_epoch": 3, "partition_epoch": 3}
         both = together([back, *(change(index, joining=joining, **led) for index in (0, 1))])
         assert both is not None
         self.do(both)

@@ -88,14 +88,14 @@ class RegistrationTests(MembershipCase):
 
     def test_the_same_process_again(self) -> None:
         """The answer was lost: it is given once more, and nothing happens."""
-        again = {"incarnation_id": self.image.brokers[1].incarnation_id, "previous_epoch": -1}
+        again: dict[str, Any] = {"incarnation_id": self.image.brokers[1].incarnation_id, "previous_epoch": -1}
         registered = self.register(**again)
         self.assertEqual((registered.commands, registered.epoch), ((), 11))
 
     def test_the_same_process_with_another_address(self) -> None:
         """It is taken in anew, and lost nothing meanwhile."""
         self.given(isr=(2,), elr=(1,), leader=2)
-        again = {"incarnation_id": self.image.brokers[1].incarnation_id, "previous_epoch": -1}
+        again: dict[str, Any] = {"incarnation_id": self.image.brokers[1].incarnation_id, "previous_epoch": -1}
         self.do(self.register(**again, endpoint=Endpoint("elsewhere", 1)).commands)
         self.assertEqual((self.image.brokers[1].endpoint.host, self.image.brokers[1].epoch), ("elsewhere", 21))
         self.shows(elr=(1,))

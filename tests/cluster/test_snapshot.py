@@ -67,7 +67,7 @@ class SnapshotTests(MetadataCase):
     def test_equal_images_have_equal_snapshots(self) -> None:
         """Whatever order things came in; so images can be compared by a digest."""
         image = self.everything()
-        turned = evolve(image, brokers=dict(reversed(image.brokers.items())))
+        turned = evolve(image, brokers=dict(reversed(list(image.brokers.items()))))
         self.assertEqual(list(turned.brokers), [2, 1])
         self.assertEqual(dump_image(turned), dump_image(image))
 

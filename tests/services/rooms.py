@@ -218,11 +218,12 @@ class Rooms:
 
     def elect(self, leader: int) -> None:
         """Make a node the leader of that partition, in a new epoch."""
-        if leader not in self.metadata.image.brokers:
+        if leader not in self._state.replicas:
             self._join(leader)
         state = self._state
-        epochs = {"leader_epoch": state.leader_epoch + 1, "partition_epoch": state.partition_epoch + 1}
-        changed = evolve(state, leader=leader, **epochs)
+        changed = evolve(
+            state, leader=leader, leader_epoch=state.leader_epoch + 1, partition_epoch=state.partition_epoch + 1
+        )
         if leader == 1:
             self.partition.state = changed
         self._change(changed)
@@ -233,9 +234,10 @@ class Rooms:
         return state
 
     def _join(self, node: int) -> None:
-        """Add a node, and let it have caught up with that partition."""
-        command = RegisterBroker(node_id=node, incarnation_id=bytes(16), host="h", port=node, rack=None)
-        self.metadata.propose(command)
+        """Add a node if need be, and let it have caught up with that partition."""
+        if node not in self.metadata.image.brokers:
+            command = RegisterBroker(node_id=node, incarnation_id=bytes(16), host="h", port=node, rack=None)
+            self.metadata.propose(command)
         epoch = self.metadata.image.brokers[node].epoch
         state = self._state
         changed = evolve(

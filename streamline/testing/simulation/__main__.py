@@ -34,10 +34,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     made.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds (default 1)")
     made.add_argument("--level", type=int, choices=(1, 2), default=2, help="1: consensus cores, 2: whole nodes (2)")
+    made.add_argument("--consensus", default="single", metavar="NAME", help="level 2: single (default) or raft")
     made.add_argument("--until", type=float, metavar="S", help="simulated seconds of trouble (60)")
     made.add_argument("--pace", type=float, metavar="S", help="mean time between a client's requests")
     made.add_argument("--hours", type=float, default=0.0, metavar="H", help="level 1: begin no run after so long")
-    made.add_argument("--first", action="store_true", help="level 1: end with the first run that fails")
     made.add_argument(
         "--faults",
         default="swarm",
@@ -62,6 +62,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         kinds=named.get(options.faults, words),
         without=tuple(int(number) for number in options.without.split(",") if number),
         pace_s=0.4 if options.pace is None else options.pace,
+        consensus=options.consensus,
     )
 
 
@@ -69,7 +70,9 @@ def command_for(seed: int, settings: Settings) -> str:
     """Return the command that replays a run."""
     kinds = "swarm" if settings.kinds is None else ",".join(settings.kinds) or "none"
     without = f" --without {','.join(map(str, settings.without))}" if settings.without else ""
-    return f"{PROGRAM} --seed {seed} --until {settings.until:g} --pace {settings.pace_s:g} --faults {kinds}{without}"
+    consensus = "" if settings.consensus == "single" else f" --consensus {settings.consensus}"
+    rest = f"--until {settings.until:g} --pace {settings.pace_s:g} --faults {kinds}{without}{consensus}"
+    return f"{PROGRAM} --seed {seed} {rest}"
 
 
 def describe(report: Report, cpu_s: float) -> str:
