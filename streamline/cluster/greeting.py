@@ -17,6 +17,10 @@ from streamline.model import ZERO_UUID
 from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse, ReplicaKey
 
 
+ANYBODY = -1
+"""The node id of whoever answers, for a caller that does not know it yet."""
+
+
 class Reason(Enum):
     """Why somebody is refused, as it is counted."""
 
@@ -96,7 +100,7 @@ def judge_answer(own: Identity, meant: ReplicaKey, said: GreetingResponse) -> Re
     """
     Say why not to talk to whoever answered, or None.
 
-    @param meant: whom the call was meant for; a directory id of zeros is anybody's.
+    @param meant: whom the call was meant for; a node id of L{ANYBODY} or a directory id of zeros is anybody's.
     """
     if said.error_code:
         code = ErrorCode(said.error_code) if said.error_code in _KNOWN else ErrorCode.UNKNOWN_SERVER_ERROR
@@ -133,7 +137,7 @@ def _other_cluster(own: str, its: str) -> Refusal | None:
 
 
 def _other_node(there: ReplicaKey, meant: ReplicaKey) -> Refusal | None:
-    if there.node_id != meant.node_id:
+    if meant.node_id not in (ANYBODY, there.node_id):
         return Refusal(
             Reason.WRONG_NODE,
             ErrorCode.INVALID_VOTER_KEY,

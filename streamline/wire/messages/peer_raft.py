@@ -189,7 +189,8 @@ class GreetingRequest(Message):
     """
     The first request of a connection between nodes: who is calling, and whom it means to have called.
 
-    C{cluster_id} is empty before there is a cluster.  C{receiver_directory_id} is all zeros where it is not known.
+    C{cluster_id} is empty before there is a cluster.  The C{receiver} is node -1 where it is not known, and its
+    directory all zeros.
     """
 
     cluster_id: str = wire(STRING)
