@@ -14,6 +14,16 @@ durable}.  Messages that speak of a term or a vote are held back until it is rep
 is said of the log counts only what was reported written (RF2), and a report is worth
 nothing when the log has been cut since (RF3).  Whatever comes out of C{ready().messages} may be sent at once.
 
+Whoever drives it does this after each input, and again when C{advance} was called:
+
+    while (ready := node.ready()) is not None:
+        if ready.must_write:
+            disk.write(ready).addCallback(lambda _, ready=ready: node.advance(ready))   # in order
+        for message in ready.messages: ...     # send; nobody has to wait for the disk
+        for entry in ready.committed: ...      # apply commands; the other kinds only move the index
+        for outcome in ready.outcomes: ...     # answer whoever proposed
+        for read in ready.reads: ...           # when applied up to read.index, answer whoever reads
+
 Where to look:
 
 | module | decides |
@@ -33,7 +43,13 @@ The names RF1 to RF18 in here are known mistakes of other implementations; each 
 that fails when the line that guards against it is taken out.
 """
 
-from streamline.raft.configuration import Configuration, Replica, ReplicaKey
+from streamline.raft.configuration import (
+    Configuration,
+    Replica,
+    ReplicaKey,
+    decode_configuration,
+    encode_configuration,
+)
 from streamline.raft.log import InvariantBroken
 from streamline.raft.membership import AddLearner, AddVoter, Change, Remove
 from streamline.raft.messages import BadMessage, Entry, EntryKind, Message, Snapshot
@@ -78,4 +94,6 @@ __all__ = [
     "Replica",
     "ReplicaKey",
     "Snapshot",
+    "decode_configuration",
+    "encode_configuration",
 ]

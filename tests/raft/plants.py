@@ -272,6 +272,7 @@ PLANTS = (
         "following.refuse_old_leader(core, message)",
         "pass",
         (f"{RULES}DisturbanceTests::test_rf9_stranded_peer",),
+        options=("--faults", "transfer,ambush"),
     ),
     Plant(
         "RF10",
@@ -284,7 +285,7 @@ PLANTS = (
         if _hears_leader(core) and not message.transfer:
         """,
         (f"{RULES}MemberTests::test_rf10_everybody_votes",),
-        options=("--faults", "member,kill,power,wipe,cut", "--until", "90"),
+        options=("--faults", "member,ambush,wipe", "--until", "90"),
     ),
     Plant(
         "RF11",
@@ -398,12 +399,12 @@ PLANTS = (
     ),
     Plant(
         "RF16",
-        "a configuration goes with the entry that set it",
+        "a configuration goes with the entry that set it; 60 runs were not enough to show it",
         CORE,
         "self.configurations.cut_back(changed)",
         "pass",
         (f"{RULES}MemberTests::test_rf16_the_latest_in_the_log_counts",),
-        options=("--faults", "member,kill,power,cut,one-way"),
+        simulated=False,
     ),
     Plant(
         "RF16",
@@ -416,12 +417,12 @@ PLANTS = (
     ),
     Plant(
         "RF16",
-        "who is going is needed until that is committed",
+        "who is going is needed until that is committed; one run in 400 showed it",
         CORE,
         "is_voter = any(self.me in one.voter_keys for one in self.configurations.since(self.log.commit_index))",
         "is_voter = self.me in self.configuration.voter_keys",
         (f"{RULES}MemberTests::test_rf16_who_is_going_is_needed_until_it_is_gone",),
-        options=("--faults", "member,kill,power"),
+        simulated=False,
     ),
     Plant(
         "RF17",

@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from random import Random
 
+from streamline.raft import ReplicaKey
 from streamline.testing.simulation.cores.operator import Operator
 from streamline.testing.simulation.cores.replica import Slot
+from streamline.testing.simulation.cores.workload import Workload
 from streamline.testing.simulation.cores.world import CoreWorld
 from streamline.testing.simulation.faults import Fault, Plan
 
@@ -20,8 +22,9 @@ class CoreInjector:
     @ivar counts: how many faults of each kind took effect.
     """
 
-    def __init__(self, world: CoreWorld, operator: Operator, plan: Plan) -> None:
+    def __init__(self, world: CoreWorld, operator: Operator, workload: Workload, plan: Plan) -> None:
         self._world = world
+        self._workload = workload
         self._operator = operator
         self.counts: dict[str, int] = {}
         self._is_over = False
@@ -41,10 +44,13 @@ class CoreInjector:
             "member": self._member,
             "hasty": self._hasty,
             "transfer": self._transfer,
+            "ambush": self._ambush,
             "rumour": self._rumour,
             "campaign": self._campaign,
             "resign": self._resign,
         }
+        self._ambush_s = 0.0
+        operator.promoted, operator.handed_over = self._promoted, self._handed_over
         for fault in plan.faults:
             world.at(fault.at, self._inject, fault)
 
@@ -68,10 +74,10 @@ class CoreInjector:
                 world.die(slot, power=False)
             world.start(slot)
 
-    def _later(self, delay_s: float, mend: Callable[[], None]) -> None:
+    def _later(self, delay_s: float, mend: Callable[[], object]) -> None:
         self._world.at(self._world.now + delay_s, self._unless_over, mend)
 
-    def _unless_over(self, mend: Callable[[], None]) -> None:
+    def _unless_over(self, mend: Callable[[], object]) -> None:
         if not self._is_over:
             mend()
 
@@ -103,16 +109,20 @@ class CoreInjector:
     def _stall(self, fault: Fault, rng: Random) -> bool:
         slot = rng.choice(self._slots())
         slot.stalled_until = self._world.now + fault.length_s
+        # Whoever reads as soon as it goes on must not see what was true before (RC12).
+        self._world.at(slot.stalled_until, self._workload.read, slot)
         return True
 
     def _wipe(self, fault: Fault, rng: Random) -> bool:
         """Replace a disk, where a majority of every set of voters goes on to have theirs."""
-        slot = rng.choice(self._slots())
+        return self._replace_disk(rng.choice(self._slots()), fault.length_s)
+
+    def _replace_disk(self, slot: Slot, length_s: float = 1.0) -> bool:
         if not self._operator.can_spare(slot.key):
             return False
         self._world.die(slot, power=True)
         self._world.wipe(slot)
-        self._restart_later(slot, fault.length_s)
+        self._restart_later(slot, length_s)
         return True
 
     def _resign(self, fault: Fault, rng: Random) -> bool:
@@ -156,6 +166,23 @@ class CoreInjector:
 
     def _transfer(self, fault: Fault, rng: Random) -> bool:
         return self._operator.transfer(rng)
+
+    def _ambush(self, fault: Fault, rng: Random) -> bool:
+        self._ambush_s = fault.length_s
+        return True
+
+    def _promoted(self, leader: Slot, keys: list[ReplicaKey]) -> None:
+        """Let nothing reach who is made a voter, and take the disk of the one who knows that it is (RF10)."""
+        if self._ambush_s and not self._is_over:
+            self._cut_for(self._links([key.node_id for key in keys], True, False), self._ambush_s)
+            self._later(self._ambush_s / 2, lambda: self._replace_disk(leader))
+            self._ambush_s = 0.0
+
+    def _handed_over(self, key: ReplicaKey) -> None:
+        """Let nobody hear who is asked to stand: it is in a term of its own afterwards (RF9)."""
+        if self._ambush_s and not self._is_over:
+            self._cut_for(self._links([key.node_id], False, True), max(3.0, self._ambush_s))
+            self._ambush_s = 0.0
 
     # Links
 

@@ -7,6 +7,7 @@ its successor.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from attrs import define
@@ -35,6 +36,10 @@ HASTY_CHANGES = 3
 EVERY_S = 0.5
 
 
+def _ignore(*_: object) -> None:
+    """Do nothing."""
+
+
 @define(eq=False)
 class Operator:
     """
@@ -42,12 +47,16 @@ class Operator:
 
     @ivar voters: slots that should vote.
     @ivar learners: slots that should learn.
+    @ivar promoted: told of a leader that was asked to make these voters.
+    @ivar handed_over: told of whoever is to lead.
     """
 
     world: CoreWorld
     voters: list[int]
     learners: list[int]
     changes: int = 0
+    promoted: Callable[[Slot, list[ReplicaKey]], None] = _ignore
+    handed_over: Callable[[ReplicaKey], None] = _ignore
 
     def begin(self) -> None:
         """Look after the cluster from now on."""
@@ -78,6 +87,8 @@ class Operator:
             return
         self.changes += 1
         self.world.note(f"{slot.key} changes members: {step}")
+        if promoted := [one.replica.key for one in step if isinstance(one, AddVoter)]:
+            self.promoted(slot, promoted)
         self.world.pump(slot, process)
 
     def _step(self, status: QuorumStatus) -> list[Change]:
@@ -151,8 +162,10 @@ class Operator:
         return done
 
     def _take_out_one(self, slot: Slot, process: Process, rng: Random) -> bool:
-        others = [one.key for one in process.node.configuration.voters if one.key != slot.key]
-        if not others:
+        configuration = process.node.configuration
+        others = [one.key for one in configuration.voters if one.key != slot.key]
+        # Where a voter's disk is gone for good, fewer voters may never agree again: no haste excuses that.
+        if not others or not all(map(self._is_there, configuration.voter_keys)):
             return False
         try:
             process.node.change_members([Remove(rng.choice(others))])
@@ -184,9 +197,11 @@ class Operator:
         slot = self.leader()
         if slot is None or slot.process is None or slot.stalled_until > self.world.now:
             return False
+        target = rng.choice(slot.process.node.configuration.voters).key
         try:
-            slot.process.node.transfer_leadership(rng.choice(slot.process.node.configuration.voters).key)
+            slot.process.node.transfer_leadership(target)
         except NotProposed:
             return False
+        self.handed_over(target)
         self.world.pump(slot, slot.process)
         return True

@@ -25,6 +25,7 @@ KINDS = (
     Kind("member", 10.0, (0.0, 0.0), (0.0, 1.0)),
     Kind("hasty", 15.0),
     Kind("transfer", 8.0),
+    Kind("ambush", 12.0, (1.0, 8.0)),
     Kind("rumour", 8.0),
     Kind("campaign", 15.0),
     Kind("resign", 20.0, (0.5, 5.0)),
@@ -39,7 +40,9 @@ can through others.  C{clog} (F5), C{loss} and C{break} (F3) are about messages:
 lost, or what is on its way is lost and both ends hear of it.  C{slow-disk}, C{stuck-disk}
 (F12).  C{stall} (F15).  C{wipe} (F13): a disk is replaced.  C{member}, C{transfer} (F17);
 C{hasty}: whoever claims to lead is asked to take out voters, one after the other, without waiting.
-C{rumour}: a replica is told that another is gone, C{campaign}: it stands for no reason (F20).
+C{ambush}: the next replica that is made a voter hears nothing for a while, and the leader's disk is
+replaced meanwhile; the next one that is handed leadership is not heard.  C{rumour}: a replica is told
+that another is gone, C{campaign}: it stands for no reason (F20).
 C{resign}: a replica is asked to stop, does so, and comes back.
 """
 

@@ -21,6 +21,7 @@ CALM_GRACE_S = 6.0
 """How long after the last fault a cluster may still be busy with it."""
 ELECTIONS_IN_CALM_MAX = 0
 RUMOUR_EVERY_S = 1.0
+SPARE_TERMS = 5
 
 
 @frozen
@@ -82,7 +83,7 @@ class CoreRun:
         numbers = list(self.world.slots)
         self.operator = Operator(self.world, numbers[: shape[0]], numbers[shape[0] :])
         self.workload = Workload(self.world, settings.pace)
-        self.injector = CoreInjector(self.world, self.operator, self.plan)
+        self.injector = CoreInjector(self.world, self.operator, self.workload, self.plan)
 
     def run(self) -> CoreReport:
         """Run it to its end, or to the first thing that must not be."""
@@ -107,6 +108,7 @@ class CoreRun:
         world.run(self.settings.until)
         self.injector.end()
         self._expect_convergence()
+        self._expect_few_terms()
 
     # Calm spans
 
@@ -147,6 +149,13 @@ class CoreRun:
         if not self.world.run(self.world.now + CONVERGE_S, self._has_converged):
             raise Violation("Convergence", f"not together {CONVERGE_S:g} s after all was mended: {self._missing()}")
 
+    def _expect_few_terms(self) -> None:
+        """Terms are not used up in vain: pre-vote sees to it that whoever raises one is elected, as a rule (RF8)."""
+        monitor = self.world.monitor
+        term = max(disk.hard_state.term for disk in monitor.disks.values())
+        if term > 2 * monitor.elections + SPARE_TERMS:
+            raise Violation("FewTerms", f"term {term} after {monitor.elections} leaders")
+
     def _propose_probe(self) -> None:
         leader = self.operator.leader()
         committed = self.world.monitor.committed
@@ -166,6 +175,8 @@ class CoreRun:
         configuration = node.configuration
         if configuration.is_joint or self.operator.unfinished(configuration):
             return f"the members are {configuration}"
+        if leader.key not in configuration.voter_keys:
+            return f"{leader.key} leads, and is no voter"
         if self._probe == 0 or self.world.monitor.committed_index < self._probe:
             return "nothing new is committed"
         for key in configuration.member_keys:
