@@ -135,6 +135,11 @@ class Forming:
         return self._seeds if self._selves else tuple(sorted((*self._seeds, self._own_name)))
 
     @property
+    def offered_names(self) -> tuple[str, ...]:
+        """What to tell others of L{names}: nobody, where this node could not found a cluster with them."""
+        return () if self._has_begun or self._cluster_id else self.names
+
+    @property
     def to_ask(self) -> tuple[str, ...]:
         """The seeds that are not this node."""
         return tuple(seed for seed in self._seeds if seed not in self._selves)

@@ -16,7 +16,6 @@ from streamline.errors import ErrorCode
 from streamline.model import ZERO_UUID
 from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse, ReplicaKey
 
-
 ANYBODY = -1
 """The node id of whoever answers, for a caller that does not know it yet."""
 

@@ -71,12 +71,18 @@ async def ask(
 async def _connect(host: Host, identity: Identity, address: Endpoint) -> PeerCall:
     call = PeerCall(host.clock, client_id(identity), lambda _: None, lambda _: None, lambda _, __: None)
     try:
-        await host.network.connect(address.host, address.port, Factory.forProtocol(lambda: call), ANSWER_S)
+        await host.network.connect(address.host, address.port, _quiet(call), ANSWER_S)
     except ConnectionRefusedError:
         raise NoAnswer("does not answer") from None
     except (ConnectError, OSError) as error:
         raise NoAnswer(f"cannot be reached ({type(error).__name__})") from None
     return call
+
+
+def _quiet(call: PeerCall) -> Factory:
+    factory = Factory.forProtocol(lambda: call)
+    factory.noisy = False
+    return factory
 
 
 async def _answer(answer: Deferred[R]) -> R:

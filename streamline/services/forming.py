@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from attrs import frozen
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -45,6 +45,9 @@ HURRIED_ROUNDS: Final = 100
 SAID_AGAIN_S: Final = 10.0
 """How often a node says what it waits for while that stays the same; something else it says at once, about."""
 SAID_ANEW_S: Final = 1.0
+TELLING_S: Final = 0.02
+TELLINGS_MAX: Final = 20
+"""How often, and how many times, the other founders are asked whether they have begun."""
 REDIRECTS_MAX: Final = 5
 FINAL: Final = (ErrorCode.DUPLICATE_VOTER, ErrorCode.INCONSISTENT_CLUSTER_ID)
 """Refusals that no waiting changes."""
@@ -121,9 +124,13 @@ class Formation:
         return FoundingResponse(
             cluster_id=self._peers.identity.cluster_id,
             node=replica_said(self.me),
-            names=list(self._forming.names) if self._forming is not None else [],
+            names=self._names,
             voters=list(map(replica_said, self._voters or self._quorum.configuration.voters)),
         )
+
+    @property
+    def _names(self) -> Sequence[str]:
+        return () if self._forming is None else self._forming.offered_names
 
     def _heard_voters(self, voters: Sequence[Replica]) -> None:
         if self._forming is not None:
@@ -143,7 +150,7 @@ class Formation:
         quorum, cluster_id = self._quorum, meta.cluster_id or ""
         has_begun = quorum.is_founded()
         if has_begun:
-            await quorum.start(machine)
+            await self._start(machine)
             if quorum.configuration.voters:
                 return
         elif cluster_id:
@@ -189,7 +196,8 @@ class Formation:
             await self._begin(voters, machine)
             names = ", ".join(f"node {voter.key.node_id} at {voter.address}" for voter in voters)
             log.info("founding a cluster of {count}: {names}", count=len(voters), names=names)
-            self._tell(voters)
+            if voters[0].key == self.me.key:
+                ensureDeferred(self._tell(voters)).addErrback(_not_told)
             return True
         return await self._join(decision, machine, has_begun)
 
@@ -197,18 +205,39 @@ class Formation:
         self._quorum.found(voters)
         # Only now may anybody hear of it: see Note [Never two clusters] in streamline.cluster.forming.
         self._voters = tuple(voters)
-        await self._quorum.start(machine)
+        await self._start(machine)
 
-    def _tell(self, voters: Sequence[Replica]) -> None:
-        """Have the other founders begin at once; whoever does not hear it asks."""
-        for voter in voters:
-            if voter.key != self.me.key:
-                self._spoken(voter.key, parse_address(voter.address)).addErrback(_unheard)
+    async def _start(self, machine: IStateMachine) -> None:
+        await self._quorum.start(machine)
+        now = self._quorum.configuration
+        members = {one.key: one for one in (*now.outgoing, *now.voters, *now.learners) if one.key != self.me.key}
+        self._peers.know(list(members.values()))
+
+    async def _tell(self, voters: Sequence[Replica]) -> None:
+        """
+        Have the other founders begin at once, and stand for election when enough of them have.
+
+        Whoever does not hear it asks, and elections take care of themselves: this only saves the time until then.
+        """
+        others = [voter for voter in voters if voter.key != self.me.key]
+        begun: list[ReplicaKey] = []
+        for _ in range(TELLINGS_MAX):
+            missing = [voter for voter in others if voter.key not in begun]
+            if self._is_stopping or not missing:
+                return
+            saying = [self._spoken(voter.key, parse_address(voter.address)) for voter in missing]
+            for (said, answer), voter in zip(await DeferredList(saying, consumeErrors=True), missing, strict=True):
+                if said and answer.voters:
+                    begun.append(voter.key)
+            if 2 * (len(begun) + 1) > len(voters):
+                self._quorum.campaign()
+                return
+            await self._wait(TELLING_S)
 
     def _spoken(self, key: ReplicaKey, address: Endpoint) -> Deferred[FoundingResponse]:
         request = FoundingRequest(
             node=replica_said(self.me),
-            names=list(self._forming.names) if self._forming is not None else [],
+            names=self._names,
             voters=list(map(replica_said, self._voters)),
         )
         asking = ask(self._host, self._peers.identity, address, key, request, FoundingResponse)
@@ -300,8 +329,8 @@ class Formation:
             log.info("{why}", why=why)
 
 
-def _unheard(failure: Failure) -> None:
-    failure.trap(NoAnswer)
+def _not_told(failure: Failure) -> None:
+    log.failure("the other founders could not be told", failure)
 
 
 def _founder(one: Replica) -> Founder:

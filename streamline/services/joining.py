@@ -4,7 +4,7 @@ What the leader does about members: lets nodes join, and lets them vote when the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.application.service import Service
@@ -49,10 +49,10 @@ class Joining(Service):
     """
     The door of the cluster.
 
-    @param me: this node, with the address of its cluster listener as it is by now.
+    @param me: returns this node, with the address of its cluster listener as it is by now.
     """
 
-    def __init__(self, host: Host, peers: Peers, quorum: IQuorum, me: Replica, voters_max: int) -> None:
+    def __init__(self, host: Host, peers: Peers, quorum: IQuorum, me: Callable[[], Replica], voters_max: int) -> None:
         self._clock = host.clock
         self._peers = peers
         self._quorum = quorum
@@ -131,15 +131,16 @@ class Joining(Service):
         """Return who should be a voter, or one under this address: this node itself comes first."""
         status = self._quorum.describe()
         configuration = status.configuration
-        if any(one.key == self._me.key and one.address != self._me.address for one in configuration.voters):
-            return self._me
+        me = self._me()
+        if any(one.key == me.key and one.address != me.address for one in configuration.voters):
+            return me
         next_one = to_promote(members(status), self._voters_max)
         if next_one is None:
             return None
         key = next_one.node_id, next_one.directory_id
         return next(one for one in configuration.learners if one.key == key)
 
-    def _changed(self, wanted: Replica) -> None:
+    def _changed(self, _: None, wanted: Replica) -> None:
         self._is_changing = False
         log.info("node {node_id} at {address} votes", node_id=wanted.key.node_id, address=wanted.address)
 

@@ -15,9 +15,9 @@ from attrs import define, frozen
 from twisted.application.internet import ClientService
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.interfaces import IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -69,10 +69,18 @@ def greeting(identity: Identity, receiver: ReplicaKey) -> GreetingRequest:
     )
 
 
+@implementer(ILogObserver)
+class _Nobody:
+    """Hears everything and says nothing."""
+
+    def __call__(self, event: LogEvent) -> None:
+        """Do nothing."""
+
+
 class _Quiet(ClientService):
     """One that does not log every attempt; what matters about them is said here."""
 
-    _log = Logger(observer=lambda event: None)
+    _log = Logger(observer=_Nobody())
 
 
 @implementer(IStreamClientEndpoint)
@@ -92,6 +100,19 @@ class _Door:
     def _failed(self, failure: Failure) -> Failure:
         self.failed(failure)
         return failure
+
+
+class _Calls(Factory):
+    """Makes connections, and says nothing of each."""
+
+    noisy = False
+
+    def __init__(self, make: Callable[[], PeerCall]) -> None:
+        self._make = make
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerCall:  # type: ignore[override]
+        """Make one."""
+        return self._make()
 
 
 class Owner(Protocol):
@@ -148,7 +169,7 @@ class Link:
         self._ping = _Ping()
         self._service = _Quiet(
             _Door(host, address, self._not_connected),
-            Factory.forProtocol(self._made),
+            _Calls(self._made),
             retryPolicy=lambda _: wait_s(self._failures, host.rng.random()),
             clock=host.clock,
         )

@@ -46,9 +46,6 @@ class Caller(Protocol):
     def say(self, message: Message) -> bool:
         """Send a message back; return whether it was taken."""
 
-    def drop(self) -> None:
-        """Close at once."""
-
 
 class PeerListener(Protocol):
     """Who wants to hear of other nodes."""
@@ -88,7 +85,7 @@ class Peers(Service):
         self._listeners: list[PeerListener] = []
         self._links: dict[ReplicaKey, Link] = {}
         self._stopping: list[Deferred[None]] = []
-        self._callers: dict[ReplicaKey, Caller] = {}
+        self._callers: dict[ReplicaKey, list[Caller]] = {}
         self._gone: dict[ReplicaKey, None] = {}
 
     # A service's side
@@ -102,8 +99,6 @@ class Peers(Service):
     def stopService(self) -> Deferred[None]:
         """Close every connection; fires when they are closed."""
         Service.stopService(self)
-        for caller in list(self._callers.values()):
-            caller.drop()
         for key in list(self._links):
             self._forget(key)
         waiting, self._stopping = self._stopping, []
@@ -151,7 +146,7 @@ class Peers(Service):
         """Send to whom the message is for, or drop it."""
         link = self._links.get(message.to)
         call = link.call if link is not None else None
-        way: Caller | None = call if call is not None else self._callers.get(message.to)
+        way: Caller | None = call if call is not None else self._calling(message.to)
         if way is not None and not way.say(message):
             self._host.clock.callLater(0, self._lost, message.to)
 
@@ -184,18 +179,24 @@ class Peers(Service):
         links = (key for key, link in self._links.items() if link.is_up)
         return next((key.directory_id for key in (*links, *self._callers) if key.node_id == node_id), None)
 
+    def _calling(self, key: ReplicaKey) -> Caller | None:
+        """Return the latest connection that a node opened and that is still there."""
+        callers = self._callers.get(key)
+        return callers[-1] if callers else None
+
     def greeted(self, caller: Caller, said: GreetingRequest) -> None:
-        """Hear that a caller is welcome; an earlier connection of the same node is dropped."""
+        """Hear that a caller is welcome."""
         key = replica_key(said.sender)
         self._gone.pop(key, None)
-        before = self._callers.get(key)
-        self._callers[key] = caller
-        if before is not None and before is not caller:
-            before.drop()
+        callers = self._callers.setdefault(key, [])
+        if caller not in callers:
+            callers.append(caller)
 
     def left(self, caller: Caller, key: ReplicaKey) -> None:
         """Hear that a caller's connection has ended."""
-        if self._callers.get(key) is caller:
+        callers = self._callers[key]
+        callers.remove(caller)
+        if not callers:
             del self._callers[key]
             if not self._is_up(key):
                 self._lost(key)
