@@ -16,11 +16,11 @@ from twisted.logger import Logger
 from streamline.cluster.greeting import Identity
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IQuorum, IStateMachine
-from streamline.model import Endpoint
+from streamline.model import Controllers, Endpoint
 from streamline.net.peer import Guest, PeerApi, PeerFactory
 from streamline.services.binding import address_of, bind
 from streamline.services.data_directory import DataDirectory
-from streamline.services.forming import Controllers, Formation
+from streamline.services.forming import Formation
 from streamline.services.joining import Joining
 from streamline.services.peers import Peers
 from streamline.wire.messages.peer_raft import (

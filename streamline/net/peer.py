@@ -134,7 +134,7 @@ class PeerConnection(PeerProtocol):
             if self.factory.peers.takes_part(self.guest.key, self.guest.cluster_id):
                 self.factory.peers.received(self.guest.key, message)
             return
-        header = read_request_header(frame, self.factory.flexible_of)
+        header = _header(frame, self.factory.flexible_of)
         if header.api_key == GreetingRequest.KEY:
             self._greeted(frame, header)
         else:
@@ -142,9 +142,9 @@ class PeerConnection(PeerProtocol):
 
     def _first(self, frame: bytes | bytearray) -> None:
         try:
-            header = read_request_header(frame, _greeting_only)
+            header = _header(frame, _greeting_only)
         except ProtocolError as error:
-            self.refuse(Reason.STRANGER, f"it is no node: {error}; clients are served on the Kafka listener")
+            self.refuse(Reason.STRANGER, f"it is no node: {error}")
             return
         self._greeted(frame, header)
 
@@ -292,6 +292,13 @@ class PeerFactory(Factory):
 def _greeting_only(api_key: int, api_version: int) -> bool | None:
     first, last = GreetingRequest.VERSIONS
     return True if api_key == GreetingRequest.KEY and first <= api_version <= last else None
+
+
+def _header(frame: bytes | bytearray, spoken: Callable[[int, int], bool | None]) -> RequestHeader:
+    header = read_request_header(frame, spoken)
+    if not header.is_known:
+        raise ProtocolError("clients are served on the Kafka listener")
+    return header
 
 
 def _read(cls: type[Any], frame: bytes | bytearray, header: RequestHeader) -> Any:

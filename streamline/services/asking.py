@@ -79,7 +79,7 @@ async def _connect(host: Host, identity: Identity, address: Endpoint) -> PeerCal
     return call
 
 
-def _quiet(call: PeerCall) -> Factory:
+def _quiet(call: PeerCall) -> Factory[PeerCall]:
     factory = Factory.forProtocol(lambda: call)
     factory.noisy = False
     return factory

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, DeferredList, ensureDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -21,7 +20,7 @@ from streamline.cluster.forming import Decision, Forming, Found, Founder, Join, 
 from streamline.cluster.joining import Search
 from streamline.errors import ErrorCode, StartRefused
 from streamline.interfaces import Host, IQuorum, IStateMachine
-from streamline.model import Endpoint
+from streamline.model import Controllers, Endpoint
 from streamline.raft import Replica, ReplicaKey
 from streamline.raft.translation import replica, replica_said
 from streamline.services.asking import ANYBODY, ask, describe
@@ -51,20 +50,6 @@ TELLINGS_MAX: Final = 20
 REDIRECTS_MAX: Final = 5
 FINAL: Final = (ErrorCode.DUPLICATE_VOTER, ErrorCode.INCONSISTENT_CLUSTER_ID)
 """Refusals that no waiting changes."""
-
-
-@frozen
-class Controllers:
-    """
-    What a node tells of the quorum to those who ask where its controllers are (KIP-919).
-
-    @ivar cluster_id: empty while there is no cluster; then the node itself is all it knows of.
-    @ivar nodes: ids and the addresses of cluster listeners.
-    """
-
-    cluster_id: str
-    leader_id: int
-    nodes: tuple[tuple[int, Endpoint], ...]
 
 
 class Formation:

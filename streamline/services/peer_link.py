@@ -110,7 +110,7 @@ class _Calls(Factory):
     def __init__(self, make: Callable[[], PeerCall]) -> None:
         self._make = make
 
-    def buildProtocol(self, addr: IAddress | None) -> PeerCall:  # type: ignore[override]
+    def buildProtocol(self, addr: IAddress | None) -> PeerCall:
         """Make one."""
         return self._make()
 

@@ -14,10 +14,9 @@ from streamline.cluster.commands import FoundCluster
 from streamline.config import NodeConfig
 from streamline.errors import Refused
 from streamline.interfaces import Host
-from streamline.model import Endpoint
+from streamline.model import Controllers, Endpoint
 from streamline.net.cluster import ClusterRoom
 from streamline.services.data_directory import DataDirectory
-from streamline.services.forming import Controllers
 from streamline.services.metadata import Metadata
 from streamline.services.raft import RaftConsensus
 from streamline.testing.simulation import Fabric, Machine, Simulation, Weather
