@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.mutants import cluster, groups, hostile, idempotence, lessons, metadata, recovery, replication, storage
+from tests.mutants import (
+    cluster,
+    groups,
+    hostile,
+    idempotence,
+    lessons,
+    metadata,
+    peers,
+    recovery,
+    replication,
+    storage,
+)
 from tests.mutants.mutant import Mutant
 
 AREAS: Mapping[str, Sequence[Mutant]] = {
@@ -14,6 +25,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "groups": groups.MUTANTS,
     "metadata": metadata.MUTANTS,
     "cluster": cluster.MUTANTS,
+    "peers": peers.MUTANTS,
     "replication": replication.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
