@@ -7,6 +7,7 @@ begins with its correlation id, and those stay small enough that the two cannot 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Any, Final
 
@@ -140,7 +141,7 @@ class PeerProtocol(Protocol):
         header = write_request_header(translation.key_of(message), translation.VERSION, 0, None, flexible=True)
         return self.send([header, *translation.write(message)])
 
-    def send(self, parts: list[Buffer]) -> bool:
+    def send(self, parts: Sequence[Buffer]) -> bool:
         """Send a frame; return whether it was taken: not where the connection is closed, or too much waits."""
         length = sum(map(len, parts))
         if self.is_closed or (self._is_blocked and self._unsent_bytes + length > UNSENT_BYTES_MAX):

@@ -109,7 +109,7 @@ class RealSocketTests(SynchronousTestCase):
         )  # fmt: skip
         port = self.ports[0].getHost().port
         node.factory.host.network.connect("127.0.0.1", port, Factory.forProtocol(lambda: call), 5.0)
-        self.until(lambda: call.connected)
+        self.until(lambda: bool(call.connected))
         asked = call.ask(greeting(identity(2), key_of(1)), GreetingResponse, 5.0)
         asked.addErrback(lambda failure: failure.trap(NoAnswer))
         self.until(lambda: asked.called)
@@ -118,7 +118,7 @@ class RealSocketTests(SynchronousTestCase):
             lambda call, why: ended.append(why),
         )  # fmt: skip
         node.factory.host.network.connect("127.0.0.1", port, Factory.forProtocol(lambda: other), 5.0)
-        self.until(lambda: other.connected)
+        self.until(lambda: bool(other.connected))
         other.send([write_request_header(18, 3, 1, "rdkafka"), encode(ApiVersionsRequest(), 3)])
         self.until(lambda: bool(ended))
         self.assertEqual(node.refused(Reason.STRANGER), 1)
