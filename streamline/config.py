@@ -399,6 +399,7 @@ class NodeConfig:
     advertised_addr: Endpoint | None = setting(None, "host:port that clients are told; default: where we listen")
     advertised_cluster_addr: Endpoint | None = setting(None, "host:port that other nodes are told")
     seed_nodes: tuple[Endpoint, ...] = setting((), "Kafka addresses (host:port) of other nodes")
+    max_voters: int = setting(5, "how many nodes agree on metadata; further ones only follow", at_least(1))
     data_dir: str = setting("./streamline-data", "directory of everything that must survive")
     storage: str = setting("segments", "plugin: where partitions' bytes live")
     consensus: str = setting("single", "plugin: how metadata is agreed")

@@ -465,6 +465,9 @@ class IQuorum(IConsensus):
         @raise streamline.errors.StartRefused: there is a log already, or none can be written.
         """
 
+    def campaign() -> None:
+        """Stand for election now, as the first of the founders does; where somebody leads, nothing comes of it."""
+
     def change_members(changes: Sequence[Change]) -> Deferred[None]:
         """
         Add learners, make voters of them, or remove members; fires when the change can no longer fail.

@@ -158,6 +158,11 @@ class RaftConsensus:
         """Have a command agreed on."""
         return self._asked(lambda replica: replica.propose(command))
 
+    def campaign(self) -> None:
+        """Stand for election."""
+        if self._replica is not None and self._replica.node.leader is None:
+            self._replica.node.campaign()
+
     def change_members(self, changes: Sequence[Change]) -> Deferred[None]:
         """Change who takes part."""
         return self._asked(lambda replica: replica.proposed(replica.node.change_members(changes)))

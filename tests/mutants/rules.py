@@ -228,7 +228,8 @@ HOSTILE = Family(
         _kept("SE19", "No name of a topic leaves the data directory."),
         _later("SE20", "Any sequence of valid requests has the answers of a model.", REPLICATION),
         _later("SE21", "Fuzzing by coverage finds nothing in the readers.", REPLICATION),
-        _later("SE22", "A hostile broker is no better than a hostile client.", REPLICATION),
+        _kept("SE22", "A hostile broker is no better than a hostile client.",
+              "a hostile leader's records, with replication"),
     ),
 )
 
@@ -243,7 +244,8 @@ ACCESS = Family(
         _kept("AU6", "A client does not pass for a replica.", "other requests of brokers, with authentication"),
         _kept("AU7", "The flags of a batch are looked at, not only its request.", "permissions, with authentication"),
         _later("AU8", "Permissions are removed one by one, everywhere, for good.", SECURITY),
-        _later("AU9", "Brokers know each other.", SECURITY),
+        _kept("AU9", "Brokers know each other: of which cluster they are, by node and by disk.", "certificates, with "
+              "authentication"),
         _later("AU10", "No setting that comes over the wire names code or files; secrets are shown nowhere.", SECURITY),
         _later("AU11", "A certificate's name becomes a principal by rules.", SECURITY),
         _later("AU12", "Quotas hold, and never hold back replication.", SECURITY),
