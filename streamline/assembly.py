@@ -7,7 +7,6 @@ L{Host}, so the simulator builds the same node as production does.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -19,12 +18,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from streamline import __version__
-from streamline.api.call import BrokerServices
-from streamline.cluster.commands import FoundCluster, RegisterBroker
+from streamline.api.call import BrokerServices, no_controllers
+from streamline.cluster.commands import RegisterBroker
 from streamline.config import NodeConfig
 from streamline.errors import Refused, StartRefused
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
 from streamline.model import Endpoint
+from streamline.net.cluster import ClusterRoom
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
 from streamline.net.listener import KafkaListener, Serving
@@ -35,6 +35,7 @@ from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
+from streamline.services.foundation import Foundation
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.metadata import Metadata
 from streamline.services.pulse import Pulse
@@ -73,7 +74,7 @@ class Node(Staircase):
     """
     One node, from its data directory to its listener.
 
-    @ivar address: where clients connect, once it has started.
+    @ivar room: where it meets other nodes; None where it takes none.
     @ivar pulse: how long its reactor is held up.
     @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
     """
@@ -86,14 +87,17 @@ class Node(Staircase):
         broker: BrokerServices,
         factory: KafkaFactory,
         listener: KafkaListener,
+        room: ClusterRoom | None,
     ) -> None:
         super().__init__()
         self.config = config
         self.directory = directory
         self.broker = broker
         self.factory = factory
+        self.room = room
         self.pulse = Pulse(host.clock)
         self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
+        self.foundation = Foundation(host, config, broker.metadata, directory)
         self._host = host
         self._listener = listener
 
@@ -102,19 +106,48 @@ class Node(Staircase):
         """Where clients connect."""
         return self._listener.address
 
+    @property
+    def advertised(self) -> Endpoint:
+        """Where clients are told to connect."""
+        return self.config.advertised_addr or self.address
+
+    def stopService(self) -> Deferred[None]:
+        """Stop; what still waits for other nodes waits no more."""
+        if self.room is not None:
+            self.room.stop_forming()
+        self.foundation.stopService()
+        return super().stopService()
+
+    async def form(self) -> None:
+        """
+        Get into a cluster, alone or with others, and take part in what it agrees on.
+
+        @raise StartRefused: that cannot be.
+        """
+        metadata = self.broker.metadata
+        if self.room is not None:
+            await self.room.form(metadata)
+            return
+        consensus = metadata.consensus
+        if IQuorum.providedBy(consensus):
+            # Replicas are told apart by their directories (RF15).
+            assert self.directory.meta is not None, "the data directory is open by now"
+            consensus.identify(self.directory.meta.directory_uuid)
+        await consensus.start(metadata)
+
     async def join(self) -> None:
         """
-        Found the cluster if there is none, and register under the address that clients are told.
+        Write down which cluster this is, and register under the address that clients are told.
 
         @raise StartRefused: the metadata has been lost, or cannot be written.
         """
-        metadata = self.broker.metadata
-        advertised = self.config.advertised_addr or self.address
+        cluster_id = await self.foundation.when_founded()
+        if not cluster_id:
+            return  # the node stops
+        self.directory.join(cluster_id)
+        advertised = self.advertised
         try:
-            if not metadata.image.cluster_id:
-                await metadata.propose(FoundCluster(cluster_id=self._new_cluster()))
-            self.directory.join(metadata.image.cluster_id)
-            await metadata.propose(
+            await self.broker.metadata.propose(
                 RegisterBroker(
                     node_id=self.config.node_id,
                     incarnation_id=self._host.rng.randbytes(16),
@@ -128,28 +161,9 @@ class Node(Staircase):
         log.info(
             "node {node_id} of cluster {cluster_id} is ready for clients at {address}",
             node_id=self.config.node_id,
-            cluster_id=metadata.image.cluster_id,
+            cluster_id=cluster_id,
             address=str(advertised),
         )
-
-    def _new_cluster(self) -> str:
-        """Return the id of a cluster that is to be founded here."""
-        meta = self.directory.meta
-        if meta is not None and meta.cluster_id is not None:
-            # It is written down only after the founding is durable, so that has been there and is gone.
-            raise StartRefused(
-                f"the metadata of the cluster {meta.cluster_id} is missing from {self.config.data_dir}; "
-                "restore it from a backup, or name another directory with --data-dir"
-            )
-        return _new_cluster_id(self._host)
-
-
-def _new_cluster_id(host: Host) -> str:
-    """Draw a cluster id as Kafka writes them; its tools take a leading '-' for an option."""
-    while True:
-        drawn = urlsafe_b64encode(host.rng.randbytes(16)).decode("ascii").rstrip("=")
-        if not drawn.startswith("-"):
-            return drawn
 
 
 class HttpRoom(Service):
@@ -203,14 +217,6 @@ class HttpRoom(Service):
         return None if self._listener is None else self._listener.stopService()
 
 
-def _start_consensus(consensus: IConsensus, metadata: Metadata, directory: DataDirectory) -> Deferred[None]:
-    """Start what agrees; where replicas are told apart by their directories (RF15), say first which one this is."""
-    if IQuorum.providedBy(consensus):
-        assert directory.meta is not None, "the data directory is open by now"
-        consensus.identify(directory.meta.directory_uuid)
-    return consensus.start(metadata)
-
-
 def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
     """
     Put a node together; nothing is touched before it starts.
@@ -224,6 +230,9 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
     placement: IPlacement = make(IPlacement, config.placement, host, config)
     directory = directory or DataDirectory(host, config)
+    room: ClusterRoom | None = None
+    if IQuorum.providedBy(consensus) and config.cluster_listen is not None:
+        room = ClusterRoom(host, config, directory, consensus, lambda: node.advertised)
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, placement)
@@ -239,16 +248,19 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         deadlines=deadlines,
         turns=Turns(host.clock),
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
+        controllers=no_controllers if room is None else room.controllers,
     )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, deadlines)
-    node = Node(host, config, directory, broker, factory, listener)
+    node = Node(host, config, directory, broker, factory, listener, room)
     for step in (
         directory,
         Step(lambda: None, deadlines.stop),
         listener,
         Step(storage.start, storage.stop),
-        Step(lambda: _start_consensus(consensus, metadata, directory), consensus.stop),
+        *([] if room is None else [room]),
+        Step(lambda: Deferred.fromCoroutine(node.form()), consensus.stop),
+        node.foundation,
         Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None),
         Step(replicator.start, replicator.stop),
         replicas,

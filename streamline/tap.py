@@ -63,6 +63,8 @@ def makeService(options: Options) -> Service:
     try:
         launcher.observe(options.log_format, config.node_id)
         doorstep.hold(config.listen, "--listen")
+        if config.cluster_listen is not None:
+            doorstep.hold(config.cluster_listen, "--cluster-listen")
         if config.http_listen is not None:
             doorstep.hold(config.http_listen, "--http-listen")
         if not launcher.moves:
