@@ -19,8 +19,9 @@ REACTORS = ("epoll", "poll", "select", "asyncio")
 
 
 def listen(port: int) -> list[str]:
-    """Return the options for a port; the one beside it might be somebody else's."""
-    return [f"--listen=tcp:{port}:interface=127.0.0.1", "--http-listen=tcp:0:interface=127.0.0.1"]
+    """Return the options for a port; those beside it might be somebody else's."""
+    anywhere = "tcp:0:interface=127.0.0.1"
+    return [f"--listen=tcp:{port}:interface=127.0.0.1", f"--cluster-listen={anywhere}", f"--http-listen={anywhere}"]
 
 
 def is_clean(directory: Path) -> bool:
