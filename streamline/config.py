@@ -416,7 +416,7 @@ class NodeConfig:
     max_voters: int = setting(5, "how many nodes agree on metadata; further ones only follow", at_least(1))
     data_dir: str = setting("./streamline-data", "directory of everything that must survive")
     storage: str = setting("segments", "plugin: where partitions' bytes live")
-    consensus: str = setting("single", "plugin: how metadata is agreed")
+    consensus: str = setting("raft", "plugin: how metadata is agreed")
     replicator: str = setting("isr", "plugin: how partitions are copied")
     acks: str = setting("kafka", "plugin: when a produce is answered")
     placement: str = setting("rack_spread", "plugin: which nodes get a new partition's replicas")

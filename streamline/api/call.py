@@ -28,7 +28,8 @@ from streamline.services.turns import Turns
 from streamline.wire.schema import Message
 
 
-def _no_controllers() -> Controllers | None:
+def no_controllers() -> Controllers | None:
+    """Say that this node takes no others."""
     return None
 
 
@@ -49,7 +50,7 @@ class BrokerServices:
     deadlines: Deadlines
     turns: Turns
     sessions: FetchSessions
-    controllers: Callable[[], Controllers | None] = _no_controllers
+    controllers: Callable[[], Controllers | None] = no_controllers
 
 
 class Room(Protocol):

@@ -40,15 +40,10 @@ class ClusterRoom(Service):
     Listens for other nodes, and gets this one into their cluster.
 
     @ivar address: where it listens, once it is bound.
-    @ivar peers: the other nodes; there once it has started, as the data directory says who this node is.
+    @ivar peers: the other nodes; they are told who this node is when this room opens, as the data directory says it.
+    @ivar factory: takes what nodes ask of each other.
     @param own_name: returns the Kafka address that this node tells clients.
-    @ivar factory: takes what else nodes ask of each other.
     """
-
-    peers: Peers
-    factory: PeerFactory
-    formation: Formation
-    joining: Joining
 
     def __init__(
         self,
@@ -59,12 +54,25 @@ class ClusterRoom(Service):
         own_name: Callable[[], Endpoint],
     ) -> None:
         self.address = Endpoint("", 0)
+        self.peers = Peers(host)
+        self.factory = PeerFactory(host, self.peers)
+        self.formation = Formation(
+            host, directory, self.peers, quorum,
+            seeds=config.seed_nodes,
+            own_name=own_name,
+            own_address=lambda: config.advertised_cluster_addr or self.address,
+        )  # fmt: skip
+        self.joining = Joining(host, self.peers, quorum, lambda: self.formation.me, config.max_voters)
+        self.factory.answer(
+            PeerApi(request=FoundingRequest, response=FoundingResponse, answer=self._founding, for_guests=True),
+            PeerApi(request=JoinRequest, response=JoinResponse, answer=self._join, for_guests=True),
+        )
         self._host = host
         self._config = config
         self._directory = directory
         self._quorum = quorum
-        self._own_name = own_name
         self._port: IListeningPort | None = None
+        self._is_stopping = False
 
     def controllers(self) -> Controllers | None:
         """Say where the controllers are, as far as is known; None before this room is open."""
@@ -85,19 +93,7 @@ class ClusterRoom(Service):
             incarnation_id=host.rng.randbytes(INCARNATION_BYTES),
             cluster_id=meta.cluster_id or "",
         )
-        self.peers = Peers(host, identity)
-        self.formation = Formation(
-            host, self._directory, self.peers, self._quorum,
-            seeds=config.seed_nodes,
-            own_name=self._own_name,
-            own_address=lambda: config.advertised_cluster_addr or self.address,
-        )  # fmt: skip
-        self.joining = Joining(host, self.peers, self._quorum, lambda: self.formation.me, config.max_voters)
-        self.factory = PeerFactory(host, self.peers)
-        self.factory.answer(
-            PeerApi(request=FoundingRequest, response=FoundingResponse, answer=self._founding, for_guests=True),
-            PeerApi(request=JoinRequest, response=JoinResponse, answer=self._join, for_guests=True),
-        )
+        self.peers.identity = identity
         self._quorum.identify(identity.directory_id, self.peers)
         self._port = await bind(host.network, config.cluster_listen, self.factory, "--cluster-listen")
         self.address = address_of(self._port)
@@ -117,10 +113,12 @@ class ClusterRoom(Service):
         @raise streamline.errors.StartRefused: it cannot.
         """
         await self.formation.form(machine)
-        self.joining.startService()
+        if not self._is_stopping:
+            self.joining.startService()
 
     def stop_forming(self) -> None:
-        """Let nobody in any more, and ask nobody."""
+        """Let nobody in any more, and ask nobody; a L{form} under way ends soon."""
+        self._is_stopping = True
         if self.joining.running:
             self.joining.stopService()
         self.formation.stop()

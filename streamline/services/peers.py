@@ -71,14 +71,16 @@ class Peers(Service):
     """
     All other nodes.
 
-    @ivar identity: who this node is.
+    @ivar identity: who this node is; set before it starts, where that was not known when this was made.
     @ivar refusals: whom it does not talk to.
     """
 
     name = "peers"
+    identity: Identity
 
-    def __init__(self, host: Host, identity: Identity) -> None:
-        self.identity = identity
+    def __init__(self, host: Host, identity: Identity | None = None) -> None:
+        if identity is not None:
+            self.identity = identity
         self.refusals = Refusals(host.clock)
         self._host = host
         self._inbox: IInbox | None = None
