@@ -1,11 +1,11 @@
 """
 A batch with nothing unusual about it, looked at in one go.
 
-Nearly every batch of a busy producer is uncompressed, of a few small records
-or of many that are alike, and right.  For those, one function does what L{streamline.wire.batch.check} and
-L{streamline.wire.recordcheck} do in many, because what a small request costs is
-calls.  It never refuses: whatever it does not know to be right is left to them,
-which say what is wrong.
+Nearly every batch of a busy producer is uncompressed, of a few small records or
+of many that are alike, and right.  For those, one function does what
+L{streamline.wire.batch.check} and L{streamline.wire.recordcheck} do in many,
+because what a small request costs is calls.  It never refuses: whatever it does
+not know to be right is left to them, which say what is wrong.
 """
 
 from struct import Struct
@@ -19,15 +19,15 @@ RUNS_MAX = 6
 """Records of more sizes than this are read faster by what expects them."""
 RECORDS_MAX = 1 << 14
 """What looks at more must be able to pause."""
+COPIED_BYTES = 2048
+"""Up to here, copying the records costs less than to look into them where they are."""
 
 _HEADER = Struct(">qiibIhiqqqhii")
 _CHECKED_AT = 21
 _LEAST_BYTES = HEADER_BYTES + 7
 
-
-COPIED_BYTES = 2048
-"""Up to here, copying the records costs less than to look into them where they are."""
-
+Found = tuple[int, bool]
+"""The greatest timestamp delta, and whether a key is null."""
 Looked = tuple[BatchHeader, int, bool]
 """A sound batch: its header, the greatest timestamp of its records, and whether one of them has no key."""
 
@@ -65,10 +65,6 @@ def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looke
     if found is None or base_ms + found[0] > latest_ms:
         return None
     return BatchHeader(*fields), base_ms + found[0], found[1]
-
-
-Found = tuple[int, bool]
-"""The greatest timestamp delta, and whether a key is null."""
 
 
 def _runs(body: Buffer, count: int) -> Found | None:
