@@ -70,8 +70,6 @@ class KafkaConnection(Protocol):
         self._backlog_bytes = 0
         self._turns = factory.broker.turns
         self._seconds = factory.broker.host.clock.seconds
-        self._heard_in = -1
-        """The turn in which it last heard from its socket."""
         self._awaits_turn = False
         self._is_closed = False
         self._is_ending = False
@@ -111,10 +109,6 @@ class KafkaConnection(Protocol):
         self.heard += 1
         if self._is_ending or self._is_closed:
             return
-        turns = self._turns
-        if self._heard_in == turns.number:
-            turns.begin()
-        self._heard_in = turns.number
         backlog = self._backlog
         try:
             backlog.extend(self._frames.feed(data))
@@ -157,7 +151,7 @@ class KafkaConnection(Protocol):
                 pass
         finally:
             self._is_busy = False
-            turns.spent_s += seconds() - began_s
+            turns.spend(seconds() - began_s)
         backlog = self._backlog
         if self._fault is not None and not backlog:
             fault, self._fault = self._fault, None
