@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from streamline.config import NodeConfig
 from streamline.interfaces import Host
-from streamline.model import Controllers, Endpoint
+from streamline.model import Buffer, Controllers, Endpoint
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
@@ -107,8 +107,8 @@ class Later:
 
     __slots__ = ()
 
-    def finish(self) -> Message | Deferred[Any] | None:
-        """Make it."""
+    def finish(self) -> Message | list[Buffer] | Deferred[Any] | None:
+        """Make it; a list of buffers is one that goes over the wire as it is, or several."""
         raise NotImplementedError
 
 

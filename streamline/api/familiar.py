@@ -7,17 +7,25 @@ bytes means the same, and only its batch is looked at.  It goes the way of every
 other from there, and gets the same answer, from a template.  What is unusual in
 any way is left to L{streamline.api.produce}, as if nobody had seen it before.
 
-That halves what a small request costs, and small requests are many.
+Several that came one after the other are a L{Run}: what can be said of all of
+them at once is found out once, and they are answered together.
+
+That takes two thirds off what a small request costs, and small requests are many.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from operator import attrgetter
 from struct import Struct
 
-from streamline.api.call import BrokerServices, Call, Caller
-from streamline.api.produce import TOPIC_IDS_FROM, Produced
+from twisted.internet.defer import Deferred
+
+from streamline.api.call import BrokerServices, Call, Caller, Later
+from streamline.api.produce import TOPIC_IDS_FROM, Appended, Produced
 from streamline.model import Buffer
 from streamline.replication.acks import ACKS_NONE
+from streamline.services.purgatory import Group
 from streamline.services.receipts import Receipt
 from streamline.wire.codec import writer
 from streamline.wire.header import response_header
@@ -40,6 +48,9 @@ RECORDS_BYTES_MAX = 1 << 16
 """With more than this to look at, it does not matter how a request is read."""
 
 _LENGTH = Struct(">i")
+_CORRELATION = Struct(">4xi")
+"""The number of a request, behind its key and version."""
+_next_offset = attrgetter("next_offset")
 _NO_TAGS = b"\0\0\0"
 """What follows the batch of a flexible request: no tagged fields of the partition, the topic, and the request."""
 
@@ -49,27 +60,49 @@ class Familiar:
     What requests mean that begin with the same bytes.
 
     @ivar at: where what may differ begins: the batch, with its length.
+    @ivar answer: writes the answer to a request whose batch was kept: takes its number, the offset, the append time
+        and the offset at which the log begins.
     """
 
     __slots__ = (
-        "_acks", "_client_id", "_flexible", "_index", "_name", "_timeout_s", "_topic_id", "_write", "at", "version"
+        "_client_id", "_flexible", "_index", "_name", "_topic_id", "acks", "answer", "at", "timeout_s", "version"
     )  # fmt: skip
 
     def __init__(self, at: int, version: int, client_id: str | None, request: ProduceRequest) -> None:
         topic = request.topic_data[0]
         self.at = at
         self.version = version
+        self.acks = request.acks
+        self.timeout_s = request.timeout_ms / 1000
         self._client_id = client_id
-        self._acks = request.acks
-        self._timeout_s = request.timeout_ms / 1000
         self._flexible = is_flexible(ProduceRequest, version)
         self._name = topic.name
         self._topic_id = topic.topic_id
         self._index = topic.partition_data[0].index
-        self._write = template(self._written, "iqqq")
+        self.answer = template(self._kept, "iqqq")
 
-    def _written(self, correlation_id: int, base_offset: int, append_time_ms: int, log_start_offset: int) -> bytes:
-        """Write the answer to a request whose batch was taken."""
+    def take(self, broker: BrokerServices, caller: Caller, frames: Sequence[bytes]) -> Run | None:
+        """
+        Collect the batches of requests that begin so, up to the first that is not usual.
+
+        @return: those that were taken; None, and nothing has happened, where the first one is not usual.
+        """
+        batches = []
+        for frame in frames:
+            records = self._records(frame)
+            if records is None:
+                break
+            batches.append(records)
+        name = self._name
+        if self.version >= TOPIC_IDS_FROM:
+            name = broker.metadata.image.names.get(self._topic_id, "")
+        receipts = broker.replicas.append_plain(name, self._index, batches, self.acks)
+        if not receipts:
+            return None
+        numbers = [_CORRELATION.unpack_from(frame)[0] for frame in frames[: len(receipts)]]
+        return Run(self, broker, caller, numbers, receipts)
+
+    def _kept(self, number: int, base_offset: int, append_time_ms: int, log_start_offset: int) -> bytes:
         part = PartitionProduceResponse(
             index=self._index,
             base_offset=base_offset,
@@ -77,34 +110,20 @@ class Familiar:
             log_start_offset=log_start_offset,
         )
         topic = TopicProduceResponse(name=self._name, topic_id=self._topic_id, partition_responses=[part])
-        body = writer(ProduceResponse, self.version)(ProduceResponse(responses=[topic]))
-        answer = b"".join([response_header(ProduceRequest.KEY, self.version, correlation_id), *body])
+        return self._written(number, ProduceResponse(responses=[topic]))
+
+    def answer_in_full(self, broker: BrokerServices, caller: Caller, number: int, receipt: Receipt) -> bytes:
+        """Write what became of a batch as if nobody had seen the like of its request before."""
+        call = Call(broker, caller, self.version, self._client_id)
+        topics: list[Appended] = [(self._name, self._topic_id, [(self._index, receipt)])]
+        return self._written(number, Produced(call, self.acks, self.timeout_s, topics).respond())
+
+    def _written(self, number: int, response: ProduceResponse) -> bytes:
+        body = writer(ProduceResponse, self.version)(response)
+        answer = b"".join([response_header(ProduceRequest.KEY, self.version, number), *body])
         return _LENGTH.pack(len(answer)) + answer
 
-    def take(self, broker: BrokerServices, frame: bytes) -> Receipt | None:
-        """Collect the batch of a request that begins so; None, and nothing has happened, where it is not usual."""
-        records = self._records(frame)
-        if records is None:
-            return None
-        name = self._name
-        if self.version >= TOPIC_IDS_FROM:
-            name = broker.metadata.image.names.get(self._topic_id, "")
-        receipt = broker.replicas.append(name, self._index, records, self._acks, self.version)
-        return receipt if type(receipt) is Receipt and receipt.refusal is None else None
-
-    def answer(self, correlation_id: int, receipt: Receipt) -> bytes | None:
-        """Return the answer as it goes over the wire; None where there is something else to say, or to wait for."""
-        partition = receipt.partition
-        if partition is None or partition.verdict(receipt, self._acks) is not None:
-            return None
-        return self._write(correlation_id, receipt.base_offset, receipt.append_time_ms, partition.log.start_offset)
-
-    def in_full(self, broker: BrokerServices, caller: Caller, receipt: Receipt) -> Produced:
-        """Return the request with what became of it, as it would be had nobody seen its like before."""
-        call = Call(broker, caller, self.version, self._client_id)
-        return Produced(call, self._acks, self._timeout_s, [(self._name, self._topic_id, [(self._index, receipt)])])
-
-    def _records(self, frame: bytes) -> Buffer | None:
+    def _records(self, frame: bytes) -> memoryview | None:
         """Return the batch, or None where the request is not as it seemed."""
         if not self._flexible:
             at = self.at + 4
@@ -114,6 +133,57 @@ class Familiar:
             length, at = read_unsigned(frame, self.at)
         end = at + length - 1
         return memoryview(frame)[at:end] if frame[end:] == _NO_TAGS and end > at else None
+
+
+class Run(Later):
+    """Requests of one kind that came one after the other, whose batches are collected; and answered together."""
+
+    __slots__ = ("_broker", "_caller", "_kind", "_numbers", "_partition", "_receipts")
+
+    def __init__(
+        self, kind: Familiar, broker: BrokerServices, caller: Caller, numbers: list[int], receipts: list[Receipt]
+    ) -> None:
+        self._kind = kind
+        self._broker = broker
+        self._caller = caller
+        self._numbers = numbers
+        self._receipts = receipts
+        partition = receipts[0].partition
+        assert partition is not None
+        self._partition = partition
+
+    def __len__(self) -> int:
+        return len(self._receipts)
+
+    def finish(self) -> list[Buffer] | Deferred[list[Buffer]]:
+        """Answer all, or wait until that can be done; their batches have been written by now."""
+        answers = self._all_kept()
+        if answers is not None:
+            return answers
+        acks, partition = self._kind.acks, self._partition
+        waiting = [receipt for receipt in self._receipts if not partition.is_settled(receipt, acks)]
+        if not waiting:
+            return self._one_by_one()
+        group = Group(1, self._broker.deadlines, self._kind.timeout_s)
+        partition.when_settled(max(waiting, key=_next_offset), acks, group.settle)
+        return group.done.addCallback(lambda _: self._all_kept() or self._one_by_one())
+
+    def _all_kept(self) -> list[Buffer] | None:
+        """Return the answers; None where not all batches are acknowledged."""
+        kind, partition = self._kind, self._partition
+        if not partition.acknowledges(self._receipts, kind.acks):
+            return None
+        answer, log_start_offset = kind.answer, partition.log.start_offset
+        return [
+            answer(number, receipt.base_offset, receipt.append_time_ms, log_start_offset)
+            for number, receipt in zip(self._numbers, self._receipts, strict=True)
+        ]
+
+    def _one_by_one(self) -> list[Buffer]:
+        return [
+            self._kind.answer_in_full(self._broker, self._caller, number, receipt)
+            for number, receipt in zip(self._numbers, self._receipts, strict=True)
+        ]
 
 
 def begins_at(frame: bytes, version: int, request: ProduceRequest) -> int:

@@ -160,7 +160,7 @@ class Produced(Later):
                 if partition is not None and not partition.is_settled(receipt, acks):
                     waiting.append(receipt)
             count += len(receipts)
-        respond = self._respond if count <= ANSWERS_PER_TURN else self._respond_slowly
+        respond = self.respond if count <= ANSWERS_PER_TURN else self._respond_slowly
         if not waiting:
             return respond()
         group = Group(len(waiting), self._call.broker.deadlines, self._timeout_s)
@@ -178,7 +178,8 @@ class Produced(Later):
                     self._call.caller.close(why)
                     return
 
-    def _respond(self) -> ProduceResponse:
+    def respond(self) -> ProduceResponse:
+        """Answer with what has become of each batch by now."""
         return self._response(
             [
                 TopicProduceResponse(

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from streamline.model import Buffer
 from streamline.net.routes import Route
+from streamline.net.sending import Sender
 from streamline.wire.schema import Message
 
 _HEADER = struct.Struct(">ii")
@@ -19,19 +20,24 @@ _FLEXIBLE_HEADER = struct.Struct(">iiB")
 
 class Slot:
     """
-    The place of one answer.
+    The place of one answer, or of those to C{requests} that are answered together.
 
+    @ivar frame_bytes: the length of what was asked.
     @ivar parts: the answer, once it is there.
     @ivar waiting: what it waits for; C{waiting_bytes} is what that takes.
     @ivar hurry: makes an answer that might wait for long come now.
     """
 
-    __slots__ = ("correlation_id", "frame_bytes", "hurry", "parts", "route", "size_bytes", "waiting", "waiting_bytes")
+    __slots__ = (
+        "correlation_id", "frame_bytes", "hurry", "parts", "requests", "route", "size_bytes", "waiting",
+        "waiting_bytes",
+    )  # fmt: skip
 
-    def __init__(self, correlation_id: int, route: Route, frame_bytes: int) -> None:
+    def __init__(self, correlation_id: int, route: Route, frame_bytes: int, requests: int = 1) -> None:
         self.correlation_id = correlation_id
         self.route = route
         self.frame_bytes = frame_bytes
+        self.requests = requests
         self.parts: list[Buffer] | None = None
         self.size_bytes = 0
         self.waiting: Deferred[Any] | None = None
@@ -43,17 +49,23 @@ class Answers:
     """
     What one connection owes.
 
-    @ivar slots: a place for each request that has not been answered, in order.
+    @ivar slots: a place for each request that has not been answered, in order; C{owed} is how many those are.
     @ivar ready_bytes: answers that are there and cannot leave yet, because others are before them.
     @ivar waiting_bytes: what the requests that wait take.
     """
 
-    __slots__ = ("ready_bytes", "slots", "waiting_bytes")
+    __slots__ = ("owed", "ready_bytes", "slots", "waiting_bytes")
 
     def __init__(self) -> None:
         self.slots: deque[Slot] = deque()
+        self.owed = 0
         self.ready_bytes = 0
         self.waiting_bytes = 0
+
+    def owe(self, slot: Slot) -> None:
+        """Keep a place behind all others."""
+        self.slots.append(slot)
+        self.owed += slot.requests
 
     def fill(self, slot: Slot, answer: Message) -> None:
         """Put an answer in its place."""
@@ -69,17 +81,17 @@ class Answers:
         slot.size_bytes = size_bytes + len(head)
         self.ready_bytes += slot.size_bytes
 
-    def put(self, slot: Slot, answer: bytes) -> None:
-        """Put an answer in its place that has its length and header already."""
-        slot.parts = [answer]
-        slot.size_bytes = len(answer)
+    def put(self, slot: Slot, answers: list[Buffer]) -> None:
+        """Put answers in their place that have their lengths and headers already."""
+        slot.parts = answers
+        slot.size_bytes = sum(map(len, answers))
         self.ready_bytes += slot.size_bytes
 
     def wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None) -> None:
         """Note that an answer comes later."""
         slot.waiting = answer
         slot.hurry = hurry
-        slot.waiting_bytes = slot.route.waiting_bytes(slot.frame_bytes)
+        slot.waiting_bytes = slot.route.waiting_bytes(slot.frame_bytes) * slot.requests
         self.waiting_bytes += slot.waiting_bytes
 
     def came(self, slot: Slot) -> None:
@@ -88,17 +100,19 @@ class Answers:
         self.waiting_bytes -= slot.waiting_bytes
         slot.waiting_bytes = 0
 
-    def take(self) -> tuple[list[Buffer], int]:
-        """Take the answers that can leave, and their length."""
+    def leave(self, sender: Sender) -> None:
+        """Send the answers that are there, up to the first that is not."""
         slots = self.slots
         parts: list[Buffer] = []
         size_bytes = 0
         while slots and slots[0].parts is not None:
             slot = slots.popleft()
+            self.owed -= slot.requests
             parts += slot.parts or ()
             size_bytes += slot.size_bytes
-        self.ready_bytes -= size_bytes
-        return parts, size_bytes
+        if parts:
+            self.ready_bytes -= size_bytes
+            sender.send(parts, size_bytes)
 
     def cut(self, slot: Slot) -> None:
         """Owe no answer to this request, nor to any behind it; fine where it has been cut before."""
@@ -106,6 +120,7 @@ class Answers:
         while slot in slots:
             last = slots.pop()
             waiting = last.waiting
+            self.owed -= last.requests
             self.came(last)
             self.ready_bytes -= last.size_bytes
             if waiting is not None and last is not slot:
@@ -120,6 +135,7 @@ class Answers:
     def drop(self) -> None:
         """Owe nothing any more."""
         slots, self.slots = self.slots, deque()
+        self.owed = 0
         for slot in slots:
             if slot.waiting is not None:
                 slot.waiting.cancel()

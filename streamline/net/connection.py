@@ -65,14 +65,11 @@ class KafkaConnection(Protocol):
         self._frames = Frames(factory.limits.frame_bytes_max)
         self._share = Share(self)
         self._answers = Answers()
-        self._alike = Alike(factory.broker, factory.routes, self._answers)
         self._later: list[tuple[Slot, Later]] = []
         self._backlog: deque[bytes | bytearray] = deque()
         self._backlog_bytes = 0
         self._turns = factory.broker.turns
         self._seconds = factory.broker.host.clock.seconds
-        self._heard_in = -1
-        """The turn in which it last heard from its socket."""
         self._awaits_turn = False
         self._is_closed = False
         self._is_ending = False
@@ -95,6 +92,7 @@ class KafkaConnection(Protocol):
             self.refuse,
             self.factory.accounts,
         )
+        self._alike = Alike(self.factory.broker, self.factory.routes, self.caller)
         transport.setTcpNoDelay(True)
         transport.registerProducer(self, True)
         self.factory.opened(self)
@@ -112,10 +110,6 @@ class KafkaConnection(Protocol):
         self.heard += 1
         if self._is_ending or self._is_closed:
             return
-        turns = self._turns
-        if self._heard_in == turns.number:
-            turns.begin()
-        self._heard_in = turns.number
         backlog = self._backlog
         try:
             backlog.extend(self._frames.feed(data))
@@ -158,13 +152,11 @@ class KafkaConnection(Protocol):
                 pass
         finally:
             self._is_busy = False
-            turns.spent_s += seconds() - began_s
-        backlog = self._backlog
-        if self._fault is not None and not backlog:
-            fault, self._fault = self._fault, None
-            self.refuse(fault)
-        elif self._is_ending and not self._answers.slots:
+            turns.spend(seconds() - began_s)
+        if self._is_ending and not self._answers.slots:
             self._close()
+        elif self._fault is not None and not self._backlog and not self._is_ending:
+            self.refuse(self._fault)
         else:
             self._pace()
 
@@ -177,14 +169,12 @@ class KafkaConnection(Protocol):
                 self._awaits_turn = True
                 self._turns.later(self._my_turn)
                 break
-            frame = backlog.popleft()
-            if self._backlog_bytes:
-                self._backlog_bytes -= len(frame)
-            self.finished += 1
-            self._request(frame)
-        if self._alike.taken or self._later:
+            if not self.factory.is_serving or not self._take_alike():
+                self._request(backlog.popleft())
+        if self._later:
             self._finish_later()
-        self._send()
+        if not self._is_closed:
+            self._answers.leave(self._sender)
         return bool(backlog) and not self._is_full(self._sender.unsent_bytes)
 
     def _my_turn(self) -> None:
@@ -192,18 +182,35 @@ class KafkaConnection(Protocol):
         self._awaits_turn = False
         self._pump()
 
+    def _take_alike(self) -> bool:
+        """Take the next requests together if they are like one that was read; return whether they were taken."""
+        try:
+            taken = self._alike.take(self._backlog, self.factory.limits.pending_max - self._answers.owed)
+        except Exception:
+            self._backlog.clear()
+            self._failed(Failure(), None)
+            return True
+        if taken is not None:
+            self._owe(taken[0])
+            self._later.append(taken)
+        return taken is not None
+
+    def _owe(self, slot: Slot) -> None:
+        self._answers.owe(slot)
+        self.finished += slot.requests
+        if self._backlog_bytes:
+            self._backlog_bytes -= slot.frame_bytes
+
     def _request(self, frame: bytes | bytearray) -> None:
         slot: Slot | None = None
         factory = self.factory
         try:
-            if factory.is_serving and self._alike.take(frame):
-                return
             header = read_request_header(frame, flexible_of)
             routes = factory.routes
             route = routes.find(header.api_key, header.api_version) if header.is_known else routes.unknown
             route.served += 1
             slot = Slot(header.correlation_id, route, len(frame))
-            self._answers.slots.append(slot)
+            self._owe(slot)
             if not header.is_known:
                 self._answers.fill(slot, unsupported())
                 return
@@ -224,6 +231,8 @@ class KafkaConnection(Protocol):
     def _answer(self, slot: Slot, answer: Any) -> None:
         if isinstance(answer, Message):
             self._answers.fill(slot, answer)
+        elif type(answer) is list:
+            self._answers.put(slot, answer)
         elif isinstance(answer, Later):
             self._later.append((slot, answer))
         elif answer is None:
@@ -267,20 +276,11 @@ class KafkaConnection(Protocol):
         """Write what was collected, and make the answers that waited for that."""
         self.factory.broker.replicas.flush()
         later, self._later = self._later, []
-        if self._alike.taken:
-            self._alike.finish(self.caller, later)
         for slot, answer in later:
             try:
                 self._answer(slot, answer.finish())
             except Exception:
                 self._failed(Failure(), slot)
-
-    def _send(self) -> None:
-        slots = self._answers.slots
-        if slots and slots[0].parts is not None and not self._is_closed:
-            parts, size_bytes = self._answers.take()
-            if parts:
-                self._sender.send(parts, size_bytes)
 
     # Keeping pace
 
@@ -291,7 +291,7 @@ class KafkaConnection(Protocol):
             self._is_blocked
             or self._awaits_turn
             or self._held is not None
-            or len(answers.slots) >= limits.pending_max
+            or answers.owed >= limits.pending_max
             or answers.ready_bytes + unsent_bytes > limits.unsent_bytes_max
             or (factory.accounts.is_tight and not self._may_ask())
         )

@@ -1,7 +1,7 @@
 """
 One partition that this node leads: its log, its producers, its epochs, and who waits for it.
 
-An append has two phases.  L{Partition.append} checks a batch, stamps it and
+An append has two phases.  L{Taking.append} checks a batch, stamps it and
 hands it to the log, all before the connection's next request is looked at, so
 that batches enter the log in the order in which they arrived.  L{Partition.flush}
 then gives everything collected to the operating system in one write; only what
@@ -11,7 +11,8 @@ it wrote is ever counted, shown or acknowledged.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -20,31 +21,25 @@ from twisted.python.failure import Failure
 
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLog, IReplicator
-from streamline.model import NO_OFFSET, NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, LogSlice, PartitionState
+from streamline.interfaces import IAcksPolicy, IClock, IPartitionLog, IReplicator
+from streamline.model import NO_OFFSET, LogSlice, PartitionState
 from streamline.replication.epochs import LeaderEpochs
-from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.purgatory import Gathering, Queue
 from streamline.services.receipts import Receipt
-from streamline.transactions.producers import Batch, ProducerStates
-from streamline.wire.batch import BatchHeader, read_header, stamp_append_time, stamp_max_timestamp
-from streamline.wire.quick import Looked, look
+from streamline.services.taking import Taking
+from streamline.transactions.producers import ProducerStates
 
 log = Logger()
 
 Reader = Callable[[int], None]
 """Called with the bytes that have become readable; 0 where something else happened."""
 
-WASTE_BYTES = 16 * 1024
-"""A batch that lies in a frame this much larger is copied, or the storage's memory of it would keep the frame."""
 
-
-class Partition:
+class Partition(Taking):
     """
     A partition as its leader sees it.
 
     @ivar counted_offset: our own copy counts up to here: flushed, or synced where the topic asks for that.
-    @ivar offline: why nothing can be done with it any more, or None.
     @ivar appended_bytes: bytes of batches taken since the start; C{appended_records} likewise.
     """
 
@@ -59,37 +54,19 @@ class Partition:
         producers: ProducerStates,
         gathering: Gathering,
     ) -> None:
-        self.log = log
-        self.state = state
-        self.config = config
-        self.epochs = epochs
-        self.producers = producers
-        self.books = Bookkeeping(log, epochs, producers)
-        self.counted_offset = log.flushed_offset
-        self.offline: Refused | None = None
+        super().__init__(log, state, config, acks, clock, epochs, producers)
+        self.counted_offset = self._flushed_offset = log.flushed_offset
         self.appended_bytes = 0
         self.appended_records = 0
-        self._acks = acks
-        self._clock = clock
-        self._leadership: ILeadership | None = None
         self._for_commit = Queue(gathering)
         self._for_count = Queue(gathering)
         self._readers: dict[Reader, None] = {}
-        self._unflushed: list[Receipt] = []
-        self._unflushed_bytes = 0
-        self._unflushed_records = 0
-        self._segment_offset = log.segment_offset
         self._unread: deque[tuple[int, int]] = deque()
         """(end offset, bytes) of what was flushed and consumers may not read yet."""
         self._unsynced_records = 0
         self._syncs = 0
         """Syncs in flight that acknowledgements wait for."""
         self._sync_timer: IDelayedCall | None = None
-        self._trouble = ""
-        self._stamps_time = config.message_timestamp_type == "LogAppendTime"
-        self._is_plain = not self._stamps_time and config.compression_type == "producer"
-        """Whether batches are stored as they come, so that a quick look at them may be enough."""
-        self._compacts = config.compacts
 
     # Leading
 
@@ -129,103 +106,14 @@ class Partition:
         self._for_count.release_all()
         self._poke(0)
 
-    # Appending
-
-    def look(self, records: Buffer | None, now_ms: int) -> Looked | None:
-        """Take the quick look at a batch; None where it or the topic is not plain, and it needs a close one."""
-        if records is None or not self._is_plain:
-            return None
-        config = self.config
-        return look(
-            records,
-            config.max_message_bytes,
-            now_ms - config.message_timestamp_before_max_ms,
-            now_ms + config.message_timestamp_after_max_ms,
-        )
-
-    def append(self, records: Buffer, looked: Looked, acks: int) -> Receipt:
-        """
-        Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
-
-        @param looked: what was seen in it; a header that says otherwise of the greatest timestamp is put right.
-        @raise Refused: it was not taken.
-        """
-        header, max_timestamp, has_null_key = looked
-        leadership = self._leadership
-        if self.offline is not None or leadership is None:
-            raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-        if header.attributes and header.is_transactional:
-            raise Refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open: this release serves none")
-        if has_null_key and self._compacts:
-            raise Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
-        self._acks.admit(acks, len(leadership.isr), self.config.min_insync_replicas)
-        if header.producer_id != NO_PRODUCER_ID:
-            known = self.producers.check(
-                header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
-            )
-            if known is not None:
-                return self._again(known)
-        return self._collect(records, header, max_timestamp)
-
-    def _again(self, known: Batch) -> Receipt:
-        """Answer a batch that is here already as it was, or would have been, answered the first time."""
-        timestamp_ms = known.timestamp_ms if self._stamps_time else NO_TIMESTAMP
-        receipt = Receipt(self, known.first_offset, known.last_offset + 1, timestamp_ms)
-        if receipt.next_offset > self.log.flushed_offset:
-            self._unflushed.append(receipt)
-        return receipt
-
-    def _collect(self, records: Buffer, header: BatchHeader, max_timestamp: int) -> Receipt:
-        if type(records) is not memoryview or len(records.obj) > len(records) + WASTE_BYTES:  # type: ignore[arg-type]
-            records = memoryview(bytes(records))
-        log = self.log
-        append_time_ms = NO_TIMESTAMP
-        if self._stamps_time or header.max_timestamp != max_timestamp:
-            head, header, append_time_ms = self._restamp(records, max_timestamp)
-        else:
-            head = header.place(log.end_offset, self.state.leader_epoch)
-        try:
-            log.append(header, (head, records[len(head) :]))
-        except StorageFailed as error:
-            raise self._not_written(error) from error
-        next_offset = log.end_offset
-        if log.segment_offset != self._segment_offset:
-            self._segment_offset = log.segment_offset
-            self.books.rolled()  # which may close the log, and take what it had not written off its end
-        if header.producer_id != NO_PRODUCER_ID:
-            self._remember(header)
-        self._unflushed_bytes += len(records)
-        self._unflushed_records += header.record_count
-        receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)
-        self._unflushed.append(receipt)
-        return receipt
-
-    def _restamp(self, view: memoryview, max_timestamp: int) -> tuple[bytes, BatchHeader, int]:
-        """Return a header to replace the batch's own, as bytes and as it is then, and the append time."""
-        offset, epoch = self.log.end_offset, self.state.leader_epoch
-        if self._stamps_time:
-            now_ms = self._clock.wall_ms()
-            head = stamp_append_time(view, offset, epoch, now_ms)
-            return head, read_header(head), now_ms
-        head = stamp_max_timestamp(view, offset, epoch, max_timestamp)
-        return head, read_header(head), NO_TIMESTAMP
-
-    def _remember(self, header: BatchHeader) -> None:
-        batch = Batch(
-            header.base_sequence, header.last_sequence, header.base_offset, header.last_offset, header.max_timestamp
-        )
-        self.producers.wrote(header.producer_id, header.producer_epoch, batch, self._clock.wall_ms())
-        self.books.unsaved_batches += 1
+    # Writing
 
     def flush(self) -> None:
         """Write what was collected; count it, or wait for the sync that the topic asks for."""
         log = self.log
         receipts, self._unflushed = self._unflushed, []
         size_bytes, self._unflushed_bytes = self._unflushed_bytes, 0
-        count, self._unflushed_records = self._unflushed_records, 0
         self.appended_bytes += size_bytes
-        self.appended_records += count
-        self._unsynced_records += count
         try:
             log.flush()
         except StorageFailed as error:
@@ -234,6 +122,9 @@ class Partition:
             self._trouble = ""
             self.producers.settle()
         flushed_offset = log.flushed_offset
+        count, self._flushed_offset = flushed_offset - self._flushed_offset, flushed_offset
+        self.appended_records += count
+        self._unsynced_records += count
         if size_bytes:
             self._unread.append((flushed_offset, size_bytes))
         if self._unsynced_records >= self.config.flush_messages:
@@ -296,13 +187,6 @@ class Partition:
             self._poke(size_bytes)
         self._for_commit.advance(high_watermark)
 
-    def _not_written(self, error: BaseException) -> Refused:
-        why = str(error)
-        if why != self._trouble:
-            self._trouble = why
-            log.error("{partition} cannot be written: {why}", partition=str(self.log.identity), why=why)
-        return Refused(ErrorCode.KAFKA_STORAGE_ERROR, why)
-
     # Waiting
 
     def is_settled(self, receipt: Receipt, acks: int) -> bool:
@@ -331,6 +215,19 @@ class Partition:
         except Refused as late:
             return late
         return None
+
+    def acknowledges(self, receipts: Iterable[Receipt], acks: int) -> bool:
+        """Say whether the verdict on every one of these would be None."""
+        policy, leadership = self._acks, self._leadership
+        assert leadership is not None
+        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
+        for receipt in receipts:
+            if receipt.next_offset > reached or receipt.refusal is not None:
+                return False
+        with suppress(Refused):
+            policy.settle(acks, len(leadership.isr), self.config.min_insync_replicas)
+            return True
+        return False
 
     def add_reader(self, reader: Reader) -> None:
         """Call this with the number of bytes whenever more can be read."""

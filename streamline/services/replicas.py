@@ -7,7 +7,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
@@ -283,6 +283,20 @@ class Replicas(Service):
             return refused(refusal)
         self._dirty[partition] = None
         return receipt
+
+    def append_plain(self, topic: str, index: int, batches: Sequence[memoryview], acks: int) -> list[Receipt]:
+        """
+        Collect what a client sent for one partition, up to the first batch that is not plain or cannot be taken.
+
+        That one is for L{append}, which takes a closer look, or says why not.
+        """
+        partition = self._partitions.get((topic, index))
+        if partition is None or self.full is not None or topic in INTERNAL_TOPICS:
+            return []
+        receipts = partition.append_plain(batches, self._wall_ms(), acks)
+        if receipts:
+            self._dirty[partition] = None
+        return receipts
 
     def _append_closely(
         self, partition: Partition, records: Buffer | None, acks: int, produce_version: int | None

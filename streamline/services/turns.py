@@ -51,9 +51,7 @@ class Turns:
     """
     Does work in the turns of one reactor.
 
-    @ivar spent_s: what has been done since it was last made sure that others get their turn.  Whoever works without
-        asking adds to it.
-    @ivar number: which turn this is, see L{begin}.
+    @ivar spent_s: what has been done since it was last made sure that others get their turn.
     """
 
     def __init__(self, clock: IClock) -> None:
@@ -63,7 +61,6 @@ class Turns:
         self._timer: IDelayedCall | None = None
         self._is_turn = False
         self.spent_s = 0.0
-        self.number = 0
 
     @property
     def share(self) -> float:
@@ -76,19 +73,19 @@ class Turns:
         share_s = max(SHARE_S, TURN_S * self.share)
         return share_s if self._is_turn else min(share_s, TURN_S - self.spent_s)
 
-    def begin(self) -> None:
-        """
-        Hear that the reactor has begun another turn.
-
-        A connection knows: it hears of its socket once a turn.  So nobody needs a timer for it.
-        """
-        self.number += 1
-        self.spent_s = 0.0
+    def spend(self, seconds: float) -> None:
+        """Hear that somebody has worked without asking; what it took is taken off this turn and not off the next."""
+        self.spent_s += seconds
+        if self.spent_s > BUSY_S:
+            self._see_to_another()
 
     def later(self, step: Callable[[], object]) -> None:
         """Do this in a later turn; see Note [Newcomers] for after whom."""
         is_newcomer = self.spent_s >= TURN_S and not self._is_turn
         (self._newcomers if is_newcomer else self._busy).append(step)
+        self._see_to_another()
+
+    def _see_to_another(self) -> None:
         if self._timer is None:
             self._timer = self._clock.callLater(0, self._turn)
 
@@ -121,7 +118,7 @@ class Turns:
     def _turn(self) -> None:
         """Do a step for each newcomer and then for those that wait, as long as there is time."""
         self._timer = None
-        self.begin()
+        self.spent_s = 0.0
         self._is_turn = True
         began_s = self._clock.seconds()
         try:
@@ -129,8 +126,8 @@ class Turns:
             self._work(self._busy, began_s, BUSY_S)
         finally:
             self._is_turn = False
-        if (self._newcomers or self._busy) and self._timer is None:
-            self._timer = self._clock.callLater(0, self._turn)
+        if self._newcomers or self._busy or self.spent_s > BUSY_S:
+            self._see_to_another()
 
     def _work(self, waiting: deque[Callable[[], object]], began_s: float, until_s: float) -> None:
         """Do a step for each that waits by now, until so much has been spent; but one in any case."""

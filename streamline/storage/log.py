@@ -63,15 +63,13 @@ class SegmentLog(ReadableLog):
         if header.base_offset < self.end_offset:
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
         segment = self._chain.segments[-1]
-        position = segment.size + self._pending_bytes
         last_offset = header.base_offset + header.last_offset_delta
         try:
-            if segment.is_full(position, header, self._wall_ms):
+            if not segment.take(header, last_offset, segment.size + self._pending_bytes, self._wall_ms):
                 # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
                 is_near = last_offset - self.end_offset <= RELATIVE_OFFSET_MAX
                 self._roll(self.end_offset if is_near else header.base_offset)
-                segment, position = self._chain.active, 0
-            segment.note(last_offset, header.max_timestamp, position)
+                self._chain.active.note(last_offset, header.max_timestamp, 0)
         except OSError as error:
             raise self._failed(error) from error
         self._pending += parts
@@ -84,6 +82,7 @@ class SegmentLog(ReadableLog):
             finished = self._chain.roll(base_offset, self._config)
         except OSError as error:
             raise self._failed(error) from error
+        self.segment_offset = base_offset
         self._reader.forget()
         self._syncs.settle(finished)
 
@@ -177,6 +176,7 @@ class SegmentLog(ReadableLog):
             raise self._failed_for_good(error) from error
         self._reader.forget()
         self.end_offset = self._chain.end_offset
+        self.segment_offset = self._chain.active.base_offset
         self.high_watermark = min(self.high_watermark, self.end_offset)
         self._syncs.moved(at_most=self.end_offset)
 

@@ -31,6 +31,7 @@ class ReadableLog:
     A partition's log as its readers see it.
 
     @ivar end_offset: the offset after the last record appended; some of them may be pending.
+    @ivar segment_offset: the first offset of the active segment.
     """
 
     log = Logger()
@@ -39,6 +40,7 @@ class ReadableLog:
         self.identity = identity
         self.start_offset = chain.first_offset
         self.end_offset = chain.end_offset
+        self.segment_offset = chain.active.base_offset
         self._chain = chain
         self._commons = chain.commons
         self._pending: list[Buffer] = []
@@ -56,11 +58,6 @@ class ReadableLog:
     def recovery_point(self) -> int:
         """Everything below survives the loss of power."""
         return self._syncs.recovery_point
-
-    @property
-    def segment_offset(self) -> int:
-        """The first offset of the active segment."""
-        return self._chain.active.base_offset
 
     @property
     def size_bytes(self) -> int:

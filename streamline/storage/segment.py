@@ -205,21 +205,28 @@ class Segment:
 
     # Writing
 
-    def is_full(self, position: int, header: BatchHeader, wall_ms: Callable[[], int]) -> bool:
-        """Say whether a batch no longer belongs into this segment, which would be C{position} bytes long before it."""
-        if header.base_offset + header.last_offset_delta - self.base_offset > RELATIVE_OFFSET_MAX:
-            return True
-        if not position:
+    def take(self, header: BatchHeader, last_offset: int, position: int, wall_ms: Callable[[], int]) -> bool:
+        """
+        Take a batch into the indexes, as L{note}.
+
+        @return: False, and nothing has happened, where it no longer belongs into this segment, which would be
+            C{position} bytes long before it.
+        """
+        if last_offset - self.base_offset > RELATIVE_OFFSET_MAX:
             return False
-        config = self.config
-        if self._index_is_full or position + header.batch_length + LOG_OVERHEAD > config.segment_bytes:
-            return True
-        first = self._first_timestamp
-        if first is None:
-            first = self.first_timestamp
-        # By records' own time, as a topic may be filled with old ones; by ours where they have none.
-        age_ms = header.max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
-        return age_ms > config.segment_ms - self.jitter_ms
+        if position:
+            config = self.config
+            if self._index_is_full or position + header.batch_length + LOG_OVERHEAD > config.segment_bytes:
+                return False
+            first = self._first_timestamp
+            if first is None:
+                first = self.first_timestamp
+            # By records' own time, as a topic may be filled with old ones; by ours where they have none.
+            age_ms = header.max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
+            if age_ms > config.segment_ms - self.jitter_ms:
+                return False
+        self.note(last_offset, header.max_timestamp, position)
+        return True
 
     def note(self, last_offset: int, max_timestamp: int, position: int) -> None:
         """Take a batch into the indexes: after each interval, its offset and the greatest timestamp so far."""

@@ -1,33 +1,37 @@
 """
 A batch with nothing unusual about it, looked at in one go.
 
-Nearly every batch of a busy producer is uncompressed, of a few small records
-or of many that are alike, and right.  For those, one function does what L{streamline.wire.batch.check} and
-L{streamline.wire.recordcheck} do in many, because what a small request costs is
-calls.  It never refuses: whatever it does not know to be right is left to them,
-which say what is wrong.
+Nearly every batch of a busy producer is uncompressed, of a few small records or
+of many that are alike, and right.  For those, one function does what
+L{streamline.wire.batch.check} and L{streamline.wire.recordcheck} do in many,
+because what a small request costs is calls.  It never refuses: whatever it does
+not know to be right is left to them, which say what is wrong.
 """
 
+from functools import lru_cache
 from struct import Struct
 
 from streamline.model import NO_PRODUCER_ID, Buffer
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC, BatchHeader
 from streamline.wire.crc import crc32c
 from streamline.wire.recordrun import LEAST_RECORDS, Run, run_of_one_size
+from streamline.wire.varints import zigzag
 
 RUNS_MAX = 6
 """Records of more sizes than this are read faster by what expects them."""
 RECORDS_MAX = 1 << 14
 """What looks at more must be able to pause."""
+COPIED_BYTES = 2048
+"""Up to here, copying the records costs less than to look into them where they are."""
 
 _HEADER = Struct(">qiibIhiqqqhii")
 _CHECKED_AT = 21
 _LEAST_BYTES = HEADER_BYTES + 7
+_NOTHING_BUT_A_VALUE = b"\0\0\0\1"
+"""What lies between a record's length and that of its value: no attributes, deltas of 0, and no key."""
 
-
-COPIED_BYTES = 2048
-"""Up to here, copying the records costs less than to look into them where they are."""
-
+Found = tuple[int, bool]
+"""The greatest timestamp delta, and whether a key is null."""
 Looked = tuple[BatchHeader, int, bool]
 """A sound batch: its header, the greatest timestamp of its records, and whether one of them has no key."""
 
@@ -36,7 +40,7 @@ def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looke
     """
     Check a batch that fills C{buf} as a client sent it; None if it must be looked at more closely.
 
-    @param buf: best a memoryview.
+    @param buf: best a memoryview, as it is sliced.
     @param earliest_ms: no timestamp may lie before it, nor behind C{latest_ms}.
     """
     size = len(buf)
@@ -46,29 +50,54 @@ def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looke
     base_offset, length, _, magic, crc, attributes, last_delta, base_ms, max_ms, producer_id, _, sequence, count = (
         fields
     )
-    view = memoryview(buf)
     if (
         magic != MAGIC
         or attributes
         or base_offset
         or length + LOG_OVERHEAD != size
-        or not 0 < count <= RECORDS_MAX
         or last_delta != count - 1
         or not earliest_ms <= base_ms <= max_ms <= latest_ms
         or base_ms < 0
         or (producer_id != NO_PRODUCER_ID and (producer_id < 0 or sequence < 0))
-        or crc32c(view[_CHECKED_AT:]) != crc
+        or crc32c(buf[_CHECKED_AT:]) != crc
     ):
         return None
-    body = bytes(view[HEADER_BYTES:]) if size < COPIED_BYTES else view[HEADER_BYTES:]
-    found = _walk(body, count) if count < LEAST_RECORDS else _runs(body, count)
+    if count == 1:
+        end, beginning = _beginning_of_one(size)
+        if buf[HEADER_BYTES:end] == beginning and not buf[size - 1]:
+            return BatchHeader(*fields), base_ms, True
+    found = _look_into(buf, count)
     if found is None or base_ms + found[0] > latest_ms:
         return None
     return BatchHeader(*fields), base_ms + found[0], found[1]
 
 
-Found = tuple[int, bool]
-"""The greatest timestamp delta, and whether a key is null."""
+@lru_cache(maxsize=4096)
+def _beginning_of_one(size: int) -> tuple[int, bytes]:
+    """
+    Say how the one record of a batch of C{size} bytes begins, and where that ends, if it has a value and nothing else.
+
+    A record that begins so, and ends with the byte that says that it has no headers, is plain; the smallest requests,
+    of which there are most, bring just that.  Where no value makes a batch of that size, no batch begins so.
+    """
+    for width in range(2, 7):  # of both lengths, the record's and the value's
+        value = size - HEADER_BYTES - width - len(_NOTHING_BUT_A_VALUE) - 1
+        value_length = zigzag(value)
+        beginning = zigzag(len(_NOTHING_BUT_A_VALUE) + len(value_length) + value + 1)
+        if value >= 0 and len(beginning) + len(value_length) == width:
+            beginning += _NOTHING_BUT_A_VALUE + value_length
+            return HEADER_BYTES + len(beginning), beginning
+    return HEADER_BYTES + 1, b""
+
+
+def _look_into(buf: Buffer, count: int) -> Found | None:
+    """Look at C{count} records behind a header."""
+    if not 0 < count <= RECORDS_MAX:
+        return None
+    body = memoryview(buf)[HEADER_BYTES:]
+    if count >= LEAST_RECORDS:
+        return _runs(body, count)
+    return _walk(bytes(body) if len(body) < COPIED_BYTES else body, count)
 
 
 def _runs(body: Buffer, count: int) -> Found | None:

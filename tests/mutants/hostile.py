@@ -288,7 +288,7 @@ CONNECTIONS = (
         "SE12",
         "So many requests of a connection wait, and no more are read.",
         CONNECTION,
-        "or len(answers.slots) >= limits.pending_max",
+        "or answers.owed >= limits.pending_max",
         "",
         [f"{PACE}test_requests_that_wait"],
     ),

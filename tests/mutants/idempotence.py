@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant
 PRODUCERS = "streamline/transactions/producers.py"
 SNAPSHOTS = "streamline/transactions/snapshots.py"
 PARTITION = "streamline/services/partition.py"
+TAKING = "streamline/services/taking.py"
 BOOKS = "streamline/services/bookkeeping.py"
 OPENING = "streamline/services/opening.py"
 CONTROLLER = "streamline/services/controller.py"
@@ -68,7 +69,7 @@ SEQUENCES = (
     Mutant(
         "SQ2",
         "A repeated batch is not answered before the first one is written.",
-        PARTITION,
+        TAKING,
         "if receipt.next_offset > self.log.flushed_offset:\n    self._unflushed.append(receipt)",
         "",
         [f"{SERVICE}WireTests::test_twice_in_one_pass_that_cannot_be_written"],
@@ -76,7 +77,7 @@ SEQUENCES = (
     Mutant(
         "SQ2",
         "With LogAppendTime it is told when the first one was appended.",
-        PARTITION,
+        TAKING,
         "timestamp_ms = known.timestamp_ms if self._stamps_time else NO_TIMESTAMP",
         "timestamp_ms = NO_TIMESTAMP",
         [f"{SERVICE}AppendTimeTests::test_same_time"],
@@ -231,7 +232,7 @@ REBUILDING = (
     Mutant(
         "KR27",
         "The batch that begins a segment is not in the snapshot that its roll takes.",
-        PARTITION,
+        TAKING,
         "if log.segment_offset != self._segment_offset:\n"
         "    self._segment_offset = log.segment_offset\n"
         "    self.books.rolled()  # which may close the log, and take what it had not written off its end\n"
@@ -405,7 +406,7 @@ ACKS = (
     Mutant(
         "KR26",
         "Nothing is taken by a partition that is led no longer.",
-        PARTITION,
+        TAKING,
         "raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)",
         "pass",
         ["tests/services/test_shards.py::WritingTests::test_partition_out_of_order"],

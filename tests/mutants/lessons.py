@@ -124,7 +124,7 @@ MUTANTS = (
     Mutant(
         "LE10",
         "Records without a key are refused by a compacted topic.",
-        "streamline/services/partition.py",
+        "streamline/services/taking.py",
         "if has_null_key and self._compacts:",
         "if False:",
         [f"{BATCHES}CompactedTests::test_keys"],

@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 EPOCHS = "streamline/replication/epochs.py"
 PARTITION = "streamline/services/partition.py"
+TAKING = "streamline/services/taking.py"
 OPENING = "streamline/services/opening.py"
 BOOKS = "streamline/services/bookkeeping.py"
 FETCHING = "streamline/api/fetching.py"
@@ -249,8 +250,8 @@ FENCES = (
     Mutant(
         "AU7",
         "The flags of a batch are looked at, not only the request.",
-        PARTITION,
-        "if header.attributes and header.is_transactional:",
+        TAKING,
+        "if header.is_transactional:",
         "if False:",
         ["tests/api/test_produce_batches.py::BatchTests::test_transactions_are_refused_plainly"],
     ),

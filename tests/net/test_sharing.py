@@ -50,6 +50,24 @@ class SharingTests(ConnectionCase):
         self.assertEqual(self.numbers(client), list(range(1, 101)))
         self.assertTrue(client.is_read)
 
+    def test_many_passes_in_one_turn(self) -> None:
+        """Under TLS, what a socket brought in one turn of the reactor comes in pieces; they share that turn."""
+        client = self.connect("10.0.0.2")
+        for _ in range(100):
+            client.connection.dataReceived(client.frame(PING, 0))
+        self.assertAlmostEqual(len(self.served), TURN_S / STEP_S, delta=1)
+        self.assertFalse(client.is_read)
+        self.broker.wait()
+        self.assertEqual(self.numbers(client), list(range(1, 101)))
+
+    def test_a_turn_that_passed_is_not_held_against_the_next(self) -> None:
+        """Whoever has little to do is served at once, however much was done in turns before."""
+        client = self.connect("10.0.0.2")
+        for number in range(1, 101):
+            client.give(client.frame(PING, 0))
+            self.assertEqual(len(self.served), number)
+            self.broker.wait()
+
     def test_a_quiet_one_comes_next(self) -> None:
         """However many have much to do, it comes before what is left of them, and is not asked to wait in line."""
         self.busy(*(f"10.0.1.{number}" for number in range(20)))

@@ -116,7 +116,7 @@ class SharingTests(SynchronousTestCase):
 
     def spend(self, seconds: float) -> None:
         """Work without asking, as a pass over a socket does."""
-        self.turns.spent_s += seconds
+        self.turns.spend(seconds)
 
     def test_one_timer_for_all(self) -> None:
         for name in "abc":
@@ -216,6 +216,24 @@ class SharingTests(SynchronousTestCase):
         self.turns.later(self.step("any", 0.001))
         self.turn()
         self.assertAlmostEqual(self.turns.spent_s, 0.001)
+
+    def test_a_turn_that_is_half_used_up_is_followed_by_another(self) -> None:
+        """So nobody who works without asking needs to know when a turn begins; little work needs no timer."""
+        self.spend(BUSY_S)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.spend(SHARE_S)
+        self.spend(SHARE_S)
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        self.assertEqual(self.turn(), [])
+        self.assertEqual(self.turns.left_s, TURN_S)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_a_long_step_is_not_held_against_the_next_turn(self) -> None:
+        self.turns.later(self.step("long", 1.0))
+        self.turn()
+        self.assertLess(self.turns.left_s, 0)
+        self.assertEqual(self.turn(), [])
+        self.assertEqual(self.turns.left_s, TURN_S)
 
     def test_what_a_step_adds_itself_counts_once(self) -> None:
         def work() -> None:

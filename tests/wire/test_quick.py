@@ -113,6 +113,26 @@ class QuickLookTests(SynchronousTestCase):
             self.assertIsNotNone(quickly(batch))
             self.spoil(batch, rng)
 
+    def test_one_record_with_nothing_but_a_value(self) -> None:
+        """Its beginning is known from its size; a byte of that changed, or one more behind it, and it is another."""
+        rng = random.Random(2)
+        for size in (*range(300), 8180, 8192, 16_380, 16_384, 20_000, 1_000_000):
+            batch = build_batch([Record(value=b"v" * size, timestamp=1000)])
+            self.assertEqual(quickly(batch), (read_header(batch), 1000, True))
+        for size in (0, 1, 55, 60, 100, 9000):
+            batch = build_batch([Record(value=b"v" * size, timestamp=1000)])
+            self.spoil(batch, rng)
+            for more in (b"\0", b"\0\0", b"v\0"):
+                longer = bytearray(batch + more)
+                longer[8:12] = (len(longer) - 12).to_bytes(4, "big")
+                longer[17:21] = crc32c(longer[21:]).to_bytes(4, "big")
+                self.assertIsNone(quickly(bytes(longer)))
+                self.assertIsNone(closely(bytes(longer)))
+            changed = bytearray(batch)
+            changed[-1] = 2  # it would have a header
+            changed[17:21] = crc32c(changed[21:]).to_bytes(4, "big")
+            self.assertIsNone(quickly(bytes(changed)))
+
     def spoil(self, batch: bytes, rng: random.Random) -> None:
         """Change every byte that may say something of the structure."""
         for at in range(min(len(batch), 500)):
