@@ -5,13 +5,17 @@ The controller trusts a leader's word about who has caught up, and nothing else:
 that it is still the leader, that it knows the partition as it is, and that
 everybody it counts is there, as the process that it has counted, is checked
 against the image.
+
+An ISR that is in force already is agreed on as well, as a change of nothing but the
+partition's epoch: the leader that asks for it wants to be sure that nothing which it
+asked for earlier, and had no answer to, will happen any more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from streamline.cluster.commands import ChangePartitions
 from streamline.cluster.failover import change_of
@@ -19,7 +23,7 @@ from streamline.cluster.image import MetadataImage
 from streamline.cluster.leadership import Aim, settle
 from streamline.cluster.rules import rules_of
 from streamline.errors import ErrorCode, Refused
-from streamline.model import PartitionState, Topic
+from streamline.model import PartitionState
 
 
 @frozen
@@ -54,11 +58,11 @@ class Altered:
     What the leader is answered.
 
     @ivar state: the partition once C{command} is agreed on.
-    @ivar command: what to agree on; None where nothing changes.
+    @ivar command: what to agree on.
     """
 
     state: PartitionState
-    command: ChangePartitions | None
+    command: ChangePartitions
 
 
 def alter_partition(
@@ -85,12 +89,9 @@ def alter_partition(
         isr=_ordered(state, wanted),
         has_recovered=not wanted.is_recovering,
     )
-    return _altered(image, topic, state, settle(state, aim))
-
-
-def _altered(image: MetadataImage, topic: Topic, state: PartitionState, after: PartitionState) -> Altered:
+    after = settle(state, aim)
     if after is state:
-        return Altered(state, None)
+        after = evolve(state, partition_epoch=state.partition_epoch + 1)
     return Altered(after, ChangePartitions(topic_id=topic.topic_id, partitions=[change_of(image, state, after)]))
 
 

@@ -82,11 +82,13 @@ def _check_leader(image: MetadataImage, known: PartitionState, change: Partition
     """
     A leader has every committed record, or the election says that it may not have.
 
-    One that comes with a reassignment may lead from the moment in which it is in sync, which the last leader says.
+    One that stays when a reassignment ends may lead from the moment in which it is in sync, which the last leader,
+    who has to go, says with the same change.
     """
     if not image.is_active(change.leader):
         raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {change.leader} cannot lead any more")
-    is_last_of_move = change.leader in known.adding and image.is_active(known.leader)
+    must_go = known.leader in known.removing and image.is_active(known.leader)
+    is_last_of_move = must_go and change.leader in known.target
     if not (change.is_recovering or is_last_of_move or change.leader in (*known.isr, *known.elr)):
         raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {change.leader} may lack records")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from streamline.cluster.elections import balance
 from streamline.cluster.membership import crashed
@@ -44,12 +44,12 @@ ANSWER: Event = (6, lambda world, node: world.answer())
 LIFE: tuple[Event, ...] = (
     (30, lambda world, node: world.fetch(node, world.chance.randrange(0, 4))),
     (6, _append),
-    (1, World.append),
+    (1, lambda world, node: world.append(node)),
     (14, lambda world, node: world.catch_up(node, world.chance.randrange(1, 6))),
     (10, lambda world, node: world.agree()),
     (10, World.beat),
     (2, _ask),
-    (1, World.ask),
+    (1, lambda world, node: world.ask(node)),
     ANSWER,
     (6, World.register),
     (6, World.start),
@@ -73,21 +73,40 @@ FAULTS: tuple[Event, ...] = (
 )
 
 
+class Chances:
+    """What may happen in one history, and how often."""
+
+    def __init__(self, world: World, life: Sequence[Event] = LIFE, answers: Sequence[Event] = (ANSWER,)) -> None:
+        """
+        Draw what may happen.
+
+        @param answers: those of C{life} by which requests arrive.
+        """
+        chance = world.chance
+        # Swarm: each kind of fault is there or not, so that some runs have few kinds and come far.
+        self.events = (*life, *(fault for fault in FAULTS if chance.random() < 0.5))
+        self.weights = [weight for weight, _ in self.events]
+        # In every other run answers take long enough for a broker to go and come back meanwhile.
+        slow = chance.choice((1, 0.05))
+        for event in answers:
+            self.weights[life.index(event)] *= slow
+
+    def step(self, world: World) -> None:
+        """Let something happen."""
+        node = world.nodes[world.chance.randrange(1, len(world.nodes) + 1)]
+        world.now += world.chance.choice((0.0, 0.0, 1.0, 4.0))
+        _, event = world.chance.choices(self.events, self.weights)[0]
+        event(world, node)
+        world.check()
+
+
 class History(World):
     """A world in which things happen by chance."""
 
     def __init__(self, seed: int, min_isr: int) -> None:
         super().__init__(seed, min_isr=min_isr)
-        # Swarm: each kind of fault is there or not, so that some runs have few kinds and come far.
-        self.events = (*LIFE, *(fault for fault in FAULTS if self.chance.random() < 0.5))
-        self.weights = [weight for weight, _ in self.events]
-        # In every other run answers take long enough for a broker to go and come back meanwhile.
-        self.weights[LIFE.index(ANSWER)] *= self.chance.choice((1, 0.05))
+        self.chances = Chances(self)
 
     def step(self) -> None:
         """Let something happen."""
-        node = self.nodes[self.chance.randrange(1, len(self.nodes) + 1)]
-        self.now += self.chance.choice((0.0, 0.0, 1.0, 4.0))
-        _, event = self.chance.choices(self.events, self.weights)[0]
-        event(self, node)
-        self.check()
+        self.chances.step(self)

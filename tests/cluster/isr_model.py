@@ -384,7 +384,7 @@ class World:
         except Refused as refusal:
             code = refusal.code
         else:
-            self.propose([] if altered.command is None else [altered.command])
+            self.propose([altered.command])
         self.counts[f"asked: {code.name}"] += 1
         node = self.nodes[asked.node]
         leading = node.leading
@@ -466,7 +466,8 @@ class World:
         if after.leader not in (NO_LEADER, before.leader):
             self.counts["elected from the ELR" if after.leader in before.elr else "elected"] += 1
             is_bold = after.is_recovering and not before.isr and not before.elr
-            if after.leader not in (*before.isr, *before.elr, *before.adding) and not is_bold:
+            staying = before.target if before.leader in before.removing else ()
+            if after.leader not in (*before.isr, *before.elr, *staying) and not is_bold:
                 raise Violated(f"{after.leader} came to lead {before}")
             if is_bold:
                 self.rescued(self.nodes[after.leader].log)
