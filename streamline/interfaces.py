@@ -24,11 +24,11 @@ from zope.interface import Attribute, Interface
 from streamline.model import Broker, Buffer, LogIdentity, LogSlice, PartitionState
 
 if TYPE_CHECKING:
+    from streamline.cluster.altering import IsrChange
     from streamline.config import TopicConfig
     from streamline.raft import Change, Configuration, Message, QuorumStatus, Replica, ReplicaKey
     from streamline.replication.epochs import LeaderEpochs
     from streamline.wire.batch import BatchHeader
-    from streamline.wire.messages.peer import AlterPartitionRequest, AlterPartitionResponse
     from streamline.wire.schema import Message as WireMessage
 
 
@@ -603,8 +603,13 @@ class ICluster(Interface):
     def ask(node_id: int, request: WireMessage, response: type[WireMessage], timeout_s: float) -> Deferred[Any]:
         """Ask another node something; fails, through the Deferred, with an L{Exception} where no answer comes."""
 
-    def alter_partitions(request: AlterPartitionRequest) -> Deferred[AlterPartitionResponse]:
-        """Ask the controller, whoever that is, for other in-sync replicas (KIP-497); fails as L{ask} does."""
+    def alter(change: IsrChange) -> Deferred[int]:
+        """
+        Ask the controller, whoever that is, for another ISR (KIP-497); fire with the partition's epoch then.
+
+        @raise streamline.errors.Refused: through the Deferred: what the controller says.  Any other failure means that
+            the outcome is unknown.
+        """
 
     def listen(reachable: Callable[[int], None]) -> None:
         """Call this with the id of a node each time that a connection to it can be used."""

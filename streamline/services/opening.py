@@ -10,18 +10,12 @@ from __future__ import annotations
 
 from streamline.config import TopicConfig
 from streamline.interfaces import IAcksPolicy, IClock, IPartitionLog
-from streamline.model import NO_EPOCH, NO_PRODUCER_ID, PartitionState
+from streamline.model import NO_EPOCH, PartitionState
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, load_epochs
-from streamline.services.bookkeeping import crc_before
-from streamline.services.partition import Partition
 from streamline.services.purgatory import Gathering
+from streamline.services.remembering import SLICE_HEADERS, replay, restore_producers
+from streamline.services.replica import Replica
 from streamline.services.turns import next_turn
-from streamline.transactions.producers import Batch, ProducerStates
-from streamline.transactions.snapshots import batches_name, blob_offset, load_producers, snapshot_offset
-from streamline.wire.batch import BatchHeader
-
-SLICE_HEADERS = 2000
-
 
 async def open_partition(
     log: IPartitionLog,
@@ -30,18 +24,18 @@ async def open_partition(
     acks: IAcksPolicy,
     clock: IClock,
     gathering: Gathering,
-) -> Partition:
-    """Rebuild what the log implies, and return the partition, not yet leading."""
+) -> Replica:
+    """Rebuild what the log implies, and return the copy, which is nothing yet."""
     now_ms = clock.wall_ms()
     epochs, written, from_epochs = _load_epochs(log)
-    producers, from_producers = _load_producers(log, now_ms)
+    producers, from_producers = restore_producers(log, now_ms)
     replayed = 0
     headers = log.headers(min(from_epochs, from_producers))
     while True:
         read = 0
         for header in headers:
             epochs.assign(header.partition_leader_epoch, header.base_offset)
-            replayed += _replay(header, producers, from_producers, now_ms)
+            replayed += replay(header, producers, from_producers, now_ms)
             read += 1
             if read == SLICE_HEADERS:
                 break
@@ -49,7 +43,7 @@ async def open_partition(
             break
         await next_turn(clock)
     epochs.truncate_start(log.start_offset)
-    partition = Partition(log, state, config, acks, clock, epochs, producers, gathering)
+    partition = Replica(log, state, config, acks, clock, epochs, producers, gathering)
     partition.books.epochs_changed = epochs.entries() != written
     partition.books.unsaved_batches = replayed
     return partition
@@ -72,40 +66,3 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, list[tuple[int, int]
     if newest is None or newest.partition_leader_epoch == epochs.latest:
         return epochs, written, log.end_offset
     return epochs, written, max(log.start_offset, epochs.entries()[-1][1])
-
-
-def _load_producers(log: IPartitionLog, now_ms: int) -> tuple[ProducerStates, int]:
-    """Return the producers of the newest good snapshot, and the offset behind it."""
-    producers = ProducerStates()
-    _drop_stale(log)
-    known = [(offset, name) for name in log.checkpoint_names() if (offset := snapshot_offset(name)) is not None]
-    for offset, name in sorted(known, reverse=True):
-        snapshot, batches = log.get_checkpoint(name), log.get_checkpoint(batches_name(offset))
-        if snapshot is None or batches is None or offset < log.start_offset:
-            continue
-        try:
-            producers.restore(load_producers(offset, crc_before(log, offset), snapshot, batches), now_ms)
-        except ValueError:
-            continue
-        return producers, offset
-    return producers, log.start_offset
-
-
-def _drop_stale(log: IPartitionLog) -> None:
-    """Drop what says more than the log: once the log has grown again, it would pass for the truth."""
-    for name in log.checkpoint_names():
-        offset = blob_offset(name)
-        if offset is not None and offset > log.end_offset:
-            log.drop_checkpoint(name)
-
-
-def _replay(header: BatchHeader, producers: ProducerStates, from_offset: int, now_ms: int) -> bool:
-    """Take a batch into account; return whether it was a producer's."""
-    if header.producer_id == NO_PRODUCER_ID or header.base_offset < from_offset or header.is_control:
-        return False
-    batch = Batch(
-        header.base_sequence, header.last_sequence, header.base_offset, header.last_offset, header.max_timestamp
-    )
-    producers.wrote(header.producer_id, header.producer_epoch, batch, now_ms)
-    producers.settle()
-    return True

@@ -1,5 +1,5 @@
 """
-One partition that this node leads: its log, its producers, its epochs, and who waits for it.
+One partition as those who write it and read it see it: what counts of it, who waits for it, what may be read.
 
 An append has two phases.  L{Taking.append} checks a batch, stamps it and
 hands it to the log, all before the connection's next request is looked at, so
@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, IPartitionLog, IReplicator
+from streamline.interfaces import IAcksPolicy, IClock, IFollower, IFollowing, IPartitionLog
 from streamline.model import NO_OFFSET, LogSlice, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.services.purgatory import Gathering, Queue
@@ -37,7 +37,7 @@ Reader = Callable[[int], None]
 
 class Partition(Taking):
     """
-    A partition as its leader sees it.
+    The copy of a partition that this node has, whatever it is for it; see L{streamline.services.replica}.
 
     @ivar counted_offset: our own copy counts up to here: flushed, or synced where the topic asks for that.
     @ivar appended_bytes: bytes of batches taken since the start; C{appended_records} likewise.
@@ -60,7 +60,11 @@ class Partition(Taking):
         self.appended_records = 0
         self._for_commit = Queue(gathering)
         self._for_count = Queue(gathering)
+        self._following: IFollowing | None = None
         self._readers: dict[Reader, None] = {}
+        self._copiers: dict[Reader, None] = {}
+        self._cuts = 0
+        """How often the log was cut: a sync that began before says nothing about what came afterwards."""
         self._unread: deque[tuple[int, int]] = deque()
         """(end offset, bytes) of what was flushed and consumers may not read yet."""
         self._unsynced_records = 0
@@ -68,31 +72,27 @@ class Partition(Taking):
         """Syncs in flight that acknowledgements wait for."""
         self._sync_timer: IDelayedCall | None = None
 
-    # Leading
-
-    def lead(self, replicator: IReplicator) -> None:
-        """Begin to lead; from here on batches carry our epoch, which is written down before the first one."""
-        books, epochs = self.books, self.epochs
-        if self.state.leader_epoch > epochs.latest:
-            epochs.assign(self.state.leader_epoch, self.log.end_offset)
-            books.epochs_changed = True
-            if len(epochs.entries()) > 1:  # a log's only epoch follows from its first batch
-                books.save_epochs()
-        self._leadership = replicator.lead(self.log, self.state, self.config.min_insync_replicas, self._advanced)
+    @property
+    def is_led(self) -> bool:
+        """Whether this node leads it."""
+        return self._leadership is not None
 
     @property
     def high_watermark(self) -> int:
         """Consumers may read up to here."""
-        return self._leadership.high_watermark if self._leadership is not None else self.log.high_watermark
+        role = self._leadership or self._following
+        return role.high_watermark if role is not None else self.log.high_watermark
+
+    # Its end
 
     def close(self, refusal: Refused) -> Deferred[None]:
-        """Lead no more; whoever waits is told C{refusal}."""
+        """Be nothing any more; whoever waits is told C{refusal}."""
         self._stop(refusal)
         self.books.close()
         return self.log.close()
 
     def abandon(self, refusal: Refused) -> None:
-        """Lead no more, without writing anything: the log is about to be discarded."""
+        """Be nothing any more, without writing anything: the log is about to be discarded."""
         self._stop(refusal)
 
     def _stop(self, refusal: Refused) -> None:
@@ -100,11 +100,17 @@ class Partition(Taking):
         if self._sync_timer is not None:
             self._sync_timer.cancel()
             self._sync_timer = None
-        if self._leadership is not None:
-            self._leadership.close()
+        for role in (self._leadership, self._following):
+            if role is not None:
+                role.close()
+        self._release()
+
+    def _release(self) -> None:
+        """Tell everybody who waits to look again: what they waited for may not come."""
         self._for_commit.release_all()
         self._for_count.release_all()
-        self._poke(0)
+        _poke(self._readers, 0, self)
+        _poke(self._copiers, 0, self)
 
     # Writing
 
@@ -121,6 +127,8 @@ class Partition(Taking):
         else:
             self._trouble = ""
             self.producers.settle()
+            if size_bytes and self._copiers:
+                _poke(self._copiers, size_bytes, self)
         flushed_offset = log.flushed_offset
         count, self._flushed_offset = flushed_offset - self._flushed_offset, flushed_offset
         self.appended_records += count
@@ -154,7 +162,7 @@ class Partition(Taking):
         """Sync, and acknowledge nothing more until that has ended: flush.messages says how much may be lost."""
         self._unsynced_records = 0
         self._syncs += 1
-        self.log.sync().addCallbacks(self._synced, self._sync_failed)
+        self.log.sync().addCallbacks(self._synced, self._sync_failed, callbackArgs=(self._cuts,))
 
     def _sync_is_due(self) -> None:
         self._sync_timer = None
@@ -162,7 +170,9 @@ class Partition(Taking):
             self._unsynced_records = 0
             self.log.sync().addErrback(self._sync_failed)
 
-    def _synced(self, offset: int) -> None:
+    def _synced(self, offset: int, cuts: int) -> None:
+        if cuts != self._cuts:
+            return
         self._syncs -= 1
         self._count(offset if self._syncs else self.log.flushed_offset)
 
@@ -173,9 +183,10 @@ class Partition(Taking):
 
     def _count(self, offset: int) -> None:
         """Our own copy counts up to C{offset}."""
-        if offset > self.counted_offset and self._leadership is not None:
+        role = self._leadership or self._following
+        if offset > self.counted_offset and role is not None:
             self.counted_offset = offset
-            self._leadership.appended(offset)
+            role.appended(offset)
             self._for_count.advance(offset)
 
     def _advanced(self, high_watermark: int) -> None:
@@ -184,14 +195,14 @@ class Partition(Taking):
         while unread and unread[0][0] <= high_watermark:
             size_bytes += unread.popleft()[1]
         if size_bytes and self._readers:
-            self._poke(size_bytes)
+            _poke(self._readers, size_bytes, self)
         self._for_commit.advance(high_watermark)
 
     # Waiting
 
     def is_settled(self, receipt: Receipt, acks: int) -> bool:
         """Say whether a batch that was appended can be answered."""
-        if receipt.refusal is not None or self.offline is not None:
+        if receipt.refusal is not None or self.offline is not None or receipt.leadership is not self._leadership:
             return True
         reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
         return reached >= receipt.next_offset
@@ -206,12 +217,13 @@ class Partition(Taking):
         if receipt.refusal is not None:
             return receipt.refusal
         policy, leadership = self._acks, self._leadership
-        assert leadership is not None
+        if leadership is None or receipt.leadership is not leadership:
+            return self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
         if reached < receipt.next_offset:
             return self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)
         try:
-            policy.settle(acks, len(leadership.isr), self.config.min_insync_replicas)
+            policy.settle(acks, len(leadership.isr), leadership.min_isr)
         except Refused as late:
             return late
         return None
@@ -219,13 +231,18 @@ class Partition(Taking):
     def acknowledges(self, receipts: Iterable[Receipt], acks: int) -> bool:
         """Say whether the verdict on every one of these would be None."""
         policy, leadership = self._acks, self._leadership
-        assert leadership is not None
+        if leadership is None:
+            return False
         reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
         for receipt in receipts:
-            if receipt.next_offset > reached or receipt.refusal is not None:
+            if (
+                receipt.next_offset > reached
+                or receipt.refusal is not None
+                or receipt.leadership is not leadership
+            ):
                 return False
         with suppress(Refused):
-            policy.settle(acks, len(leadership.isr), self.config.min_insync_replicas)
+            policy.settle(acks, len(leadership.isr), leadership.min_isr)
             return True
         return False
 
@@ -237,13 +254,13 @@ class Partition(Taking):
         """Call it no more."""
         self._readers.pop(reader, None)
 
-    def _poke(self, size_bytes: int) -> None:
-        for reader in list(self._readers):
-            try:
-                reader(size_bytes)
-            except Exception:  # a reader's trouble is not that of whoever appended
-                log.failure("a reader of {partition} failed", partition=str(self.log.identity))
-                self.drop_reader(reader)
+    def add_copier(self, copier: Reader) -> None:
+        """Call this with the number of bytes whenever there is more that followers can read."""
+        self._copiers[copier] = None
+
+    def drop_copier(self, copier: Reader) -> None:
+        """Call it no more."""
+        self._copiers.pop(copier, None)
 
     # Reading
 
@@ -271,6 +288,32 @@ class Partition(Taking):
         high_watermark = self.high_watermark
         return self.log.read(offset, max_bytes, end_offset=high_watermark, at_least_one=at_least_one)
 
+    def read_as_replica(self, offset: int, max_bytes: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
+        """Return batches from the one that holds C{offset}, committed or not, to a follower that may fetch."""
+        log = self.log
+        return log.read(offset, max_bytes, end_offset=log.flushed_offset, at_least_one=at_least_one)
+
+    def fetched(self, follower: IFollower) -> tuple[int, int] | None:
+        """
+        Hear that a follower fetches; return where its log and ours part, or None.
+
+        @raise Refused: it may not fetch from here.
+        """
+        if self.offline is not None:
+            raise self.offline.again()
+        if self._leadership is None:
+            raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        return self._leadership.fetched(follower)
+
+    @property
+    def latest_offset(self) -> int:
+        """
+        What consumers are told is the end of the log.
+
+        @raise Refused: OFFSET_NOT_AVAILABLE while that is not known (KR9).
+        """
+        return self.high_watermark if self._leadership is None else self._leadership.latest_offset()
+
     def divergence(self, offset: int, last_fetched_epoch: int) -> tuple[int, int] | None:
         """
         Return the (epoch, end offset) at which a reader's log and ours part, or None where they agree (KIP-595).
@@ -289,3 +332,12 @@ class Partition(Taking):
     def checkpoint(self) -> None:
         """Write down what would otherwise take long to read from the log again."""
         self.books.checkpoint()
+
+
+def _poke(readers: dict[Reader, None], size_bytes: int, partition: Partition) -> None:
+    for reader in list(readers):
+        try:
+            reader(size_bytes)
+        except Exception:  # a reader's trouble is not that of whoever appended
+            log.failure("a reader of {partition} failed", partition=str(partition.log.identity))
+            readers.pop(reader, None)

@@ -7,7 +7,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
@@ -15,15 +15,20 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, s
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from streamline.cluster.delta import difference
 from streamline.cluster.image import MetadataImage
+from streamline.cluster.rules import rules_of
 from streamline.config import NodeConfig, TopicConfig, topic_config
 from streamline.errors import ErrorCode, Refused, StartRefused, StreamlineError
 from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
 from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
+from streamline.replication.roles import Role, role_of
 from streamline.services.metadata import Metadata
+from streamline.services.neighbours import own_epoch
 from streamline.services.opening import open_partition
 from streamline.services.partition import Partition
 from streamline.services.purgatory import Gathering
+from streamline.services.replica import Replica
 from streamline.services.receipts import Receipt, refused
 from streamline.services.sharing import Shared
 from streamline.wire.batch import BatchHeader, check, produced_header
@@ -55,15 +60,20 @@ class Replicas(Service):
         storage: IStorage,
         replicator: IReplicator,
         acks: IAcksPolicy,
+        incarnation_id: bytes,
     ) -> None:
+        """
+        @param incarnation_id: of this process: metadata that do not know it are about an earlier one.
+        """
         self._host = host
         self._config = config
+        self._incarnation_id = incarnation_id
         self._metadata = metadata
         self._storage = storage
         self._replicator = replicator
         self._acks = acks
         self._wall_ms = host.clock.wall_ms
-        self._partitions: dict[tuple[str, int], Partition] = {}
+        self._partitions: dict[tuple[str, int], Replica] = {}
         self._dirty: dict[Partition, None] = {}
         self._opening: dict[LogIdentity, Shared[None]] = {}
         self._last: dict[TopicPartition, Deferred[None]] = {}
@@ -123,13 +133,37 @@ class Replicas(Service):
             await next(iter(self._last.values()))
 
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
-        if not self.running or old.topics is new.topics:
+        if not self.running:
             return
-        # Sorted, as the order of a set differs from process to process.
-        for topic_id in sorted(old.names.keys() - new.names.keys()):
-            self._discard_topic(old.topics[old.names[topic_id]])
-        for topic_id in sorted(new.names.keys() - old.names.keys()):
-            self._open_topic(new.topics[new.names[topic_id]])
+        delta = difference(old, new)
+        for topic in delta.deleted:
+            self._discard_topic(topic)
+        for part in delta.partitions:
+            if self._is_here(part.new) and (part.old is None or not self._is_here(part.old)):
+                self._open(part.topic, part.new)
+        if delta.brokers or delta.topic_configs or delta.broker_configs:
+            concerned: Iterable[Replica] = list(self._partitions.values())
+        else:
+            keys = ((part.topic.name, part.new.index) for part in delta.partitions)
+            concerned = [replica for key in keys if (replica := self._partitions.get(key)) is not None]
+        for replica in concerned:
+            self._become(replica)
+
+    def _is_here(self, state: PartitionState) -> bool:
+        return self._config.node_id in state.replicas
+
+    def _become(self, replica: Replica) -> None:
+        """Have a copy be what the metadata want of it."""
+        image, identity = self._metadata.image, replica.log.identity
+        state = image.partition(identity.topic, identity.partition)
+        if state is None or image.names.get(identity.topic_id) != identity.topic:
+            return  # it is being discarded
+        node_id = self._config.node_id
+        role = role_of(node_id, own_epoch(image.brokers, node_id, self._incarnation_id), state, image.brokers)
+        if role is Role.GONE:
+            self._discard(identity)
+        else:
+            replica.become(role, state, rules_of(image, identity.topic).min_isr, self._replicator)
 
     def _note_strays(self) -> None:
         image = self._metadata.image
@@ -155,12 +189,14 @@ class Replicas(Service):
         return topic_config(self._config.broker, self._metadata.image.configs.get(topic, {}))
 
     def _open_topic(self, topic: Topic) -> None:
-        config = self.config_of(topic.name)
         for state in topic.partitions:
-            if self._config.node_id in state.replicas:
-                identity = LogIdentity(topic.name, state.index, topic.topic_id)
-                self._opening[identity] = Shared()
-                self._in_turn(identity, self._opened, state, config)
+            if self._is_here(state):
+                self._open(topic, state)
+
+    def _open(self, topic: Topic, state: PartitionState) -> None:
+        identity = LogIdentity(topic.name, state.index, topic.topic_id)
+        self._opening[identity] = Shared()
+        self._in_turn(identity, self._opened, state, self.config_of(topic.name))
 
     def _in_turn(self, identity: LogIdentity, work: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Do something to a name on disk once all that was to be done to it before has been done."""
@@ -185,7 +221,7 @@ class Replicas(Service):
     async def _opened(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
         await self._slots.acquire()
         try:
-            await self._open_and_lead(identity, state, config)
+            await self._open_here(identity, state, config)
         except StartRefused as refusal:
             self._refusal = self._refusal or refusal
             self._not_opened(identity)
@@ -195,7 +231,7 @@ class Replicas(Service):
             self._slots.release()
             self._opening.pop(identity).tell(None)
 
-    async def _open_and_lead(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
+    async def _open_here(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
         if not self.running or self._is_gone(identity):
             return
         partition_log = await self._storage.open(identity, config)
@@ -205,8 +241,8 @@ class Replicas(Service):
         elif self._is_gone(identity):
             partition.abandon(_GONE.again())
         else:
-            partition.lead(self._replicator)
             self._partitions[identity.topic_partition] = partition
+            self._become(partition)
 
     def _is_gone(self, identity: LogIdentity) -> bool:
         return self._metadata.image.names.get(identity.topic_id) != identity.topic
@@ -219,14 +255,17 @@ class Replicas(Service):
 
     def _discard_topic(self, topic: Topic) -> None:
         for state in topic.partitions:
-            identity = LogIdentity(topic.name, state.index, topic.topic_id)
-            partition = self._partitions.pop(identity.topic_partition, None)
-            if partition is not None:
-                self._dirty.pop(partition, None)
-                self._replicator.forget(identity)
-                partition.abandon(_GONE.again())
-            if partition is not None or identity in self._opening:
-                self._in_turn(identity, self._discarded)
+            self._discard(LogIdentity(topic.name, state.index, topic.topic_id))
+
+    def _discard(self, identity: LogIdentity) -> None:
+        """Drop a copy that nobody wants here any more."""
+        partition = self._partitions.pop(identity.topic_partition, None)
+        if partition is not None:
+            self._dirty.pop(partition, None)
+            self._replicator.forget(identity)
+            partition.abandon(_GONE.again())
+        if partition is not None or identity in self._opening:
+            self._in_turn(identity, self._discarded)
 
     async def _discarded(self, identity: LogIdentity) -> None:
         try:
@@ -247,13 +286,14 @@ class Replicas(Service):
         @raise Refused: UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER or KAFKA_STORAGE_ERROR.
         """
         partition = self._partitions.get((topic, index))
-        if partition is not None:
+        if partition is not None and partition.is_led:
             return partition
         state = self._metadata.image.partition(topic, index)
         if state is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         identity = LogIdentity(topic, index, self._metadata.image.topics[topic].topic_id)
-        if state.leader != self._config.node_id or identity in self._opening or not self.running:
+        is_opened = partition is None and identity not in self._opening
+        if state.leader != self._config.node_id or not is_opened or not self.running:
             raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         raise Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"{topic}-{index} could not be opened; the node's log says why")
 

@@ -1,83 +1,208 @@
 """
-The C{isr} replicator: a record is committed once every in-sync replica has it.
+The C{isr} replicator: a record is committed once every in-sync replica has it, as in Kafka.
 
-With one replica that is at once.  Every caller goes through it all the same, so
-that more replicas change this module and no other.
+Followers fetch from leaders (L{streamline.services.fetchers}); what they say of themselves thereby moves the leaders'
+high watermarks (L{streamline.services.leaderships}); and leaders ask the controller for the ISR that they see.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.config import NodeConfig
-from streamline.errors import StartRefused
-from streamline.interfaces import Host, ILeadership, IPartitionLog, IReplicator
-from streamline.model import LogIdentity, PartitionState
+from streamline.errors import ErrorCode, Refused
+from streamline.interfaces import Host, ICluster, IFollowing, ILeadership, IReplica, IReplicator
+from streamline.model import Broker, LogIdentity, PartitionState
+from streamline.replication.follower_session import Fetch
+from streamline.replication.isr_changes import BACK_OFF_S, IsrAsk
+from streamline.replication.messages import fetch_request
+from streamline.services.fetchers import Following, Line
+from streamline.services.leaderships import SharedLeadership, SoleLeadership
+from streamline.wire.messages.fetch import FetchResponse
 
+log = Logger()
 
-@implementer(ILeadership)
-class SoleLeadership:
-    """A partition whose only replica is this node: what counts here is committed."""
-
-    def __init__(self, log: IPartitionLog, state: PartitionState, advanced: Callable[[int], None]) -> None:
-        self._log = log
-        self._advanced: Callable[[int], None] | None = advanced
-        self.isr = state.isr
-        # What recovery kept is on disk, and nobody else can have more of it.
-        self.high_watermark = log.high_watermark = log.flushed_offset
-
-    def appended(self, end_offset: int) -> None:
-        """Commit up to here."""
-        if self._advanced is not None and end_offset > self.high_watermark:
-            self.high_watermark = self._log.high_watermark = end_offset
-            self._advanced(end_offset)
-
-    def close(self) -> None:
-        """Report nothing any more."""
-        self._advanced = None
+PATIENCE_S = 3.0
+"""How much longer than it waits for records a fetch waits for its answer."""
+LOOKS_PER_LAG = 2
+"""How often in C{replica.lag.time.max.ms} leaders look who has become late by silence."""
 
 
 @implementer(IReplicator)
 class IsrReplicator:
     """Kafka's replication by in-sync replicas."""
 
+    cluster: ICluster
+
     def __init__(self, host: Host, config: NodeConfig) -> None:
-        self._node_id = config.node_id
+        broker = config.broker
+        self.node_id = config.node_id
+        self.lag_max_s = broker.replica_lag_time_max_ms / 1000
+        self._clock = host.clock
+        self._broker = broker
         self._led: dict[LogIdentity, ILeadership] = {}
+        self._followed: dict[LogIdentity, Following] = {}
+        self._lines: dict[int, Line] = {}
+        self._considered: dict[SharedLeadership, None] = {}
+        self._considering: IDelayedCall | None = None
+        self._looking: IDelayedCall | None = None
+        self._later: dict[SharedLeadership, None] = {}
+        self._retrying: IDelayedCall | None = None
+        self._is_running = False
+
+    # Life
+
+    def join(self, cluster: ICluster) -> None:
+        """Hear of the other nodes."""
+        self.cluster = cluster
+        cluster.listen(self._reachable)
 
     def start(self) -> Deferred[None]:
-        """Nothing to begin: a node alone fetches from nobody."""
+        """Look after replicas from now on."""
+        self._is_running = True
+        self._look_later()
         return succeed(None)
 
     def stop(self) -> Deferred[None]:
-        """Close every leadership."""
-        for identity in list(self._led):
+        """Close every leadership, and follow nobody."""
+        self._is_running = False
+        for call in (self._looking, self._considering, self._retrying):
+            if call is not None and call.active():
+                call.cancel()
+        for identity in [*self._led, *self._followed]:
             self.forget(identity)
+        for line in self._lines.values():
+            line.stop()
         return succeed(None)
 
+    # What leaderships need
+
+    @property
+    def brokers(self) -> Mapping[int, Broker]:
+        """All nodes, by the metadata that were applied last."""
+        brokers: Mapping[int, Broker] = self.cluster.brokers
+        return brokers
+
+    def now_s(self) -> float:
+        """Return the time."""
+        now: float = self._clock.seconds()
+        return now
+
+    # Roles
+
     def lead(
-        self, log: IPartitionLog, state: PartitionState, min_isr: int, advanced: Callable[[int], None]
+        self, replica: IReplica, state: PartitionState, min_isr: int, advanced: Callable[[int], None]
     ) -> ILeadership:
         """Lead a partition."""
-        self.forget(log.identity)
-        if state.replicas != (self._node_id,):
-            raise StartRefused(
-                f"{log.identity} has the replicas {list(state.replicas)}; this release runs one node, "
-                "so only partitions of this node alone can be led"
-            )
-        leadership = SoleLeadership(log, state, advanced)
-        self._led[log.identity] = leadership
+        identity = replica.log.identity
+        self.forget(identity)
+        leadership: ILeadership
+        if len(state.replicas) == 1:
+            leadership = SoleLeadership(replica, state, advanced)
+        else:
+            leadership = SharedLeadership(self, replica, state, min_isr, advanced)
+        self._led[identity] = leadership
         return leadership
 
-    def follow(self, log: IPartitionLog, state: PartitionState) -> None:
-        """Refuse: a node alone has nobody to copy from."""
-        raise StartRefused(f"{log.identity} is led by node {state.leader}; this release runs one node")
+    def follow(self, replica: IReplica, state: PartitionState, advanced: Callable[[int], None]) -> IFollowing:
+        """Copy a partition from its leader."""
+        identity = replica.log.identity
+        self.forget(identity)
+        line = self._lines.get(state.leader)
+        if line is None:
+            line = self._lines[state.leader] = Line(self._clock, state.leader, self._ask)
+        following = self._followed[identity] = Following(line, replica, state, advanced)
+        line.add(following)
+        return following
 
     def forget(self, identity: LogIdentity) -> None:
-        """Close a leadership."""
+        """Close a leadership, or follow no more."""
         leadership = self._led.pop(identity, None)
         if leadership is not None:
             leadership.close()
+        following = self._followed.pop(identity, None)
+        if following is not None:
+            following.close()
+
+    # Following
+
+    def _ask(self, leader: int, fetch: Fetch) -> Deferred[FetchResponse]:
+        broker = self._broker
+        request = fetch_request(
+            fetch,
+            self.node_id,
+            self.cluster.broker_epoch,
+            max_wait_ms=broker.replica_fetch_wait_max_ms,
+            max_bytes=broker.replica_fetch_response_max_bytes,
+            partition_max_bytes=broker.replica_fetch_max_bytes,
+        )
+        timeout_s = broker.replica_fetch_wait_max_ms / 1000 + PATIENCE_S
+        answer: Deferred[FetchResponse] = self.cluster.ask(leader, request, FetchResponse, timeout_s)
+        return answer
+
+    def _reachable(self, node_id: int) -> None:
+        line = self._lines.get(node_id)
+        if line is not None:
+            line.reachable()
+
+    # Asking for other ISRs
+
+    def consider(self, leadership: SharedLeadership) -> None:
+        """See soon whether this one wants another ISR; what comes in one turn of the reactor is asked for together."""
+        if self._is_running:
+            self._considered[leadership] = None
+            if self._considering is None:
+                self._considering = self._clock.callLater(0, self._consider)
+
+    def _consider(self) -> None:
+        self._considering = None
+        considered, self._considered = self._considered, {}
+        for leadership in considered:
+            self._ask_for(leadership)
+
+    def _look_later(self) -> None:
+        self._looking = self._clock.callLater(self.lag_max_s / LOOKS_PER_LAG, self._look)
+
+    def _look(self) -> None:
+        """Replicas become late by silence, too."""
+        self._look_later()
+        for leadership in list(self._led.values()):
+            if isinstance(leadership, SharedLeadership):
+                self._ask_for(leadership)
+
+    def _ask_for(self, leadership: SharedLeadership) -> None:
+        ask = leadership.next_ask()
+        if ask is not None:
+            agreeing = self.cluster.alter(leadership.change_of(ask))
+            agreeing.addCallbacks(
+                self._agreed, self._not_agreed, callbackArgs=(leadership, ask), errbackArgs=(leadership, ask)
+            ).addErrback(_failed)
+
+    def _agreed(self, partition_epoch: int, leadership: SharedLeadership, ask: IsrAsk) -> None:
+        leadership.answered(ask, ErrorCode.NONE, partition_epoch)
+
+    def _not_agreed(self, failure: Failure, leadership: SharedLeadership, ask: IsrAsk) -> None:
+        if isinstance(failure.value, Refused):
+            leadership.answered(ask, failure.value.code, -1)
+        else:
+            failure.trap(Exception)
+            leadership.unanswered(ask)
+        self._later[leadership] = None
+        if self._retrying is None and self._is_running:
+            self._retrying = self._clock.callLater(BACK_OFF_S, self._retry)
+
+    def _retry(self) -> None:
+        self._retrying = None
+        later, self._later = self._later, {}
+        for leadership in later:
+            self._ask_for(leadership)
+
+
+def _failed(failure: Failure) -> None:
+    log.failure("the ISR of a partition cannot be asked for", failure)

@@ -124,7 +124,7 @@ class Taking:
         leadership = self._leadership
         if self.offline is not None or leadership is None:
             raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-        self._acks.admit(acks, len(leadership.isr), self.config.min_insync_replicas)
+        self._acks.admit(acks, len(leadership.isr), leadership.min_isr)
 
     def _take(self, records: memoryview, looked: Looked) -> Receipt:
         header, max_timestamp, has_null_key = looked
@@ -151,7 +151,7 @@ class Taking:
         """Answer a batch that is here already as it was, or would have been, answered the first time."""
         timestamp_ms = known.timestamp_ms if self._stamps_time else NO_TIMESTAMP
         # Everything that takes batches in is a whole partition.
-        receipt = Receipt(self, known.first_offset, known.last_offset + 1, timestamp_ms)  # type: ignore[arg-type]
+        receipt = Receipt(self, self._leadership, known.first_offset, known.last_offset + 1, timestamp_ms)  # type: ignore[arg-type]
         if receipt.next_offset > self.log.flushed_offset:
             self._unflushed.append(receipt)
         return receipt
@@ -187,7 +187,7 @@ class Taking:
         if header.producer_id != NO_PRODUCER_ID:
             self._remember(header)
         self._unflushed_bytes += header.batch_length + LOG_OVERHEAD
-        receipt = Receipt(self, header.base_offset, next_offset, append_time_ms)  # type: ignore[arg-type]
+        receipt = Receipt(self, self._leadership, header.base_offset, next_offset, append_time_ms)  # type: ignore[arg-type]
         self._unflushed.append(receipt)
         return receipt
 

@@ -1,0 +1,301 @@
+"""
+Copies partitions from their leaders: one fetcher for each leader, one fetch at a time, many partitions in it.
+
+What to fetch and what to do with what comes is decided in L{streamline.replication.fetcher}; here is the asking, and
+the doing: append, cut, begin anew.
+
+# Note [One after the other]
+
+A fetch says how far this node's logs go, and a leader counts on that.  So the next one waits until everything that the
+last one brought counts: until it is flushed, or synced where the topic asks for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from streamline.errors import ProtocolError, StorageFailed
+from streamline.interfaces import IClock, IFollowing, IReplica
+from streamline.model import Buffer, LogIdentity, PartitionState
+from streamline.replication.fetcher import Fetcher
+from streamline.replication.follower_session import Fetch, PartitionKey
+from streamline.replication.following import Append, Cut, FollowedPartition, Step
+from streamline.replication.messages import error_of, fetch_answers
+from streamline.replication.truncation import LogRange
+from streamline.wire.batch import BatchHeader, is_intact, read_header
+from streamline.wire.messages.fetch import FetchResponse
+
+log = Logger()
+
+Ask = Callable[[int, Fetch], Deferred[FetchResponse]]
+"""Sends a fetch to a leader."""
+
+
+def batches_of(records: memoryview) -> Iterator[tuple[BatchHeader, memoryview]]:
+    """
+    Yield the batches that a leader sent.
+
+    @raise ProtocolError: they are damaged, or cut short.
+    """
+    at = 0
+    while at < len(records):
+        header = read_header(records, at)
+        end = at + header.size
+        if end > len(records) or not is_intact(records, at, header):
+            raise ProtocolError(f"the batch at offset {header.base_offset} came damaged")
+        yield header, records[at:end]
+        at = end
+
+
+@implementer(IFollowing)
+class Following:
+    """
+    A partition that this node follows, in one leader epoch.
+
+    @ivar followed: what is decided about it.
+    """
+
+    def __init__(
+        self, line: Line, replica: IReplica, state: PartitionState, advanced: Callable[[int], None]
+    ) -> None:
+        kept = replica.log
+        self.followed = FollowedPartition(
+            state.leader,
+            state.leader_epoch,
+            replica.epochs,
+            LogRange(kept.start_offset, replica.counted_offset),
+            kept.high_watermark,
+        )
+        self.identity: LogIdentity = kept.identity
+        self.high_watermark = self.followed.high_watermark
+        self._line = line
+        self._replica = replica
+        self._advanced: Callable[[int], None] | None = advanced
+        self._is_counting = False
+
+    @property
+    def key(self) -> PartitionKey:
+        """What it is called in a fetch."""
+        return self.identity.topic_id, self.identity.partition
+
+    def appended(self, end_offset: int) -> None:
+        """Hear that our copy counts up to here; once that is all of it, the leader may be told."""
+        if self._advanced is None:
+            return
+        self.followed.appended(end_offset)
+        self.tell()
+        if self._is_counting and end_offset >= self._replica.log.end_offset:
+            self._is_counting = False
+            self._line.done(self)
+
+    def close(self) -> None:
+        """Copy nothing any more."""
+        if self._advanced is not None:
+            self._advanced = None
+            self._line.remove(self)
+
+    def tell(self) -> None:
+        """Tell of a new high watermark."""
+        high_watermark = self.followed.high_watermark
+        if self._advanced is not None and high_watermark != self.high_watermark:
+            rose = high_watermark > self.high_watermark
+            self.high_watermark = self._replica.log.high_watermark = high_watermark
+            if rose:
+                self._advanced(high_watermark)
+
+    # What is to be done
+
+    def take(self, step: Step, records: Buffer) -> bool:
+        """Do what was decided; return whether it is done, or L{Line.done} follows."""
+        try:
+            if isinstance(step, Append):
+                return self._append(memoryview(records))
+            if isinstance(step, Cut):
+                self._say_cut(step)
+                self._replica.cut(step.offset)
+            else:
+                log.info("{partition} begins anew at {offset}", partition=str(self.identity), offset=step.offset)
+                self._replica.begin_anew(step.offset)
+            kept = self._replica.log
+            self.followed.cut(kept.start_offset, kept.end_offset)
+            self.tell()
+        except (ProtocolError, StorageFailed) as error:
+            self._refused(error)
+        return True
+
+    def _append(self, records: memoryview) -> bool:
+        replica, kept = self._replica, self._replica.log
+        end_offset = kept.end_offset
+        for header, batch in batches_of(records):
+            if not self.followed.takes(header, kept.end_offset):
+                break
+            replica.copy(header, batch)
+        if kept.end_offset == end_offset:
+            return True
+        self._is_counting = True
+        replica.write()
+        return False
+
+    def _refused(self, error: Exception) -> None:
+        self._is_counting = False
+        self.followed.refused(self._line.now_s())
+        log.warn("{partition} cannot be copied: {why}", partition=str(self.identity), why=str(error))
+
+    def _say_cut(self, cut: Cut) -> None:
+        say = log.warn if cut.is_below_high_watermark else log.info
+        say(
+            "{partition} is cut from {end_offset} to {offset}, where its leader's log leaves it",
+            partition=str(self.identity),
+            end_offset=self._replica.log.end_offset,
+            offset=cut.offset,
+        )
+
+    def follow_start(self) -> None:
+        """Hide what the leader keeps no longer."""
+        due = self.followed.due_start_offset
+        if due is None or self._is_counting:
+            return
+        try:
+            self._replica.advance_start(due)
+        except StorageFailed as error:
+            self._refused(error)
+        else:
+            self.followed.started(self._replica.log.start_offset)
+
+
+class Line:
+    """
+    What is fetched from one leader.
+
+    @param ask: sends a fetch.
+    """
+
+    def __init__(self, clock: IClock, leader: int, ask: Ask) -> None:
+        self.leader = leader
+        self._clock = clock
+        self._ask = ask
+        self._fetcher = Fetcher()
+        self._followings: dict[PartitionKey, Following] = {}
+        self._open_steps: dict[Following, None] = {}
+        self._is_asking = False
+        self._timer: IDelayedCall | None = None
+        self._is_stopped = False
+
+    def now_s(self) -> float:
+        """Return the time."""
+        now: float = self._clock.seconds()
+        return now
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is followed."""
+        return not self._followings
+
+    @property
+    def followings(self) -> list[Following]:
+        """What is followed."""
+        return list(self._followings.values())
+
+    def add(self, following: Following) -> None:
+        """Follow a partition from now on."""
+        self._followings[following.key] = following
+        self._fetcher.add(following.key, following.followed, self.now_s())
+        self._go_on_soon()
+
+    def remove(self, following: Following) -> None:
+        """Follow it no more."""
+        if self._followings.get(following.key) is following:
+            del self._followings[following.key]
+            self._fetcher.remove(following.key)
+        self._open_steps.pop(following, None)
+        self._go_on_soon()
+
+    def done(self, following: Following) -> None:
+        """Hear that what a partition was brought counts by now."""
+        if following in self._open_steps:
+            del self._open_steps[following]
+            self._fetcher.moved(following.key, self.now_s())
+            if not self._open_steps:
+                self._go_on()
+
+    def reachable(self) -> None:
+        """Hear that the leader can be reached."""
+        self._fetcher.reachable()
+        self._go_on_soon()
+
+    def stop(self) -> None:
+        """Ask for nothing any more."""
+        self._is_stopped = True
+        self._wait_no_more()
+
+    # Asking
+
+    def _wait_no_more(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _go_on_soon(self) -> None:
+        self._wait_no_more()
+        if not self._is_stopped:
+            self._timer = self._clock.callLater(0, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Fetch, if it is time; see Note [One after the other]."""
+        if self._is_stopped or self._open_steps:
+            return
+        fetch = self._fetcher.next_fetch(self.now_s())
+        if fetch is not None:
+            self._wait_no_more()
+            self._is_asking = True
+            self._ask(self.leader, fetch).addCallbacks(self._answered, self._unanswered).addErrback(_failed)
+            return
+        wake_s = self._fetcher.wake_s
+        if wake_s is not None and not self._is_asking and self._timer is None:
+            self._timer = self._clock.callLater(max(0.0, wake_s - self.now_s()), self._due)
+
+    def _answered(self, response: FetchResponse) -> None:
+        self._is_asking = False
+        if self._is_stopped:
+            return
+        answers, records = [], {}
+        for key, answer, brought in fetch_answers(response):
+            answers.append((key, answer))
+            records[key] = brought
+        steps = self._fetcher.answered(error_of(response.error_code), response.session_id, answers, self.now_s())
+        for key, _ in answers:
+            if (following := self._followings.get(key)) is not None:
+                following.tell()
+                following.follow_start()
+        for key, step in steps:
+            self._take(key, step, records[key])
+        self._go_on()
+
+    def _take(self, key: PartitionKey, step: Step, records: Buffer) -> None:
+        following = self._followings.get(key)
+        if following is None:
+            return
+        self._open_steps[following] = None
+        if following.take(step, records):
+            self.done(following)
+
+    def _unanswered(self, failure: Failure) -> None:
+        failure.trap(Exception)
+        self._is_asking = False
+        if not self._is_stopped:
+            self._fetcher.unanswered(self.now_s())
+            self._go_on()
+
+
+def _failed(failure: Failure) -> None:
+    log.failure("what a leader sent could not be taken", failure)
