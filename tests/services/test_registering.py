@@ -2,56 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from twisted.trial.unittest import SynchronousTestCase
-
-from streamline.cluster.commands import CreateTopic, PartitionPlacement
-from streamline.model import PartitionState
-from tests.services.brokers import SESSION_S, BrokerNode, BrokerWorld
-
-TOPIC_ID = b"t" * 16
-SOON_S = 0.5
-"""Much less than a session's time-out."""
-
-
-class BrokerCase(SynchronousTestCase):
-    """Three nodes that take part, one of them the controller."""
-
-    def setUp(self) -> None:
-        """Start them."""
-        self.begin()
-
-    def begin(self, count: int = 3, max_voters: int = 5, **settings: Any) -> None:
-        """Start so many."""
-        self.world = BrokerWorld(max_voters=max_voters, **settings)
-        self.nodes = self.world.cluster(count)
-
-    def follower(self) -> BrokerNode:
-        """Return a node that is not the controller."""
-        controller = self.world.controller
-        return next(node for node in self.nodes if node is not controller)
-
-    def others(self, node: BrokerNode) -> list[int]:
-        """Return the numbers of all but one."""
-        return [other.node_id for other in self.nodes if other is not node]
-
-    def make_topic(self, *replicas: int) -> None:
-        """Have a topic t of one partition."""
-        placed = PartitionPlacement(index=0, replicas=replicas)
-        command = CreateTopic(name="t", topic_id=TOPIC_ID, partitions=[placed])
-        self.world.result_of(self.world.controller.controllership.decide(lambda _: [command]))
-
-    def partition(self) -> PartitionState:
-        """Return its state, as the controller sees it."""
-        state = self.world.controller.metadata.image.partition("t", 0)
-        assert state is not None
-        return state
-
-    def is_soon(self, *active: int, within_s: float = SOON_S) -> None:
-        """Expect all nodes to see these brokers, soon."""
-        seen = self.world.run(within_s, lambda: self.world.agrees(*active))
-        self.assertTrue(seen, [node.active for node in self.world.up])
+from tests.services.brokers import SESSION_S, SOON_S, BrokerCase
 
 
 class LivingTests(BrokerCase):
