@@ -154,9 +154,9 @@ class BrokerCase(SynchronousTestCase):
         """Start them."""
         self.begin()
 
-    def begin(self, count: int = 3, max_voters: int = 5, **settings: Any) -> None:
+    def begin(self, count: int = 3, max_voters: int = 5, seed: int = 1, **settings: Any) -> None:
         """Start so many."""
-        self.world = BrokerWorld(max_voters=max_voters, **settings)
+        self.world = BrokerWorld(seed, max_voters=max_voters, **settings)
         self.nodes = self.world.cluster(count)
 
     def follower(self) -> BrokerNode:

@@ -11,7 +11,16 @@ from streamline.cluster.altering import IsrChange, Member
 from streamline.errors import ErrorCode, Refused
 from streamline.services.altering import AgreedIsr
 from streamline.services.peer_call import NoAnswer
-from streamline.wire.messages.peer import AlterPartitionRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest
+from streamline.services.registering import KAFKA_LISTENER
+from streamline.wire.messages.peer import (
+    AlterPartitionRequest,
+    BrokerHeartbeatRequest,
+    BrokerRegistrationRequest,
+    BrokerState,
+    Listener,
+    PartitionData,
+    TopicData,
+)
 from streamline.wire.messages.peer_pushes import ControlledShutdownRequest, ControlledShutdownResponse
 from streamline.wire.messages.producer_ids import AllocateProducerIdsRequest
 from tests.services.brokers import SOON_S, TOPIC_ID, BrokerCase, BrokerNode
@@ -176,7 +185,7 @@ class SenderTests(AlterCase):
         broker = self.leader.broker
         given: dict[str, Any] = {
             "broker_id": broker.node_id, "cluster_id": self.leader.cluster_id, "log_dirs": [broker.directory_id],
-            "incarnation_id": broker.incarnation_id,
+            "incarnation_id": broker.incarnation_id, "listeners": [Listener(name=KAFKA_LISTENER, host="h", port=1)],
         }  # fmt: skip
         return BrokerRegistrationRequest(**(given | more))
 
@@ -185,8 +194,28 @@ class SenderTests(AlterCase):
         for disks in ([], [b"d" * 16], [self.leader.broker.directory_id, b"d" * 16]):
             self.assertEqual(self.ask(self.registration(log_dirs=disks)).error_code, ErrorCode.INVALID_REQUEST)
 
+    def test_an_earlier_process(self) -> None:
+        """KR15: what it says does not count for the one that is there now."""
+        claims: dict[str, Any] = {"broker_id": self.leader.node_id, "broker_epoch": self.leader.broker.epoch - 1}
+        for kind in (
+            BrokerHeartbeatRequest, ControlledShutdownRequest, AllocateProducerIdsRequest, AlterPartitionRequest
+        ):  # fmt: skip
+            self.assertEqual(self.ask(kind(**claims)).error_code, ErrorCode.STALE_BROKER_EPOCH, kind)
+
+    def test_one_partition_twice(self) -> None:
+        """One of two wishes at most can be right about the state that it replaces (KR13)."""
+        state, me = self.partition(), self.leader
+        part = PartitionData(
+            partition_index=0, leader_epoch=state.leader_epoch, partition_epoch=state.partition_epoch,
+            new_isr_with_epochs=[BrokerState(broker_id=me.node_id, broker_epoch=me.broker.epoch)],
+        )  # fmt: skip
+        topics = [TopicData(topic_id=TOPIC_ID, partitions=[part, part])]
+        request = AlterPartitionRequest(broker_id=me.node_id, broker_epoch=me.broker.epoch, topics=topics)
+        (topic,) = self.ask(request).topics
+        self.assertEqual([one.error_code for one in topic.partitions], [0, ErrorCode.INVALID_REQUEST])
+
     def test_no_address(self) -> None:
-        self.assertEqual(self.ask(self.registration()).error_code, ErrorCode.INVALID_REQUEST)
+        self.assertEqual(self.ask(self.registration(listeners=[])).error_code, ErrorCode.INVALID_REQUEST)
 
     def test_not_the_controller(self) -> None:
         """A node that does not lead decides nothing."""
