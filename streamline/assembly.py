@@ -11,17 +11,14 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
+from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
+from streamline.api.brokers import ANSWERS, ControllerServices
 from streamline.api.call import BrokerServices, no_controllers
-from streamline.api.membership import (
-    ControllerServices,
-    allocate_producer_ids,
-    broker_heartbeat,
-    broker_registration,
-    controlled_shutdown,
-)
+from streamline.api.replica_fetch import ReplicaFetches
+from streamline.cluster.membership import Registration
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
 from streamline.net.cluster import ClusterRoom
@@ -33,6 +30,8 @@ from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import make
 from streamline.replication.sessions import FetchSessions
+from streamline.services.altering import Altering
+from streamline.services.balancing import Balancing
 from streamline.services.controller import Controller
 from streamline.services.controller_line import ControllerLine
 from streamline.services.controllership import Controllership
@@ -42,17 +41,14 @@ from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
+from streamline.services.neighbours import Neighbours
+from streamline.services.peers import Peers
 from streamline.services.registering import Registrar
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
-from streamline.wire.messages.peer import (
-    BrokerHeartbeatRequest,
-    BrokerHeartbeatResponse,
-    BrokerRegistrationRequest,
-    BrokerRegistrationResponse,
-)
-from streamline.wire.messages.peer_pushes import ControlledShutdownRequest, ControlledShutdownResponse
-from streamline.wire.messages.producer_ids import AllocateProducerIdsRequest, AllocateProducerIdsResponse
+from streamline.wire.messages.fetch import FetchRequest, FetchResponse
+
+INCARNATION_BYTES = 16
 
 __all__ = ["Node", "build"]
 
@@ -68,15 +64,20 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     storage: IStorage = make(IStorage, config.storage, host, config)
     consensus: IConsensus = make(IConsensus, config.consensus, host, config)
     replicator: IReplicator = make(IReplicator, config.replicator, host, config)
+    incarnation_id = host.rng.randbytes(INCARNATION_BYTES)
     room: ClusterRoom | None = None
     if IQuorum.providedBy(consensus) and config.cluster_listen is not None:
-        room = ClusterRoom(host, config, directory, consensus, lambda: node.advertised)
-    broker = _services(config, host, storage, consensus, replicator, room)
+        room = ClusterRoom(host, config, directory, consensus, incarnation_id, lambda: node.advertised)
+    peers = Peers(host) if room is None else room.peers
+    broker = _services(config, host, storage, consensus, replicator, incarnation_id, room)
+    part = _part_in_the_cluster(config, host, broker.metadata, storage, peers, lambda: node.introduce())
+    replicator.join(Neighbours(config.node_id, incarnation_id, broker.metadata, peers, part.altering))
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
-    node = Node(host, config, directory, broker, factory, listener, room)
-    controllership, membership = _membership(node, host, storage)
-    for step in _steps(node, host, storage, replicator, listener, controllership, membership):
+    node = Node(host, config, directory, broker, factory, listener, room, part.registrar, incarnation_id)
+    if room is not None:
+        room.factory.answer(*_peer_apis(part, broker))
+    for step in _steps(node, host, storage, replicator, listener, part):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
 
@@ -87,6 +88,7 @@ def _services(
     storage: IStorage,
     consensus: IConsensus,
     replicator: IReplicator,
+    incarnation_id: bytes,
     room: ClusterRoom | None,
 ) -> BrokerServices:
     """Make what handlers talk to."""
@@ -95,7 +97,7 @@ def _services(
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, placement)
-    replicas = Replicas(host, config, metadata, storage, replicator, acks)
+    replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
     return BrokerServices(
         host=host,
         config=config,
@@ -110,45 +112,49 @@ def _services(
     )
 
 
-def _membership(node: Node, host: Host, storage: IStorage) -> tuple[Controllership, Membership]:
-    """Make what keeps this node registered, and what keeps others where this node is the controller."""
-    config, metadata = node.config, node.broker.metadata
+@frozen
+class _Part:
+    """What makes a node a part of its cluster: as a broker, and as its controller where it is that."""
+
+    controllership: Controllership
+    membership: Membership
+    balancing: Balancing
+    registrar: Registrar
+    altering: Altering
+
+
+def _part_in_the_cluster(
+    config: NodeConfig,
+    host: Host,
+    metadata: Metadata,
+    storage: IStorage,
+    peers: Peers,
+    introduce: Callable[[], Registration],
+) -> _Part:
     controllership = Controllership(host, config.node_id, metadata)
-    membership = Membership(host, config, metadata, controllership)
-    line = ControllerLine(config.node_id, metadata.consensus)
-    node.registrar = Registrar(
-        host, config, metadata, controllership, membership, line, storage, node.introduce
-    )
-    if node.room is not None:
-        line.connect(node.room.peers)
-        membership.meet(node.room.peers)
-        node.room.factory.answer(*_peer_apis(ControllerServices(controllership, membership)))
-    return controllership, membership
+    membership = Membership(host, config, metadata, controllership, peers)
+    balancing = Balancing(host, config, controllership)
+    line = ControllerLine(config.node_id, metadata.consensus, peers)
+    registrar = Registrar(host, config, metadata, controllership, membership, line, storage, introduce)
+    altering = Altering(host, config.node_id, controllership, line, registrar)
+    return _Part(controllership, membership, balancing, registrar, altering)
 
 
-def _peer_apis(services: ControllerServices) -> Iterable[PeerApi]:
-    """Yield what nodes ask of the controller."""
-    for request, response, answer in (
-        (BrokerRegistrationRequest, BrokerRegistrationResponse, broker_registration),
-        (BrokerHeartbeatRequest, BrokerHeartbeatResponse, broker_heartbeat),
-        (ControlledShutdownRequest, ControlledShutdownResponse, controlled_shutdown),
-        (AllocateProducerIdsRequest, AllocateProducerIdsResponse, allocate_producer_ids),
-    ):
-        yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer, services))
+def _peer_apis(part: _Part, broker: BrokerServices) -> Iterable[PeerApi]:
+    """Yield what other nodes ask: of the controller, and of leaders."""
+    services = ControllerServices(part.controllership, part.membership)
+    for request, response, answer in ANSWERS:
+        yield PeerApi(request=request, response=response, answer=partial(_for_sender, partial(answer, services)))
+    fetches = ReplicaFetches(broker)
+    yield PeerApi(request=FetchRequest, response=FetchResponse, answer=partial(_for_sender, fetches.answer))
 
 
-def _for_sender(answer: Callable[..., Any], services: ControllerServices, guest: Guest, request: Any) -> Any:
-    return answer(services, guest.key, request)
+def _for_sender(answer: Callable[..., Any], guest: Guest, request: Any) -> Any:
+    return answer(guest.key, request)
 
 
 def _steps(
-    node: Node,
-    host: Host,
-    storage: IStorage,
-    replicator: IReplicator,
-    listener: KafkaListener,
-    controllership: Controllership,
-    membership: Membership,
+    node: Node, host: Host, storage: IStorage, replicator: IReplicator, listener: KafkaListener, part: _Part
 ) -> Iterable[Service]:
     """Yield the rooms in the order in which they open; they close in the opposite one."""
     config, broker, factory = node.config, node.broker, node.factory
@@ -161,9 +167,11 @@ def _steps(
     yield Step(lambda: Deferred.fromCoroutine(node.form()), broker.metadata.consensus.stop)
     yield node.foundation
     yield Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None)
-    yield controllership
-    yield membership
-    yield node.registrar
+    yield part.controllership
+    yield part.membership
+    yield part.balancing
+    yield part.registrar
+    yield Step(lambda: None, part.altering.stop)
     yield Step(replicator.start, replicator.stop)
     yield broker.replicas
     yield broker.groups
@@ -172,6 +180,6 @@ def _steps(
     yield node.pulse
     yield Step(lambda: Deferred.fromCoroutine(node.ready()), lambda: None)
     yield Serving(listener, factory, broker.deadlines)
-    yield Step(lambda: None, node.registrar.leave)
+    yield Step(lambda: None, part.registrar.leave)
     if config.http_listen is not None:
         yield HttpRoom(node, host, config.http_listen)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from streamline.config import TopicConfig
     from streamline.raft import Change, Configuration, Message, QuorumStatus, Replica, ReplicaKey
     from streamline.replication.epochs import LeaderEpochs
+    from streamline.replication.followers import FollowerFetch
     from streamline.wire.batch import BatchHeader
     from streamline.wire.schema import Message as WireMessage
 
@@ -540,16 +541,6 @@ class IReplica(Interface):
         """Hide everything below C{offset}, as the leader does; fails as L{cut} does."""
 
 
-class IFollower(Interface):
-    """What a follower says of itself when it fetches; L{streamline.replication.followers.FollowerFetch} is one."""
-
-    node_id: int = Attribute("Which node it is.")
-    broker_epoch: int = Attribute("The process that asks (KIP-903).")
-    leader_epoch: int = Attribute("The epoch in which it takes us to lead (KIP-320).")
-    offset: int = Attribute("Where its log ends.")
-    last_epoch: int = Attribute("The epoch of its last record (KIP-595).")
-
-
 class ILeadership(Interface):
     """One partition that this node leads, in one leader epoch, as its replicator sees it."""
 
@@ -567,7 +558,7 @@ class ILeadership(Interface):
     def appended(end_offset: int) -> None:
         """Hear that our own copy counts up to C{end_offset}; L{high_watermark} may move before this returns."""
 
-    def fetched(follower: IFollower) -> tuple[int, int] | None:
+    def fetched(follower: FollowerFetch) -> tuple[int, int] | None:
         """
         Hear that a follower fetches; L{high_watermark} may move before this returns.
 

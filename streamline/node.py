@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 log = Logger()
 
-INCARNATION_BYTES = 16
 HTTP_AFTER_S = 0.1
 """How long after the clients the HTTP room opens."""
 
@@ -65,12 +64,10 @@ class Node(Staircase):
     One node, from its data directory to its listener.
 
     @ivar room: where it meets other nodes; None where it takes none.
-    @ivar registrar: keeps it registered; there once the node has been put together.
+    @ivar registrar: keeps it registered.
     @ivar pulse: how long its reactor is held up.
     @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
     """
-
-    registrar: Registrar
 
     def __init__(
         self,
@@ -81,6 +78,8 @@ class Node(Staircase):
         factory: KafkaFactory,
         listener: KafkaListener,
         room: ClusterRoom | None,
+        registrar: Registrar,
+        incarnation_id: bytes,
     ) -> None:
         super().__init__()
         self.config = config
@@ -91,7 +90,8 @@ class Node(Staircase):
         self.pulse = Pulse(host.clock)
         self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
         self.foundation = Foundation(host, config, broker.metadata, directory)
-        self._incarnation_id = host.rng.randbytes(INCARNATION_BYTES)
+        self.registrar = registrar
+        self._incarnation_id = incarnation_id
         self._listener = listener
 
     @property

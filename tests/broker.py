@@ -23,7 +23,7 @@ from streamline.config import BrokerConfig, NodeConfig
 from streamline.errors import ErrorCode
 from streamline.model import ZERO_UUID
 from streamline.net.connection import KafkaConnection
-from streamline.services.partition import Partition
+from streamline.services.replica import Replica
 from streamline.testing.simulation import Fabric, Machine, Simulation, Weather
 from streamline.testing.simulation.machine import Process
 from streamline.wire.codec import decode, encode
@@ -285,7 +285,7 @@ class Broker:
         response: CreateTopicsResponse = self.ask(request, version)
         return response.topics[0]
 
-    def partition(self, topic: str, index: int = 0) -> Partition:
+    def partition(self, topic: str, index: int = 0) -> Replica:
         """Return a partition as its leader sees it."""
         return self.node.broker.replicas.leading(topic, index)
 

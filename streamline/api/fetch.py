@@ -26,6 +26,7 @@ from streamline.replication.sessions import (
     FINAL_EPOCH,
     INITIAL_EPOCH,
     NO_SESSION,
+    FetchSessions,
     Key,
     Session,
     Wanted,
@@ -57,7 +58,7 @@ def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchRe
         # A client that passes for a follower could move the high watermark (CVE-2018-1288).
         raise ProtocolError(f"a client fetched as if it were replica {replica_id}")
     try:
-        session, wanted = _session(call, request)
+        session, wanted = session_of(call, call.broker.sessions, request)
     except Refused as refusal:
         return FetchResponse(error_code=refusal.code, session_id=NO_SESSION)
     is_incremental = session is not None and request.session_epoch > INITIAL_EPOCH
@@ -70,9 +71,14 @@ def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchRe
     return answer.make(done)
 
 
-def _session(call: Call, request: FetchRequest) -> tuple[Session | None, Sequence[Wanted]]:
-    """Return the session that this fetch belongs to, where it has one, and what it wants."""
-    sessions = call.broker.sessions
+def session_of(
+    call: Call, sessions: FetchSessions, request: FetchRequest
+) -> tuple[Session | None, Sequence[Wanted]]:
+    """
+    Return the session that this fetch belongs to, where it has one, and what it wants.
+
+    @raise Refused: as L{FetchSessions.resume}.
+    """
     epoch, session_id = request.session_epoch, request.session_id
     wanted = _wanted(call, request)
     if epoch == FINAL_EPOCH:

@@ -100,7 +100,13 @@ class Reading:
         if self._deadline is None:
             self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
             for partition in self._partitions:
-                partition.add_reader(self._more)
+                self._listen(partition)
+
+    def _listen(self, partition: Partition) -> None:
+        partition.add_reader(self._more)
+
+    def _listen_no_more(self, partition: Partition) -> None:
+        partition.drop_reader(self._more)
 
     def _is_enough(self, reads: list[Read]) -> bool:
         """Say whether to answer now; errors and divergence are never kept waiting."""
@@ -159,7 +165,7 @@ class Reading:
         if self._deadline is not None:
             self._deadline.cancel()
         for partition in self._partitions:
-            partition.drop_reader(self._more)
+            self._listen_no_more(partition)
 
     # Reading
 

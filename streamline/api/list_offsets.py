@@ -98,7 +98,7 @@ def _lookup(
 def _find(partition: Partition, timestamp: int) -> Generator[None, None, Found]:
     log = partition.log
     if timestamp == LATEST:
-        return NO_TIMESTAMP, partition.high_watermark
+        return NO_TIMESTAMP, partition.latest_offset
     if timestamp in (EARLIEST, EARLIEST_LOCAL):
         return NO_TIMESTAMP, log.start_offset
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):

@@ -32,8 +32,6 @@ from streamline.wire.messages.peer_raft import (
 
 log = Logger()
 
-INCARNATION_BYTES = 16
-
 
 class ClusterRoom(Service):
     """
@@ -42,6 +40,7 @@ class ClusterRoom(Service):
     @ivar address: where it listens, once it is bound.
     @ivar peers: the other nodes; they are told who this node is when this room opens, as the data directory says it.
     @ivar factory: takes what nodes ask of each other.
+    @param incarnation_id: of this process.
     @param own_name: returns the Kafka address that this node tells clients.
     """
 
@@ -51,6 +50,7 @@ class ClusterRoom(Service):
         config: NodeConfig,
         directory: DataDirectory,
         quorum: IQuorum,
+        incarnation_id: bytes,
         own_name: Callable[[], Endpoint],
     ) -> None:
         self.address = Endpoint("", 0)
@@ -71,6 +71,7 @@ class ClusterRoom(Service):
         self._config = config
         self._directory = directory
         self._quorum = quorum
+        self._incarnation_id = incarnation_id
         self._port: IListeningPort | None = None
         self._is_stopping = False
 
@@ -95,7 +96,7 @@ class ClusterRoom(Service):
         identity = Identity(
             node_id=meta.node_id,
             directory_id=meta.directory_uuid,
-            incarnation_id=host.rng.randbytes(INCARNATION_BYTES),
+            incarnation_id=self._incarnation_id,
             cluster_id=meta.cluster_id or "",
         )
         self.peers.identity = identity

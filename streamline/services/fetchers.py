@@ -271,7 +271,7 @@ class Line:
         answers, records = [], {}
         for key, answer, brought in fetch_answers(response):
             answers.append((key, answer))
-            records[key] = brought
+            records[key] = brought if isinstance(brought, Buffer) else b"".join(brought)
         steps = self._fetcher.answered(error_of(response.error_code), response.session_id, answers, self.now_s())
         for key, _ in answers:
             if (following := self._followings.get(key)) is not None:

@@ -14,7 +14,7 @@ from zope.interface import implementer
 
 from streamline.cluster.altering import IsrChange, Member
 from streamline.errors import ErrorCode, Refused
-from streamline.interfaces import IFollower, ILeadership, IReplica
+from streamline.interfaces import ILeadership, IReplica
 from streamline.model import Broker, LogIdentity, PartitionState
 from streamline.replication.followers import FollowerFetch
 from streamline.replication.isr_changes import IsrAsk
@@ -63,7 +63,7 @@ class SoleLeadership:
             self.high_watermark = self._log.high_watermark = end_offset
             self._advanced(end_offset)
 
-    def fetched(self, follower: IFollower) -> tuple[int, int] | None:
+    def fetched(self, follower: FollowerFetch) -> tuple[int, int] | None:
         """Nobody else has a replica."""
         raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"node {follower.node_id} has no replica of this")
 
@@ -128,11 +128,10 @@ class SharedLeadership:
             self._led.appended(end_offset, self._around.now_s())
             self._tell()
 
-    def fetched(self, follower: IFollower) -> tuple[int, int] | None:
+    def fetched(self, follower: FollowerFetch) -> tuple[int, int] | None:
         """Hear that a follower fetches."""
         log = self._replica.log
         readable = LogRange(log.start_offset, log.flushed_offset)
-        assert isinstance(follower, FollowerFetch)
         divergence = self._led.fetched(follower, self._replica.epochs, readable, self._around.now_s())
         if divergence is not None:
             return divergence.epoch, divergence.end_offset

@@ -11,10 +11,8 @@ from streamline.errors import ProtocolError, Refused
 from streamline.groups.entries import Entry
 from streamline.groups.records import to_entry
 from streamline.interfaces import IClock
-from streamline.model import NO_OFFSET, NO_TIMESTAMP, LogSlice
-from streamline.replication.acks import ACKS_ALL
+from streamline.model import LogSlice
 from streamline.services.partition import Partition
-from streamline.services.receipts import Receipt
 from streamline.services.turns import next_turn
 from streamline.wire.batch import headers
 from streamline.wire.records import Record, records
@@ -38,7 +36,7 @@ async def load_entries(partition: Partition, clock: IClock) -> AsyncIterator[Ent
     """
     offset, end_offset = partition.log.start_offset, partition.log.end_offset
     if partition.high_watermark < end_offset:
-        await _committed(partition, end_offset)
+        await partition.when_committed(end_offset)
     count = 0
     while offset < end_offset:
         found = partition.read(offset, SLICE_BYTES, at_least_one=True)
@@ -53,14 +51,6 @@ async def load_entries(partition: Partition, clock: IClock) -> AsyncIterator[Ent
             if count % ENTRIES_PER_TURN == 0:
                 await next_turn(clock)
         offset = part.next_offset
-
-
-def _committed(partition: Partition, end_offset: int) -> Deferred[None]:
-    """Fire when the log is committed up to an offset, or will not be."""
-    committed: Deferred[None] = Deferred()
-    receipt = Receipt(partition, NO_OFFSET, end_offset, NO_TIMESTAMP)
-    partition.when_settled(receipt, ACKS_ALL, lambda: committed.callback(None))
-    return committed
 
 
 def _entries(partition: Partition, part: LogSlice) -> Iterator[Entry]:

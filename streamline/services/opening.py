@@ -17,6 +17,7 @@ from streamline.services.remembering import SLICE_HEADERS, replay, restore_produ
 from streamline.services.replica import Replica
 from streamline.services.turns import next_turn
 
+
 async def open_partition(
     log: IPartitionLog,
     state: PartitionState,

@@ -21,9 +21,10 @@ from twisted.python.failure import Failure
 
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, IFollower, IFollowing, IPartitionLog
+from streamline.interfaces import IAcksPolicy, IClock, IFollowing, IPartitionLog
 from streamline.model import NO_OFFSET, LogSlice, PartitionState
 from streamline.replication.epochs import LeaderEpochs
+from streamline.replication.followers import FollowerFetch
 from streamline.services.purgatory import Gathering, Queue
 from streamline.services.receipts import Receipt
 from streamline.services.taking import Taking
@@ -212,6 +213,12 @@ class Partition(Taking):
         queue = self._for_commit if self._acks.waits_for_commit(acks) else self._for_count
         queue.until(receipt.next_offset, settle)
 
+    def when_committed(self, end_offset: int) -> Deferred[None]:
+        """Fire when everything up to an offset is committed, or when this leadership ends."""
+        committed: Deferred[None] = Deferred()
+        self._for_commit.until(end_offset, lambda: committed.callback(None))
+        return committed
+
     def verdict(self, receipt: Receipt, acks: int) -> Refused | None:
         """Look at a batch for the last time: None where it is acknowledged, or why it cannot be."""
         if receipt.refusal is not None:
@@ -293,7 +300,7 @@ class Partition(Taking):
         log = self.log
         return log.read(offset, max_bytes, end_offset=log.flushed_offset, at_least_one=at_least_one)
 
-    def fetched(self, follower: IFollower) -> tuple[int, int] | None:
+    def fetched(self, follower: FollowerFetch) -> tuple[int, int] | None:
         """
         Hear that a follower fetches; return where its log and ours part, or None.
 

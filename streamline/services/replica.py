@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from streamline.errors import ErrorCode, Refused, StorageFailed
+from streamline.errors import Refused, StorageFailed
 from streamline.interfaces import IReplica, IReplicator
 from streamline.model import NO_PRODUCER_ID, Buffer, PartitionState
 from streamline.replication.roles import Role

@@ -28,8 +28,8 @@ from streamline.services.neighbours import own_epoch
 from streamline.services.opening import open_partition
 from streamline.services.partition import Partition
 from streamline.services.purgatory import Gathering
-from streamline.services.replica import Replica
 from streamline.services.receipts import Receipt, refused
+from streamline.services.replica import Replica
 from streamline.services.sharing import Shared
 from streamline.wire.batch import BatchHeader, check, produced_header
 from streamline.wire.quick import Looked
@@ -276,10 +276,10 @@ class Replicas(Service):
 
     # Finding
 
-    def __iter__(self) -> Iterator[Partition]:
+    def __iter__(self) -> Iterator[Replica]:
         return iter(list(self._partitions.values()))
 
-    def leading(self, topic: str, index: int) -> Partition:
+    def leading(self, topic: str, index: int) -> Replica:
         """
         Return a partition that this node leads.
 

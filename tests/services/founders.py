@@ -107,7 +107,7 @@ class FoundingNode:
         self.quorum = RaftConsensus(host, self.config)
         self.metadata = Metadata(self.quorum)
         own = Endpoint(self.machine.host, KAFKA_PORT)
-        self.room = room = ClusterRoom(host, self.config, directory, self.quorum, lambda: own)
+        self.room = room = ClusterRoom(host, self.config, directory, self.quorum, host.rng.randbytes(16), lambda: own)
         await host.network.listen(self.config.listen, Factory.forProtocol(lambda: Doorman(room.controllers)))
         self.made(host)
         await room.startService()

@@ -22,14 +22,18 @@ from streamline.config import BrokerConfig, NodeConfig, TopicConfig
 from streamline.groups.entries import CommittedOffset, OffsetEntry
 from streamline.groups.records import to_record
 from streamline.interfaces import (
+    ICluster,
     IConsensus,
+    IFollowing,
     ILeadership,
     IPartitionLog,
+    IReplica,
     IReplicator,
     IStateMachine,
 )
 from streamline.model import OFFSETS_TOPIC, LogIdentity, PartitionState, TopicPartition
 from streamline.replication.acks import KafkaAcks
+from streamline.replication.followers import FollowerFetch
 from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
@@ -80,6 +84,8 @@ class Agreement:
 class HeldLeadership:
     """A partition whose other replicas are as slow as the test wants."""
 
+    min_isr = 1
+
     def __init__(self, log: IPartitionLog, state: PartitionState, advanced: Callable[[int], None]) -> None:
         self.isr = state.isr
         self.high_watermark = log.high_watermark
@@ -99,6 +105,30 @@ class HeldLeadership:
         self.appended(self._log.end_offset if end_offset is None else end_offset)
         self.is_held = end_offset is not None
 
+    def latest_offset(self) -> int:
+        """Return what is committed."""
+        return self.high_watermark
+
+    def fetched(self, follower: FollowerFetch) -> tuple[int, int] | None:
+        """Have no followers."""
+
+    def changed(self, state: PartitionState, min_isr: int) -> None:
+        """Follow the metadata."""
+        self.isr = state.isr
+
+    def close(self) -> None:
+        """End."""
+
+
+@implementer(IFollowing)
+class Idling:
+    """Copies nothing."""
+
+    high_watermark = 0
+
+    def appended(self, end_offset: int) -> None:
+        """Nothing is."""
+
     def close(self) -> None:
         """End."""
 
@@ -110,6 +140,9 @@ class HeldReplicator:
     def __init__(self) -> None:
         self.led: dict[tuple[str, int], HeldLeadership] = {}
 
+    def join(self, cluster: ICluster) -> None:
+        """Meet nobody."""
+
     def start(self) -> Deferred[None]:
         """Begin."""
         return succeed(None)
@@ -119,15 +152,16 @@ class HeldReplicator:
         return succeed(None)
 
     def lead(
-        self, log: IPartitionLog, state: PartitionState, min_isr: int, advanced: Callable[[int], None]
+        self, replica: IReplica, state: PartitionState, min_isr: int, advanced: Callable[[int], None]
     ) -> ILeadership:
         """Lead."""
-        leadership = HeldLeadership(log, state, advanced)
-        self.led[log.identity.topic, log.identity.partition] = leadership
+        leadership = HeldLeadership(replica.log, state, advanced)
+        self.led[replica.log.identity.topic, replica.log.identity.partition] = leadership
         return leadership
 
-    def follow(self, log: IPartitionLog, state: PartitionState) -> None:
+    def follow(self, replica: IReplica, state: PartitionState, advanced: Callable[[int], None]) -> IFollowing:
         """Follow nobody."""
+        return Idling()
 
     def forget(self, identity: LogIdentity) -> None:
         """Forget."""
@@ -168,7 +202,7 @@ class Rooms:
         self.controller = Controller(self.world.host, self.config, self.metadata, RackSpread())
         self.storage = HeldStorage(self.world.host, self.config)
         self.replicas = Replicas(
-            self.world.host, self.config, self.metadata, self.storage, self.replicator, KafkaAcks()
+            self.world.host, self.config, self.metadata, self.storage, self.replicator, KafkaAcks(), bytes(16)
         )
         self.groups = self._coordinator()
         self.metadata.propose(FoundCluster(cluster_id="test"))
@@ -224,8 +258,6 @@ class Rooms:
         changed = evolve(
             state, leader=leader, leader_epoch=state.leader_epoch + 1, partition_epoch=state.partition_epoch + 1
         )
-        if leader == 1:
-            self.partition.state = changed
         self._change(changed)
 
     @property

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from streamline.config import NodeConfig
-from streamline.interfaces import Host, ILeadership, IPartitionLog, IReplicator, IStorage
-from streamline.model import LogIdentity, PartitionState
+from streamline.interfaces import Host, ILeadership, IPartitionLog, IReplica, IReplicator, IStorage
+from streamline.model import Buffer, LogIdentity, PartitionState
+from streamline.replication.epochs import LeaderEpochs
 from streamline.storage.memory import MemoryStorage
 from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, StorageHarness
+from streamline.wire.batch import BatchHeader
 
 OTHER = LogIdentity("returns", 0, OTHER_TOPIC_ID)
 
@@ -26,6 +29,36 @@ OTHER = LogIdentity("returns", 0, OTHER_TOPIC_ID)
 def alone(leader_epoch: int = 0) -> PartitionState:
     """Return what the metadata says of a partition that is only here."""
     return PartitionState(index=0, replicas=(1,), isr=(1,), leader=1, leader_epoch=leader_epoch)
+
+
+@implementer(IReplica)
+class Copy:
+    """A partition's copy that nobody but the test writes."""
+
+    def __init__(self, log: IPartitionLog) -> None:
+        self.log = log
+        self.epochs = LeaderEpochs()
+        self.counted_offset = log.flushed_offset
+
+    def copy(self, header: BatchHeader, batch: Buffer) -> None:
+        """Take a batch."""
+        self.log.append(header, (batch,))
+
+    def write(self) -> None:
+        """Write it."""
+        self.log.flush()
+
+    def cut(self, end_offset: int) -> None:
+        """Cut the log."""
+        self.log.truncate(end_offset)
+
+    def begin_anew(self, offset: int) -> None:
+        """Begin it anew."""
+        self.log.restart_at(offset)
+
+    def advance_start(self, offset: int) -> None:
+        """Have it begin later."""
+        self.log.advance_start(offset)
 
 
 class ReplicatorContract(StorageHarness):
@@ -56,7 +89,7 @@ class ReplicatorContract(StorageHarness):
 
     def lead(self, leader_epoch: int = 0, min_isr: int = 1) -> ILeadership:
         """Lead the partition of C{log}."""
-        return self.replicator.lead(self.log, alone(leader_epoch), min_isr, self.advances.append)
+        return self.replicator.lead(Copy(self.log), alone(leader_epoch), min_isr, self.advances.append)
 
     def put(self, leadership: ILeadership, log: IPartitionLog, count: int = 1) -> int:
         """Append and flush so many records, and say so; return where the log ends."""
@@ -122,7 +155,7 @@ class ReplicatorContract(StorageHarness):
         """One does not move another."""
         other_log, other_advances = self.opened(OTHER), list[int]()
         first = self.lead()
-        second = self.replicator.lead(other_log, alone(), 1, other_advances.append)
+        second = self.replicator.lead(Copy(other_log), alone(), 1, other_advances.append)
         self.put(first, self.log, 2)
         self.assertEqual([first.high_watermark, second.high_watermark, other_advances], [2, 0, []])
         self.put(second, other_log)
