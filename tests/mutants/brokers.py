@@ -87,16 +87,7 @@ SESSIONS = (
     Mutant(
         "KR15", "It looks again when the first of those whom it waits for is overdue.",
         "streamline/cluster/sessions.py",
-        """
-            if not broker.fenced
-        ]
-        return min(deadlines, default=None)
-        """,
-        """
-            if broker.fenced
-        ]
-        return min(deadlines, default=None)
-        """,
+        "return min(deadlines, default=None)", "return max(deadlines, default=None)",
         [f"{SILENT}test_when_to_look", f"{LIVE}test_silence"],
     ),
 )
