@@ -43,6 +43,7 @@ from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
+from streamline.services.producer_ids import ProducerIds
 from streamline.services.registering import Registrar
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
@@ -69,9 +70,10 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     if IQuorum.providedBy(consensus) and config.cluster_listen is not None:
         room = ClusterRoom(host, config, directory, consensus, incarnation_id, lambda: node.advertised)
     peers = Peers(host) if room is None else room.peers
-    broker = _services(config, host, storage, consensus, replicator, incarnation_id, room)
-    part = _part_in_the_cluster(config, host, broker.metadata, storage, peers, lambda: node.introduce())
-    replicator.join(Neighbours(config.node_id, incarnation_id, broker.metadata, peers, part.altering))
+    metadata = Metadata(consensus)
+    part = _part_in_the_cluster(config, host, metadata, storage, peers, lambda: node.introduce())
+    broker = _services(config, host, storage, metadata, replicator, incarnation_id, part, room)
+    replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, part.altering))
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room, part.registrar, incarnation_id)
@@ -86,16 +88,16 @@ def _services(
     config: NodeConfig,
     host: Host,
     storage: IStorage,
-    consensus: IConsensus,
+    metadata: Metadata,
     replicator: IReplicator,
     incarnation_id: bytes,
+    part: _Part,
     room: ClusterRoom | None,
 ) -> BrokerServices:
     """Make what handlers talk to."""
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
     placement: IPlacement = make(IPlacement, config.placement, host, config)
     deadlines = Deadlines(host.clock)
-    metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, placement)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
     return BrokerServices(
@@ -103,6 +105,7 @@ def _services(
         config=config,
         metadata=metadata,
         controller=controller,
+        producer_ids=ProducerIds(config.node_id, part.controllership, part.line, part.registrar),
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
@@ -119,6 +122,7 @@ class _Part:
     controllership: Controllership
     membership: Membership
     balancing: Balancing
+    line: ControllerLine
     registrar: Registrar
     altering: Altering
 
@@ -137,7 +141,7 @@ def _part_in_the_cluster(
     line = ControllerLine(config.node_id, metadata.consensus, peers)
     registrar = Registrar(host, config, metadata, controllership, membership, line, storage, introduce)
     altering = Altering(host, config.node_id, controllership, line, registrar)
-    return _Part(controllership, membership, balancing, registrar, altering)
+    return _Part(controllership, membership, balancing, line, registrar, altering)
 
 
 def _peer_apis(part: _Part, broker: BrokerServices) -> Iterable[PeerApi]:
@@ -171,7 +175,7 @@ def _steps(
     yield part.membership
     yield part.balancing
     yield part.registrar
-    yield Step(lambda: None, part.altering.stop)
+    yield Step(part.registrar.when_registered, part.altering.stop)
     yield Step(replicator.start, replicator.stop)
     yield broker.replicas
     yield broker.groups

@@ -10,7 +10,6 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.assembly import build
-from streamline.cluster.commands import CreateTopic, PartitionPlacement, RegisterBroker
 from streamline.errors import StartRefused
 from streamline.services.commandlog import Entry, encode_entry
 from tests.broker import DATA, Broker, batch_of
@@ -161,20 +160,6 @@ class RefusalTests(NodeCase):
             self.disk()
         self.broker.crash()
         self.assertIn("is missing", self.refused())
-
-    def test_a_partition_that_is_not_ours_to_lead(self) -> None:
-        """A refusal from within the opening of one partition among many ends the start."""
-        self.run_once()
-        self.broker.start()
-        metadata = self.broker.node.broker.metadata
-        metadata.propose(RegisterBroker(node_id=2, incarnation_id=bytes(16), host="h", port=1))
-        self.broker.wait()
-        placed = [PartitionPlacement(index=0, replicas=(1, 2))]
-        metadata.propose(CreateTopic(name="both", topic_id=b"\7" * 16, partitions=placed, configs=[]))
-        self.broker.wait()
-        self.assertEqual(self.broker.produce("both", batch_of(b"v")).error_code, 56)
-        self.broker.stop()
-        self.assertIn("both-0 has the replicas [1, 2]", self.refused())
 
     def test_metadata_that_cannot_be_made_durable(self) -> None:
         self.run_once()

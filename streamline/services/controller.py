@@ -1,5 +1,5 @@
 """
-Carries out what clients ask of the cluster as a whole: topics and producer ids.
+Carries out what clients ask of the cluster as a whole: topics.
 
 It asks C{cluster/planning} what to do, has the commands agreed on, and waits
 until they are done here.
@@ -11,15 +11,13 @@ from collections.abc import Mapping
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 
-from streamline.cluster.commands import AllocateProducerIds, CreateTopic, DeleteTopic
+from streamline.cluster.commands import CreateTopic, DeleteTopic
 from streamline.cluster.planning import NewTopic, plan_topic
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IPlacement
 from streamline.model import ZERO_UUID, Topic
 from streamline.services.metadata import Metadata
 from streamline.services.sharing import Shared
-
-PRODUCER_ID_BLOCK = 1000
 
 
 class Controller:
@@ -31,8 +29,6 @@ class Controller:
         self._metadata = metadata
         self._placement = placement
         self._creating: dict[str, Shared[Topic]] = {}
-        self._producer_ids = range(0)
-        self._block: Shared[None] = Shared()
 
     def plan(self, wanted: NewTopic) -> CreateTopic:
         """
@@ -79,24 +75,6 @@ class Controller:
     def delete_topic(self, topic: Topic) -> Deferred[Topic]:
         """Delete a topic with all its records."""
         return self._metadata.propose(DeleteTopic(topic_id=topic.topic_id))
-
-    def next_producer_id(self) -> Deferred[int]:
-        """Fire with a producer id that nobody ever had (KIP-730: nodes take blocks, so that most need no agreement)."""
-        if not self._producer_ids:
-            return self._wait_for_block().addCallback(lambda _: self.next_producer_id())
-        taken, self._producer_ids = self._producer_ids[0], self._producer_ids[1:]
-        return succeed(taken)
-
-    def _wait_for_block(self) -> Deferred[None]:
-        is_first = not self._block.is_awaited
-        waiting = self._block.wait()
-        if is_first:
-            command = AllocateProducerIds(node_id=self._config.node_id, count=PRODUCER_ID_BLOCK)
-            self._block.follow(self._metadata.propose(command).addCallback(self._got_block))
-        return waiting
-
-    def _got_block(self, first: int) -> None:
-        self._producer_ids = range(first, first + PRODUCER_ID_BLOCK)
 
     def _made(self, result: object, name: str) -> object:
         del self._creating[name]

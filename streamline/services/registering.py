@@ -18,7 +18,7 @@ from typing import Final
 
 from attrs import evolve
 from twisted.application.service import Service
-from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, ensureDeferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -99,6 +99,8 @@ class Registrar(Service):
         self._session_s = config.broker.broker_session_timeout_ms / 1000
         self._incarnation_id = b""
         self._unfenced: Shared[None] = Shared()
+        self._registered: Shared[None] = Shared()
+        self._final: Failure | None = None
         self._leaving: Shared[None] | None = None
         self._is_gone = False
         self._living: Deferred[None] | None = None
@@ -129,19 +131,35 @@ class Registrar(Service):
         me = self._me
         return me is not None and not me.fenced
 
+    def when_registered(self) -> Deferred[None]:
+        """
+        Fire once this node has applied its own registration, and with it all that was agreed on before; or once this
+        has stopped.
+
+        @raise StartRefused: through the Deferred: the cluster does not take it.
+        """
+        return self._answer(self._me is not None or not self.running, self._registered)
+
     def when_unfenced(self) -> Deferred[None]:
         """
         Fire once this process takes part.
 
         @raise StartRefused: through the Deferred: the cluster does not take it.
         """
-        return succeed(None) if self.is_unfenced else self._unfenced.wait()
+        return self._answer(self.is_unfenced, self._unfenced)
+
+    def _answer(self, is_so: bool, coming: Shared[None]) -> Deferred[None]:
+        if self._final is not None:
+            return fail(self._final)
+        return succeed(None) if is_so else coming.wait()
 
     def _changed(self, old: MetadataImage, new: MetadataImage) -> None:
         """See Note [In a hurry]."""
         if old.brokers is new.brokers and old.cluster_id == new.cluster_id:
             return
         me = self._me
+        if me is not None:
+            self._registered.tell(None)
         if me is not None and not me.fenced:
             self._unfenced.tell(None)
         if me is None or me.fenced or _is_somebody_new_leaving(old, new):
@@ -163,7 +181,7 @@ class Registrar(Service):
         self._left()
         if self._living is not None:
             self._living.cancel()
-        self._unfenced.tell(None)
+        self._give_up(None)
 
     def ready(self) -> Deferred[None]:
         """
@@ -209,7 +227,13 @@ class Registrar(Service):
         if failure.check(CancelledError):
             return
         log.failure("this node no longer tells the controller that it lives", failure)
-        self._unfenced.tell(failure)
+        self._give_up(failure)
+
+    def _give_up(self, outcome: Failure | None) -> None:
+        """Let nobody wait any more."""
+        self._final = outcome
+        self._registered.tell(outcome)
+        self._unfenced.tell(outcome)
 
     # Living
 
@@ -249,7 +273,7 @@ class Registrar(Service):
             self.broker_epoch = NO_BROKER_EPOCH
             return 0.0
         if refusal.code in FINAL:
-            self._unfenced.tell(Failure(StartRefused(f"the cluster does not take this node: {refusal}")))
+            self._give_up(Failure(StartRefused(f"the cluster does not take this node: {refusal}")))
         return self._not_answered(str(refusal))
 
     def _not_answered(self, why: str) -> float:

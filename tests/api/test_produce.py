@@ -144,7 +144,9 @@ class AcksTests(ProduceCase):
 
     def test_too_few_replicas(self) -> None:
         """KR24: with acks=all nothing is written; with fewer acks it does not matter."""
-        self.broker.create("pair", min_insync_replicas="2")
+        self.broker.create("pair")
+        leadership: Any = self.broker.partition("pair")._leadership
+        leadership.min_isr = 2
         found = self.broker.produce("pair", batch_of(b"v"))
         self.assertEqual(found.error_code, ErrorCode.NOT_ENOUGH_REPLICAS)
         self.assertEqual(self.broker.partition("pair").log.end_offset, 0)

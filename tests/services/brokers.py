@@ -54,6 +54,7 @@ class BrokerNode(FoundingNode):
         await self.storage.start()
         await super()._form(host)
         self.registrar.startService()
+        self.registrar.ready()
 
     def made(self, host: Host) -> None:
         """Make the controller's services and the broker's, before anything is agreed on."""

@@ -93,7 +93,6 @@ class FencingTests(CoordinatorCase):
         self.it.leadership.is_held = True
         told = self.commit(7)
         self.it.elect(2)
-        self.it.partition.abandon(Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER))
         self.assertEqual(told, [(ErrorCode.NOT_COORDINATOR,)])
 
     def test_change_that_is_no_election_disturbs_nobody(self) -> None:

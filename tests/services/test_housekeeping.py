@@ -19,13 +19,13 @@ class LeadingTests(SynchronousTestCase):
         broker.produce("t", batch_of(b"v"))
         broker.partition("t").checkpoint()
         partition = broker.partition("t")
-        state = evolve(partition.state, leader_epoch=3)
+        state = evolve(partition.state, leader_epoch=1)
         partition.become(Role.LEADER, state, 1, broker.node.broker.replicas._replicator)
         broker.produce("t", batch_of(b"w"))
-        self.assertEqual([header.partition_leader_epoch for header in partition.log.headers(0)], [0, 3])
+        self.assertEqual([header.partition_leader_epoch for header in partition.log.headers(0)], [0, 1])
         broker.crash()
         broker.start()
-        self.assertEqual(broker.partition("t").epochs.entries()[:2], [(0, 0), (3, 1)])
+        self.assertEqual(broker.partition("t").epochs.entries()[:2], [(0, 0), (1, 1)])
 
 
 class RetentionTests(SynchronousTestCase):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -71,7 +70,7 @@ class WritingTests(CoordinatorCase):
 
     def test_too_few_replicas(self) -> None:
         """Said in a coordinator's words."""
-        self.it.partition.config = evolve(self.it.partition.config, min_insync_replicas=2)
+        self.it.leadership.min_isr = 2
         self.assertEqual(self.commit(7), [(ErrorCode.COORDINATOR_NOT_AVAILABLE,)])
         self.assertIsNone(self.found())
 
@@ -79,7 +78,7 @@ class WritingTests(CoordinatorCase):
         """NOT_ENOUGH_REPLICAS_AFTER_APPEND, in a coordinator's words (KR24)."""
         self.it.leadership.is_held = True
         told = self.commit(7)
-        self.it.partition.config = evolve(self.it.partition.config, min_insync_replicas=2)
+        self.it.leadership.min_isr = 2
         self.it.leadership.release()
         self.assertEqual(told, [(ErrorCode.COORDINATOR_NOT_AVAILABLE,)])
 
