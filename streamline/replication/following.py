@@ -109,7 +109,7 @@ class FollowedPartition:
         self.leader = leader
         self.leader_epoch = leader_epoch
         self.log = log
-        self.high_watermark = min(high_watermark, log.end_offset)
+        self.high_watermark = max(min(high_watermark, log.end_offset), log.start_offset)
         self._leader_start_offset = NO_OFFSET
         self._leader_high_watermark = NO_OFFSET
         self._epochs = epochs

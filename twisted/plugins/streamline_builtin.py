@@ -11,5 +11,6 @@ single = Backend(IConsensus, "single", "A cluster of one node.", "streamline.ser
 isr = Backend(IReplicator, "isr", "Kafka's in-sync replicas.", "streamline.services.replication.IsrReplicator")
 
 kafka = Backend(IAcksPolicy, "kafka", "0, 1 or all, with min.insync.replicas.", "streamline.replication.acks.KafkaAcks")
+strict = Backend(IAcksPolicy, "strict", "Everything waits for all in sync.", "streamline.replication.acks.StrictAcks")
 
 rack_spread = Backend(IPlacement, "rack_spread", "Even, racks apart.", "streamline.cluster.placement.RackSpread")
