@@ -181,7 +181,8 @@ class LedPartition:
         if not self._changes.may_ask(now_s):
             return None
         isr = self._state.isr
-        if not self._state.is_recovering:  # else it says first that it knows of that, and others join later (KIP-704)
+        # Elected uncleanly, it says first that it knows what that means; others join later (KIP-704).
+        if not self._state.is_recovering:
             isr = self._wanted_isr(now_s)
             if sorted(isr) == sorted(self._state.isr) and not self._changes.is_unsettled:
                 return None

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.mutants import cluster, groups, hostile, idempotence, lessons, metadata, recovery, replication, storage
+from tests.mutants import (
+    cluster,
+    groups,
+    hostile,
+    idempotence,
+    insync,
+    lessons,
+    metadata,
+    recovery,
+    replication,
+    storage,
+)
 from tests.mutants.mutant import Mutant
 
 AREAS: Mapping[str, Sequence[Mutant]] = {
@@ -15,6 +26,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "metadata": metadata.MUTANTS,
     "cluster": cluster.MUTANTS,
     "replication": replication.MUTANTS,
+    "insync": insync.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
 }

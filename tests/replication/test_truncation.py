@@ -62,6 +62,7 @@ class CaseTests(SynchronousTestCase):
     def test_same_offset_other_record(self) -> None:
         """KR2: two logs are as long, and their last records are of different leaders."""
         self.parts("13", "12", 1)
+        self.parts("11", "12", 1)
 
     def test_who_led_without_writing(self) -> None:
         """Its own epoch has no record, so nobody is asked for it, and the batches of others find their place."""
