@@ -13,6 +13,8 @@ epoch than that of its own last record: such metadata are older than its log.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from attrs import frozen
 
 from streamline.errors import ErrorCode
@@ -26,8 +28,7 @@ BACK_OFF_MAX_S = 1.0
 """How long a partition rests after an error; doubled with each that follows (replica.fetch.backoff.ms)."""
 
 
-@frozen
-class Position:
+class Position(NamedTuple):
     """
     What a follower asks its leader for; two that are equal are answered alike.
 
@@ -43,8 +44,7 @@ class Position:
     start_offset: int
 
 
-@frozen(kw_only=True)
-class LeaderAnswer:
+class LeaderAnswer(NamedTuple):
     """
     What the leader answered for one partition.
 

@@ -290,8 +290,7 @@ CHANGING = (
     ),
     Mutant(
         "KR13", "Doubt is ended by asking for the ISR as it is.", LEADING,
-        "if sorted(isr) == sorted(self._state.isr) and not self._changes.is_unsettled:",
-        "if sorted(isr) == sorted(self._state.isr):",
+        "return self._ask(isr) if self._changes.is_unsettled else None", "return None",
         [f"{MAXIMAL}test_making_sure"],
     ),
     Mutant(
@@ -389,7 +388,7 @@ CHANGING = (
     ),
     Mutant(
         "KR25", "A leader that may lack records says so before anybody joins it.", LEADING,
-        "if not self._state.is_recovering:", "if True:",
+        "if state.is_recovering:", "if False:",
         [f"{RECOVERY}test_before_anybody_joins"],
     ),
     Mutant(
