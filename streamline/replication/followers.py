@@ -4,7 +4,7 @@ What a leader knows of one follower: how far its log goes, since when it lacks s
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
 
 from streamline.model import NO_EPOCH, NO_OFFSET
 
@@ -12,8 +12,7 @@ NEVER = float("-inf")
 NO_BROKER_EPOCH = -1
 
 
-@frozen(kw_only=True)
-class FollowerFetch:
+class FollowerFetch(NamedTuple):
     """
     What a follower says of itself when it fetches one partition.
 

@@ -13,6 +13,8 @@ epoch than that of its own last record: such metadata are older than its log.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from attrs import frozen
 
 from streamline.errors import ErrorCode
@@ -26,8 +28,7 @@ BACK_OFF_MAX_S = 1.0
 """How long a partition rests after an error; doubled with each that follows (replica.fetch.backoff.ms)."""
 
 
-@frozen
-class Position:
+class Position(NamedTuple):
     """
     What a follower asks its leader for; two that are equal are answered alike.
 
@@ -43,8 +44,7 @@ class Position:
     start_offset: int
 
 
-@frozen(kw_only=True)
-class LeaderAnswer:
+class LeaderAnswer(NamedTuple):
     """
     What the leader answered for one partition.
 
@@ -109,7 +109,7 @@ class FollowedPartition:
         self.leader = leader
         self.leader_epoch = leader_epoch
         self.log = log
-        self.high_watermark = min(high_watermark, log.end_offset)
+        self.high_watermark = max(min(high_watermark, log.end_offset), log.start_offset)
         self._leader_start_offset = NO_OFFSET
         self._leader_high_watermark = NO_OFFSET
         self._epochs = epochs
@@ -186,9 +186,8 @@ class FollowedPartition:
         self.high_watermark = max(min(self.high_watermark, end_offset), start_offset)
 
     def started(self, start_offset: int) -> None:
-        """Hear that our log begins later now, as the leader's does; everything before was committed (KR8)."""
-        self.log = LogRange(start_offset, max(self.log.end_offset, start_offset))
-        self.high_watermark = max(self.high_watermark, start_offset)
+        """Hear that our log begins later now, because the leader's does or because retention has come by."""
+        self.log = LogRange(start_offset, self.log.end_offset)
 
     def refused(self, now_s: float) -> None:
         """Hear that what came was damaged, or could not be written; ask for it again in a while."""
@@ -216,9 +215,10 @@ class FollowedPartition:
         An empty log may as well lie behind the leader's end, after an unclean election.  In every other case our last
         epoch says where to cut, so this answer is a mistake; nothing is thrown away for it.
         """
-        is_empty = self.log.end_offset == self.log.start_offset
-        if answer.start_offset > self.log.end_offset or (is_empty and 0 <= answer.start_offset < self.log.end_offset):
-            return BeginAnew(answer.start_offset)
+        theirs, ours = answer.start_offset, self.log
+        is_empty = ours.end_offset == ours.start_offset
+        if theirs > ours.end_offset or (is_empty and 0 <= theirs < ours.end_offset):
+            return BeginAnew(theirs)
         self._rest(now_s)
         return None
 

@@ -24,7 +24,7 @@ the log (KR9).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_EPOCH, NO_OFFSET, Broker, PartitionState, quorum_of
@@ -180,12 +180,15 @@ class LedPartition:
         self._advance(now_s)
         if not self._changes.may_ask(now_s):
             return None
-        isr = self._state.isr
-        if not self._state.is_recovering:  # else it says first that it knows of that, and others join later (KIP-704)
-            isr = self._wanted_isr(now_s)
-            if sorted(isr) == sorted(self._state.isr) and not self._changes.is_unsettled:
-                return None
-        return self._changes.ask(IsrMember(node, self._brokers[node].epoch) for node in isr)
+        state = self._state
+        if state.is_recovering:
+            # Elected uncleanly, it says first that it knows what that means; others join later (KIP-704).
+            return self._ask(state.isr)
+        isr = state.isr
+        for node, follower in self.followers.items():
+            if self._is_wanted(node, follower, now_s) != (node in isr):
+                return self._ask(self._wanted_isr(now_s))
+        return self._ask(isr) if self._changes.is_unsettled else None
 
     # Details
 
@@ -238,11 +241,15 @@ class LedPartition:
         broker = self._brokers.get(follower.node_id)
         return broker is not None and broker.is_active and broker.epoch == follower.broker_epoch
 
-    def _wanted_isr(self, now_s: float) -> tuple[int, ...]:
-        return tuple(node for node in self._state.replicas if node == self._node_id or self._is_wanted(node, now_s))
+    def _ask(self, isr: Iterable[int]) -> IsrAsk:
+        return self._changes.ask(IsrMember(node, self._brokers[node].epoch) for node in isr)
 
-    def _is_wanted(self, node: int, now_s: float) -> bool:
-        follower = self.followers[node]
+    def _wanted_isr(self, now_s: float) -> Iterator[int]:
+        for node in self._state.replicas:
+            if node == self._node_id or self._is_wanted(node, self.followers[node], now_s):
+                yield node
+
+    def _is_wanted(self, node: int, follower: Follower, now_s: float) -> bool:
         if node in self._state.isr:
             return follower.is_caught_up(self.end_offset, now_s, self._lag_max_s)
         return (

@@ -12,15 +12,14 @@ a fetch would cut what was acknowledged.
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
 
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_EPOCH, NO_OFFSET
 from streamline.replication.epochs import LeaderEpochs
 
 
-@frozen
-class LogRange:
+class LogRange(NamedTuple):
     """
     What of a log can be read.
 
@@ -32,8 +31,7 @@ class LogRange:
     end_offset: int
 
 
-@frozen
-class Divergence:
+class Divergence(NamedTuple):
     """
     What a leader answers to a reader whose log is not a prefix of its own.
 

@@ -10,6 +10,7 @@ from tests.mutants import (
     groups,
     hostile,
     idempotence,
+    insync,
     lessons,
     metadata,
     peers,
@@ -31,6 +32,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "brokers": brokers.MUTANTS,
     "peers": peers.MUTANTS,
     "replication": replication.MUTANTS,
+    "insync": insync.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
 }

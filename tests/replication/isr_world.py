@@ -9,7 +9,7 @@ nobody waits for the answer any more.
 Besides what that model looks at, this one looks whether
 
  - a follower's log is a prefix of its leader's as soon as the leader has taken its fetch;
- - a follower shows nothing as committed that is not, and a leader's high watermark never falls.
+ - a follower shows nothing as committed that is not, and no high watermark falls, but with a log that is cut.
 """
 
 from __future__ import annotations
@@ -254,6 +254,8 @@ class ReplicaWorld(World):
                 shown = node.log[: process.followed.high_watermark]
                 if shown != self.committed[: process.followed.high_watermark]:
                     raise Violated(f"{node.node_id} shows {shown} as committed")
+            if process.followed.high_watermark < min(process.high_watermark, len(node.log)):
+                raise Violated(f"the high watermark of {node.node_id} fell")
             process.high_watermark = process.followed.high_watermark
 
     # AlterPartition
@@ -290,6 +292,8 @@ class ReplicaWorld(World):
         except Refused as refusal:
             self.reply(request, refusal.code, -1)
         else:
+            if self.chance.random() < 0.1:  # it gives up the controllership, and what it proposed goes its way
+                self.reply(request, ErrorCode.NOT_CONTROLLER, -1)
             self.propose(
                 [altered.command], lambda _: self.reply(request, ErrorCode.NONE, altered.state.partition_epoch)
             )

@@ -15,7 +15,8 @@ EVENTS = 800
 
 REACHED = (
     "elected", "elected from the ELR", "rescues", "crashes", "moves", "bounces", "disks", "cuts", "late fetches",
-    "given up", "asked for what is", "asked: NONE", "asked: INELIGIBLE_REPLICA", "asked: INVALID_UPDATE_VERSION",
+    "given up", "asked for what is", "asked: NONE", "asked: NOT_CONTROLLER",
+    "asked: INELIGIBLE_REPLICA", "asked: INVALID_UPDATE_VERSION",
     "asked: FENCED_LEADER_EPOCH", "fetch: FENCED_LEADER_EPOCH", "fetch: UNKNOWN_LEADER_EPOCH",
     "fetch: NOT_LEADER_OR_FOLLOWER",
 )  # fmt: skip

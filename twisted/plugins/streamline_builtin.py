@@ -12,5 +12,6 @@ raft = Backend(IConsensus, "raft", "Agreement of several nodes.", "streamline.se
 isr = Backend(IReplicator, "isr", "Kafka's in-sync replicas.", "streamline.services.replication.IsrReplicator")
 
 kafka = Backend(IAcksPolicy, "kafka", "0, 1 or all, with min.insync.replicas.", "streamline.replication.acks.KafkaAcks")
+strict = Backend(IAcksPolicy, "strict", "Everything waits for all in sync.", "streamline.replication.acks.StrictAcks")
 
 rack_spread = Backend(IPlacement, "rack_spread", "Even, racks apart.", "streamline.cluster.placement.RackSpread")
