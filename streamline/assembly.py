@@ -19,6 +19,7 @@ from twisted.python.failure import Failure
 
 from streamline import __version__
 from streamline.api.call import BrokerServices, no_controllers
+from streamline.api.envelope import envelope
 from streamline.cluster.commands import RegisterBroker
 from streamline.config import NodeConfig
 from streamline.errors import Refused, StartRefused
@@ -28,6 +29,7 @@ from streamline.net.cluster import ClusterRoom
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
 from streamline.net.listener import KafkaListener, Serving
+from streamline.net.peer import PeerApi
 from streamline.net.watchman import Watchman
 from streamline.plugins import make
 from streamline.replication.sessions import FetchSessions
@@ -35,6 +37,7 @@ from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
+from streamline.services.forwarding import Forwarding
 from streamline.services.foundation import Foundation
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.metadata import Metadata
@@ -42,6 +45,7 @@ from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
 from streamline.services.staircase import Staircase
 from streamline.services.turns import Turns
+from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
 
 if TYPE_CHECKING:
     from streamline.http.site import HttpListener
@@ -235,7 +239,9 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         room = ClusterRoom(host, config, directory, consensus, lambda: node.advertised)
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
-    controller = Controller(host, config, metadata, placement)
+    peers = None if room is None else room.peers
+    forwarding = Forwarding(host.clock, consensus, config.node_id, peers)
+    controller = Controller(host, config, metadata, placement, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks)
     groups = GroupCoordinator(host, config, metadata, controller, replicas, deadlines)
     broker = BrokerServices(
@@ -243,6 +249,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         config=config,
         metadata=metadata,
         controller=controller,
+        forwarding=forwarding,
         replicas=replicas,
         groups=groups,
         deadlines=deadlines,
@@ -250,6 +257,14 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
     )
+    if room is not None:
+        room.factory.answer(
+            PeerApi(
+                request=EnvelopeRequest,
+                response=EnvelopeResponse,
+                answer=lambda guest, request: envelope(broker, guest.key, request),
+            )
+        )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, deadlines)
     node = Node(host, config, directory, broker, factory, listener, room)

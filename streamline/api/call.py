@@ -22,6 +22,7 @@ from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
+from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
@@ -45,6 +46,7 @@ class BrokerServices:
     config: NodeConfig
     metadata: Metadata
     controller: Controller
+    forwarding: Forwarding
     replicas: Replicas
     groups: GroupCoordinator
     deadlines: Deadlines

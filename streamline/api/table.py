@@ -29,6 +29,7 @@ from streamline.api import (
     topics,
 )
 from streamline.api.call import Answer, Call
+from streamline.api.forwarding import AtController, Refusal, to_controller
 from streamline.wire.messages import REQUESTS, RESPONSES
 from streamline.wire.schema import Message
 
@@ -41,12 +42,21 @@ class Api:
     One API as this node speaks it.
 
     @ivar advertised_from: the lowest version that ApiVersions shows; lower than C{versions} only for Produce.
+    @ivar at_controller: for an API that is the controller's (KIP-590), what the controller does; C{handler} is then
+        what takes it there, and C{refused} says that it was refused.
     """
 
     key: int
     handler: Handler
     versions: tuple[int, int]
     advertised_from: int
+    at_controller: AtController | None = None
+    refused: Refusal | None = None
+
+    @property
+    def is_controller_bound(self) -> bool:
+        """Whether only the controller can answer it."""
+        return self.at_controller is not None
 
     @property
     def request(self) -> type[Message]:
@@ -63,6 +73,13 @@ def _api(key: int, handler: Handler, last: int | None = None, advertised_from: i
     first, known = REQUESTS[key].VERSIONS
     versions = (first, known if last is None else last)
     return Api(key, handler, versions, first if advertised_from is None else advertised_from)
+
+
+def _bound(key: int, at_controller: AtController, refused: Refusal, *, changes: bool = True) -> Api:
+    """Make the row of an API that is the controller's, wherever it is asked."""
+    versions = REQUESTS[key].VERSIONS
+    handler = to_controller(key, at_controller, refused, changes=changes)
+    return Api(key, handler, versions, versions[0], at_controller, refused)
 
 
 TABLE: Mapping[int, Api] = {
@@ -82,8 +99,8 @@ TABLE: Mapping[int, Api] = {
         _api(15, groups.describe_groups),
         _api(16, groups.list_groups),
         _api(18, api_versions.api_versions),
-        _api(19, topics.create_topics),
-        _api(20, topics.delete_topics),
+        _bound(19, topics.create_topics, topics.none_created),
+        _bound(20, topics.delete_topics, topics.none_deleted),
         _api(22, producers.init_producer_id, last=5),  # version 6 is not stable in Kafka 4.3
         _api(23, epochs.offset_for_leader_epoch),
         _api(32, configs.describe_configs),

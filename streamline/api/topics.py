@@ -12,6 +12,7 @@ Version notes: CreateTopics 4 broker defaults with -1 (KIP-464); 5 what was made
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
@@ -55,7 +56,26 @@ async def _create_all(call: Call, request: CreateTopicsRequest) -> CreateTopicsR
         results.append(result.addErrback(_not_created, topic.name))
         if len(results) % TOPICS_PER_TURN == 0:
             await call.broker.turns.next()
-    return CreateTopicsResponse(topics=await gatherResults(results, consumeErrors=True))
+    topics = await gatherResults(results, consumeErrors=True)
+    _check_any(result.error_code for result in topics)
+    return CreateTopicsResponse(topics=topics)
+
+
+def _check_any(codes: Iterable[int]) -> None:
+    """
+    See whether anything was done at all.
+
+    @raise Refused: NOT_CONTROLLER: everything has to be asked of somebody else.
+    """
+    each = list(codes)
+    if each and all(code == ErrorCode.NOT_CONTROLLER for code in each):
+        raise Refused(ErrorCode.NOT_CONTROLLER, "this node does not lead")
+
+
+def none_created(request: CreateTopicsRequest, refusal: Refused) -> CreateTopicsResponse:
+    """Refuse all of a request."""
+    names = dict.fromkeys(topic.name for topic in request.topics)
+    return CreateTopicsResponse(topics=[_not_created(Failure(refusal), name) for name in names])
 
 
 def _refusal(times_named: int, partitions: int) -> Refused | None:
@@ -135,7 +155,15 @@ async def _delete_all(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsR
         results.append(Deferred.fromCoroutine(_delete(call, topic, is_twice)).addErrback(_not_deleted, topic))
         if len(results) % DELETIONS_PER_TURN == 0:
             await call.broker.turns.next()
-    return DeleteTopicsResponse(responses=await gatherResults(results, consumeErrors=True))
+    responses = await gatherResults(results, consumeErrors=True)
+    _check_any(result.error_code for result in responses)
+    return DeleteTopicsResponse(responses=responses)
+
+
+def none_deleted(request: DeleteTopicsRequest, refusal: Refused) -> DeleteTopicsResponse:
+    """Refuse all of a request."""
+    wanted = request.topics or [DeleteTopicState(name=name) for name in request.topic_names]
+    return DeleteTopicsResponse(responses=[_not_deleted(Failure(refusal), topic) for topic in wanted])
 
 
 async def _delete(call: Call, wanted: DeleteTopicState, is_twice: bool) -> DeletableTopicResult:

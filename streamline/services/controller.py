@@ -9,27 +9,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 
 from streamline.cluster.commands import AllocateProducerIds, CreateTopic, DeleteTopic
 from streamline.cluster.planning import NewTopic, plan_topic
 from streamline.config import NodeConfig
+from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host, IPlacement
 from streamline.model import ZERO_UUID, Topic
+from streamline.services.creating import check_creation, creation_of
+from streamline.services.forwarding import PATIENCE_S, Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.sharing import Shared
 
 PRODUCER_ID_BLOCK = 1000
+_SEEN_LATER = (ErrorCode.TOPIC_ALREADY_EXISTS, ErrorCode.NOT_CONTROLLER, ErrorCode.REQUEST_TIMED_OUT)
+"""Refusals after which a topic may be there all the same: somebody else has made it, or an answer was lost."""
 
 
 class Controller:
     """Plans, proposes, and tells when it is done."""
 
-    def __init__(self, host: Host, config: NodeConfig, metadata: Metadata, placement: IPlacement) -> None:
+    def __init__(
+        self, host: Host, config: NodeConfig, metadata: Metadata, placement: IPlacement, forwarding: Forwarding
+    ) -> None:
         self._rng = host.rng
         self._config = config
         self._metadata = metadata
         self._placement = placement
+        self._forwarding = forwarding
         self._creating: dict[str, Shared[Topic]] = {}
         self._producer_ids = range(0)
         self._block: Shared[None] = Shared()
@@ -61,7 +69,11 @@ class Controller:
     def ensure_topic(
         self, name: str, partitions: int, factor: int, configs: Mapping[str, str | None]
     ) -> Deferred[Topic]:
-        """Fire with the topic of this name, making it if need be; calls for one name share one making."""
+        """
+        Fire with the topic of this name, having the controller make it if need be; calls for one name share one making.
+
+        @raise Refused: through the Deferred: it cannot be made; LEADER_NOT_AVAILABLE where that may be better soon.
+        """
         known = self._metadata.image.topics.get(name)
         if known is not None:
             return succeed(known)
@@ -69,12 +81,29 @@ class Controller:
         if making is not None:
             return making.wait()
         wanted = NewTopic(name=name, partitions=partitions, replication_factor=factor, configs=configs)
-        made = maybeDeferred(self.create_topic, wanted)
+        made = Deferred.fromCoroutine(self._make(wanted))
         self._creating[name] = making = Shared()
         waiting = making.wait()
         made.addBoth(self._made, name)
         making.follow(made)
         return waiting
+
+    async def _make(self, wanted: NewTopic) -> Topic:
+        envelope = creation_of(wanted, self._config.node_id)
+        errand = self._forwarding.take(envelope, lambda: self.create_topic(wanted), PATIENCE_S)
+        try:
+            made = await errand.answer
+            if isinstance(made, Topic):
+                return made
+            check_creation(made)
+        except Refused as refusal:
+            if refusal.code not in _SEEN_LATER:
+                raise
+        await self._forwarding.caught_up()
+        known = self._metadata.image.topics.get(wanted.name)
+        if known is None:
+            raise Refused(ErrorCode.LEADER_NOT_AVAILABLE, f"topic '{wanted.name}' is being made")
+        return known
 
     def delete_topic(self, topic: Topic) -> Deferred[Topic]:
         """Delete a topic with all its records."""

@@ -33,6 +33,7 @@ from streamline.replication.acks import KafkaAcks
 from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
+from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.partition import Partition
 from streamline.services.replicas import Replicas
@@ -165,7 +166,8 @@ class Rooms:
         self.replicator = HeldReplicator()
         self.metadata = Metadata(Agreement())
         self.metadata.consensus.start(self.metadata)
-        self.controller = Controller(self.world.host, self.config, self.metadata, RackSpread())
+        forwarding = Forwarding(self.clock, self.metadata.consensus, 1, None)
+        self.controller = Controller(self.world.host, self.config, self.metadata, RackSpread(), forwarding)
         self.storage = HeldStorage(self.world.host, self.config)
         self.replicas = Replicas(
             self.world.host, self.config, self.metadata, self.storage, self.replicator, KafkaAcks()
