@@ -33,7 +33,7 @@ from streamline.services.host import calm_collector, keep_freed_memory, real_hos
 from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
-    from streamline.assembly import Node
+    from streamline.node import Node
 
 __all__ = ["Options", "makeService"]
 

@@ -52,8 +52,12 @@ class Foundation(Service):
         self._look()
 
     def stopService(self) -> None:
-        """Do nothing any more, and let nobody wait."""
+        """Do nothing any more."""
         Service.stopService(self)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Let nobody wait any more; the node stops."""
         self._founded.tell("")
 
     def when_founded(self) -> Deferred[str]:
@@ -65,7 +69,7 @@ class Foundation(Service):
         if self._refusal is not None:
             return fail(self._refusal)
         cluster_id = self._metadata.image.cluster_id
-        return succeed(cluster_id) if cluster_id or not self.running else self._founded.wait()
+        return succeed(cluster_id) if cluster_id else self._founded.wait()
 
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
         if new.cluster_id and not old.cluster_id:
