@@ -20,6 +20,7 @@ from streamline.interfaces import Host
 from streamline.model import Controllers, Endpoint
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
+from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
 from streamline.services.forwarding import Forwarding
@@ -46,6 +47,7 @@ class BrokerServices:
     config: NodeConfig
     metadata: Metadata
     controller: Controller
+    controllership: Controllership
     forwarding: Forwarding
     replicas: Replicas
     groups: GroupCoordinator
