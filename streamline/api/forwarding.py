@@ -8,7 +8,7 @@ written.  No other API notices.  What arrives at the controller is taken by L{st
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call, Parked
-from streamline.errors import Refused
+from streamline.errors import ErrorCode, Refused
 from streamline.model import Buffer
 from streamline.wire.header import read_response_header
 from streamline.wire.messages.peer import EnvelopeRequest
@@ -105,6 +105,17 @@ def to_controller(
         return Passed(found[at:])
 
     return handler
+
+
+def check_done_here(codes: Iterable[int]) -> None:
+    """
+    See whether anything was carried out, where each part of a request has a code of its own.
+
+    @raise Refused: NOT_CONTROLLER: nothing was, and all of it has to be asked of somebody else.
+    """
+    each = list(codes)
+    if each and all(code == ErrorCode.NOT_CONTROLLER for code in each):
+        raise Refused(ErrorCode.NOT_CONTROLLER, "this node does not lead")
 
 
 def packed_address(address: str) -> bytes:

@@ -16,6 +16,7 @@ from attrs import frozen
 from streamline.api import (
     api_versions,
     cluster,
+    config_changes,
     configs,
     coordinators,
     epochs,
@@ -24,8 +25,11 @@ from streamline.api import (
     list_offsets,
     metadata,
     offsets,
+    partitions,
     produce,
     producers,
+    quorum,
+    reassignments,
     topics,
 )
 from streamline.api.call import Answer, Call
@@ -104,9 +108,19 @@ TABLE: Mapping[int, Api] = {
         _api(22, producers.init_producer_id, last=5),  # version 6 is not stable in Kafka 4.3
         _api(23, epochs.offset_for_leader_epoch),
         _api(32, configs.describe_configs),
+        _bound(33, config_changes.alter_configs, config_changes.none_altered),
+        _bound(37, partitions.create_partitions, partitions.no_partitions_created),
         _api(42, groups.delete_groups),
+        _bound(43, reassignments.elect, reassignments.none_elected),
+        _bound(44, config_changes.incremental_alter_configs, config_changes.no_single_altered),
+        _bound(45, reassignments.alter_reassignments, reassignments.none_reassigned),
+        _bound(46, reassignments.list_reassignments, reassignments.none_listed, changes=False),
+        _bound(55, quorum.describe_quorum, quorum.not_described, changes=False),
         _api(60, cluster.describe_cluster),
+        _bound(64, cluster.unregister_broker, cluster.not_unregistered),
         _api(75, metadata.describe_topic_partitions),
+        _bound(80, quorum.add_raft_voter, quorum.not_added),
+        _bound(81, quorum.remove_raft_voter, quorum.not_removed),
     )
 }
 

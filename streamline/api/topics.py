@@ -12,13 +12,13 @@ Version notes: CreateTopics 4 broker defaults with -1 (KIP-464); 5 what was made
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
-from streamline.api.settings import topic_settings
+from streamline.api.forwarding import check_done_here
+from streamline.api.settings import Layers, topic_settings
 from streamline.cluster.commands import CreateTopic
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, NewTopic, partition_count, too_many
 from streamline.errors import ErrorCode, Refused
@@ -57,19 +57,8 @@ async def _create_all(call: Call, request: CreateTopicsRequest) -> CreateTopicsR
         if len(results) % TOPICS_PER_TURN == 0:
             await call.broker.turns.next()
     topics = await gatherResults(results, consumeErrors=True)
-    _check_any(result.error_code for result in topics)
+    check_done_here(result.error_code for result in topics)
     return CreateTopicsResponse(topics=topics)
-
-
-def _check_any(codes: Iterable[int]) -> None:
-    """
-    See whether anything was done at all.
-
-    @raise Refused: NOT_CONTROLLER: everything has to be asked of somebody else.
-    """
-    each = list(codes)
-    if each and all(code == ErrorCode.NOT_CONTROLLER for code in each):
-        raise Refused(ErrorCode.NOT_CONTROLLER, "this node does not lead")
 
 
 def none_created(request: CreateTopicsRequest, refusal: Refused) -> CreateTopicsResponse:
@@ -116,8 +105,10 @@ def _planned(call: Call, command: CreateTopic) -> CreatableTopicResult:
 def _result(
     call: Call, name: str, topic_id: bytes, partitions: int, factor: int, overrides: dict[str, str] | None = None
 ) -> CreatableTopicResult:
-    configs = call.broker.metadata.image.configs.get(name, {}) if overrides is None else overrides
-    shown = topic_settings(call.broker.config.broker, configs) if call.version >= CONFIGS_FROM else ()
+    image = call.broker.metadata.image
+    configs = image.configs.get(name, {}) if overrides is None else overrides
+    layers = Layers.of(image, call.broker.config)
+    shown = topic_settings(layers, configs) if call.version >= CONFIGS_FROM else ()
     return CreatableTopicResult(
         name=name,
         topic_id=topic_id,
@@ -156,7 +147,7 @@ async def _delete_all(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsR
         if len(results) % DELETIONS_PER_TURN == 0:
             await call.broker.turns.next()
     responses = await gatherResults(results, consumeErrors=True)
-    _check_any(result.error_code for result in responses)
+    check_done_here(result.error_code for result in responses)
     return DeleteTopicsResponse(responses=responses)
 
 

@@ -7,16 +7,18 @@ until they are done here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from twisted.internet.defer import Deferred, succeed
 
-from streamline.cluster.commands import AllocateProducerIds, CreateTopic, DeleteTopic
-from streamline.cluster.planning import NewTopic, plan_topic
+from streamline.cluster.commands import AllocateProducerIds, Command, CreateTopic, DeleteTopic
+from streamline.cluster.image import MetadataImage
+from streamline.cluster.planning import NewTopic, plan_partitions, plan_topic
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host, IPlacement
 from streamline.model import ZERO_UUID, Topic
+from streamline.services.controllership import Plan
 from streamline.services.creating import check_creation, creation_of
 from streamline.services.forwarding import PATIENCE_S, Forwarding
 from streamline.services.metadata import Metadata
@@ -57,6 +59,15 @@ class Controller:
             self._new_topic_id(),
             self._rng.randrange(0, nodes),
         )
+
+    def more_partitions(self, name: str, count: int, assignments: Sequence[Sequence[int]] | None) -> Plan:
+        """Return what gives a topic more partitions, C{count} altogether, placed here or by the client."""
+        first = self._rng.randrange(0, max(1, len(self._metadata.image.brokers)))
+
+        def plan(image: MetadataImage) -> list[Command]:
+            return [plan_partitions(image, name, count, assignments, self._placement, first)]
+
+        return plan
 
     def create_topic(self, wanted: NewTopic) -> Deferred[Topic]:
         """

@@ -61,14 +61,12 @@ class Partition:
     ) -> None:
         self.log = log
         self.state = state
-        self.config = config
         self.epochs = epochs
         self.producers = producers
         self.books = Bookkeeping(log, epochs, producers)
         self.counted_offset = log.flushed_offset
         self.offline: Refused | None = None
-        self.appended_bytes = 0
-        self.appended_records = 0
+        self.appended_bytes = self.appended_records = 0
         self._acks = acks
         self._clock = clock
         self._leadership: ILeadership | None = None
@@ -76,8 +74,7 @@ class Partition:
         self._for_count = Queue(gathering)
         self._readers: dict[Reader, None] = {}
         self._unflushed: list[Receipt] = []
-        self._unflushed_bytes = 0
-        self._unflushed_records = 0
+        self._unflushed_bytes = self._unflushed_records = 0
         self._segment_offset = log.segment_offset
         self._unread: deque[tuple[int, int]] = deque()
         """(end offset, bytes) of what was flushed and consumers may not read yet."""
@@ -86,10 +83,19 @@ class Partition:
         """Syncs in flight that acknowledgements wait for."""
         self._sync_timer: IDelayedCall | None = None
         self._trouble = ""
+        self._follow(config)
+
+    def configure(self, config: TopicConfig) -> None:
+        """Follow other settings, from the next batch on; what waits to be synced is synced now."""
+        self.log.configure(config)
+        self._follow(config)
+        if self._sync_timer is not None:
+            self._sync_timer.reset(0)
+
+    def _follow(self, config: TopicConfig) -> None:
+        self.config = config
         self._stamps_time = config.message_timestamp_type == "LogAppendTime"
         self._is_plain = not self._stamps_time and config.compression_type == "producer"
-        """Whether batches are stored as they come, so that a quick look at them may be enough."""
-        self._compacts = config.compacts
 
     # Leading
 
@@ -156,7 +162,7 @@ class Partition:
             raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         if header.attributes and header.is_transactional:
             raise Refused(ErrorCode.INVALID_TXN_STATE, "no transaction is open: this release serves none")
-        if has_null_key and self._compacts:
+        if has_null_key and self.config.compacts:
             raise Refused(ErrorCode.INVALID_RECORD, "every record of a compacted topic needs a key")
         self._acks.admit(acks, len(leadership.isr), self.config.min_insync_replicas)
         if header.producer_id != NO_PRODUCER_ID:

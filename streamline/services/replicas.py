@@ -8,6 +8,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Iterator
+from operator import is_
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
@@ -15,8 +16,9 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, s
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from streamline.cluster.delta import difference
 from streamline.cluster.image import MetadataImage
-from streamline.config import NodeConfig, TopicConfig, topic_config
+from streamline.config import NodeConfig, TopicConfig
 from streamline.errors import ErrorCode, Refused, StartRefused, StreamlineError
 from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
 from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
@@ -26,6 +28,7 @@ from streamline.services.partition import Partition
 from streamline.services.purgatory import Gathering
 from streamline.services.receipts import Receipt, refused
 from streamline.services.sharing import Shared
+from streamline.services.topic_configs import TopicConfigs
 from streamline.wire.batch import BatchHeader, check, produced_header
 from streamline.wire.quick import Looked
 from streamline.wire.recompress import CODECS, recompress
@@ -62,6 +65,7 @@ class Replicas(Service):
         self._storage = storage
         self._replicator = replicator
         self._acks = acks
+        self._configs = TopicConfigs(config.node_id, config.broker)
         self._wall_ms = host.clock.wall_ms
         self._partitions: dict[tuple[str, int], Partition] = {}
         self._dirty: dict[Partition, None] = {}
@@ -88,7 +92,8 @@ class Replicas(Service):
     async def _open_all(self) -> None:
         self._note_strays()
         for topic in self._metadata.image.topics.values():
-            self._open_topic(topic)
+            for state in topic.partitions:
+                self._open(topic, state)
         await self._all_settled()
         if self._refusal is not None:
             await self.stopService()
@@ -123,13 +128,25 @@ class Replicas(Service):
             await next(iter(self._last.values()))
 
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
-        if not self.running or old.topics is new.topics:
+        was, is_now = ((image.topics, image.configs, image.broker_configs) for image in (old, new))
+        if not self.running or all(map(is_, was, is_now)):
             return
-        # Sorted, as the order of a set differs from process to process.
-        for topic_id in sorted(old.names.keys() - new.names.keys()):
-            self._discard_topic(old.topics[old.names[topic_id]])
-        for topic_id in sorted(new.names.keys() - old.names.keys()):
-            self._open_topic(new.topics[new.names[topic_id]])
+        delta = difference(old, new)
+        for topic in delta.deleted:
+            self._discard_topic(topic)
+        for part in delta.partitions:
+            if part.old is None:
+                self._open(part.topic, part.new)
+        if delta.broker_configs or delta.topic_configs:
+            for partition in self:
+                if delta.broker_configs or partition.log.identity.topic in delta.topic_configs:
+                    self._configure(partition)
+
+    def _configure(self, partition: Partition) -> None:
+        """Have a partition follow its topic's settings, where they have changed."""
+        config = self.config_of(partition.log.identity.topic)
+        if config != partition.config:
+            partition.configure(config)
 
     def _note_strays(self) -> None:
         image = self._metadata.image
@@ -151,16 +168,14 @@ class Replicas(Service):
         return gatherResults(waiting).addCallback(lambda _: None)
 
     def config_of(self, topic: str) -> TopicConfig:
-        """Return a topic's settings, its overrides laid over the broker's."""
-        return topic_config(self._config.broker, self._metadata.image.configs.get(topic, {}))
+        """Return a topic's settings, its overrides laid over the broker's as they are now."""
+        return self._configs.of(self._metadata.image, topic)
 
-    def _open_topic(self, topic: Topic) -> None:
-        config = self.config_of(topic.name)
-        for state in topic.partitions:
-            if self._config.node_id in state.replicas:
-                identity = LogIdentity(topic.name, state.index, topic.topic_id)
-                self._opening[identity] = Shared()
-                self._in_turn(identity, self._opened, state, config)
+    def _open(self, topic: Topic, state: PartitionState) -> None:
+        if self._config.node_id in state.replicas:
+            identity = LogIdentity(topic.name, state.index, topic.topic_id)
+            self._opening[identity] = Shared()
+            self._in_turn(identity, self._opened, state)
 
     def _in_turn(self, identity: LogIdentity, work: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Do something to a name on disk once all that was to be done to it before has been done."""
@@ -182,10 +197,10 @@ class Replicas(Service):
         if self._last.get(key) is done:
             del self._last[key]
 
-    async def _opened(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
+    async def _opened(self, identity: LogIdentity, state: PartitionState) -> None:
         await self._slots.acquire()
         try:
-            await self._open_and_lead(identity, state, config)
+            await self._open_and_lead(identity, state)
         except StartRefused as refusal:
             self._refusal = self._refusal or refusal
             self._not_opened(identity)
@@ -195,9 +210,10 @@ class Replicas(Service):
             self._slots.release()
             self._opening.pop(identity).tell(None)
 
-    async def _open_and_lead(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
+    async def _open_and_lead(self, identity: LogIdentity, state: PartitionState) -> None:
         if not self.running or self._is_gone(identity):
             return
+        config = self.config_of(identity.topic)
         partition_log = await self._storage.open(identity, config)
         partition = await open_partition(partition_log, state, config, self._acks, self._host.clock, self.gathering)
         if not self.running:
@@ -205,6 +221,7 @@ class Replicas(Service):
         elif self._is_gone(identity):
             partition.abandon(_GONE.again())
         else:
+            self._configure(partition)
             partition.lead(self._replicator)
             self._partitions[identity.topic_partition] = partition
 
