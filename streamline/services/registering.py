@@ -26,7 +26,7 @@ from twisted.python.failure import Failure
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.membership import NO_BROKER_EPOCH, Heartbeat, Registration
 from streamline.config import NodeConfig
-from streamline.errors import ErrorCode, Refused, StartRefused
+from streamline.errors import ErrorCode, Refused, StartRefused, code_of
 from streamline.interfaces import Host, IStorage
 from streamline.model import Broker
 from streamline.services.controller_line import ControllerLine
@@ -338,9 +338,7 @@ def _is_somebody_new_leaving(old: MetadataImage, new: MetadataImage) -> bool:
 
 def _check(error_code: int) -> None:
     if error_code:
-        is_known = error_code in ErrorCode.__members__.values()
-        code = ErrorCode(error_code) if is_known else ErrorCode.UNKNOWN_SERVER_ERROR
-        raise Refused(code, "the controller says so")
+        raise Refused(code_of(error_code), "the controller says so")
 
 
 def _request(wanted: Registration) -> BrokerRegistrationRequest:

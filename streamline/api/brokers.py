@@ -7,22 +7,28 @@ whoever is connected as it: nobody speaks for another one, whatever the request 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
+from streamline.cluster.altering import IsrChange, Member
 from streamline.cluster.membership import Heartbeat, Registration
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Endpoint
 from streamline.raft import ReplicaKey
+from streamline.services.altering import Outcome, alter_partitions
 from streamline.services.controllership import Controllership
 from streamline.services.membership import Membership
 from streamline.services.producer_ids import allocate
 from streamline.services.registering import KAFKA_LISTENER, PEER_LISTENER
 from streamline.wire.messages.peer import (
+    AlterPartitionRequest,
+    AlterPartitionResponse,
+    AlterPartitionResponsePartitionData,
+    AlterPartitionResponseTopicData,
     BrokerHeartbeatRequest,
     BrokerHeartbeatResponse,
     BrokerRegistrationRequest,
@@ -153,3 +159,62 @@ def allocate_producer_ids(
         return AllocateProducerIdsResponse(producer_id_start=block.start, producer_id_len=len(block))
 
     return _answered(answer, lambda code: AllocateProducerIdsResponse(error_code=code), sender)
+
+
+def alter_partition(
+    services: ControllerServices, sender: ReplicaKey, request: AlterPartitionRequest
+) -> Deferred[AlterPartitionResponse]:
+    """Decide on the ISR of partitions that a broker leads (KIP-497, KIP-903)."""
+
+    async def answer() -> AlterPartitionResponse:
+        _check_sender(sender, request.broker_id)
+        wanted = _isr_changes(request)
+        outcomes = await alter_partitions(services.controllership, request.broker_id, request.broker_epoch, wanted)
+        topics: dict[bytes, list[AlterPartitionResponsePartitionData]] = {}
+        for change, outcome in zip(wanted, outcomes, strict=True):
+            topics.setdefault(change.topic_id, []).append(_altered(change.index, outcome))
+        return AlterPartitionResponse(
+            topics=[AlterPartitionResponseTopicData(topic_id=key, partitions=parts) for key, parts in topics.items()]
+        )
+
+    return _answered(answer, lambda code: AlterPartitionResponse(error_code=code), sender)
+
+
+def _isr_changes(request: AlterPartitionRequest) -> Sequence[IsrChange]:
+    return [
+        IsrChange(
+            topic_id=topic.topic_id,
+            index=part.partition_index,
+            leader_epoch=part.leader_epoch,
+            partition_epoch=part.partition_epoch,
+            isr=[Member(member.broker_id, member.broker_epoch) for member in part.new_isr_with_epochs],
+            is_recovering=bool(part.leader_recovery_state),
+        )
+        for topic in request.topics
+        for part in topic.partitions
+    ]
+
+
+def _altered(index: int, outcome: Outcome) -> AlterPartitionResponsePartitionData:
+    if isinstance(outcome, Refused):
+        return AlterPartitionResponsePartitionData(partition_index=index, error_code=outcome.code)
+    return AlterPartitionResponsePartitionData(
+        partition_index=index,
+        leader_id=outcome.leader,
+        leader_epoch=outcome.leader_epoch,
+        isr=outcome.isr,
+        leader_recovery_state=int(outcome.is_recovering),
+        partition_epoch=outcome.partition_epoch,
+    )
+
+
+Answer = Callable[[ControllerServices, ReplicaKey, Any], Deferred[Any]]
+
+ANSWERS: Final[Sequence[tuple[type[Any], type[Any], Answer]]] = (
+    (ControlledShutdownRequest, ControlledShutdownResponse, controlled_shutdown),
+    (AlterPartitionRequest, AlterPartitionResponse, alter_partition),
+    (BrokerRegistrationRequest, BrokerRegistrationResponse, broker_registration),
+    (BrokerHeartbeatRequest, BrokerHeartbeatResponse, broker_heartbeat),
+    (AllocateProducerIdsRequest, AllocateProducerIdsResponse, allocate_producer_ids),
+)
+"""What the cluster listener answers with these functions: request, response, function."""
