@@ -14,15 +14,15 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from streamline.api.call import BrokerServices, no_controllers
-from streamline.api.envelope import envelope
-from streamline.api.membership import (
+from streamline.api.brokers import (
     ControllerServices,
     allocate_producer_ids,
     broker_heartbeat,
     broker_registration,
     controlled_shutdown,
 )
+from streamline.api.call import BrokerServices, no_controllers
+from streamline.api.envelope import envelope
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
 from streamline.net.cluster import ClusterRoom
@@ -100,7 +100,7 @@ def _services(
     metadata = Metadata(consensus)
     controllership = Controllership(host, config.node_id, metadata)
     forwarding = Forwarding(host.clock, consensus, config.node_id, None if room is None else room.peers)
-    controller = Controller(host, config, metadata, placement, forwarding)
+    controller = Controller(host, config, metadata, placement, controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks)
     return BrokerServices(
         host=host,
@@ -121,14 +121,13 @@ def _services(
 def _membership(node: Node, host: Host, storage: IStorage) -> Membership:
     """Make what keeps this node registered, and what keeps others where this node is the controller."""
     config, metadata, controllership = node.config, node.broker.metadata, node.broker.controllership
-    membership = Membership(host, config, metadata, controllership)
-    line = ControllerLine(config.node_id, metadata.consensus)
+    peers = None if node.room is None else node.room.peers
+    membership = Membership(host, config, metadata, controllership, peers)
+    line = ControllerLine(config.node_id, metadata.consensus, peers)
     node.registrar = Registrar(
         host, config, metadata, controllership, membership, line, storage, node.introduce
     )
     if node.room is not None:
-        line.connect(node.room.peers)
-        membership.meet(node.room.peers)
         node.room.factory.answer(*_peer_apis(ControllerServices(controllership, membership), node.broker))
     return membership
 

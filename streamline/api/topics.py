@@ -12,14 +12,17 @@ Version notes: CreateTopics 4 broker defaults with -1 (KIP-464); 5 what was made
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
+from streamline.api.deciding import validate
 from streamline.api.forwarding import check_done_here
 from streamline.api.settings import Layers, topic_settings
-from streamline.cluster.commands import CreateTopic
+from streamline.cluster.commands import Command, CreateTopic
+from streamline.cluster.image import MetadataImage
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, NewTopic, partition_count, too_many
 from streamline.errors import ErrorCode, Refused
 from streamline.model import ZERO_UUID, Topic
@@ -79,7 +82,7 @@ async def _create(call: Call, topic: CreatableTopic, request: CreateTopicsReques
     if len(wanted.assignments) < len(topic.assignments):
         raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "a partition is assigned twice")
     if request.validate_only:
-        return _planned(call, call.broker.controller.plan(wanted))
+        return _planned(call, await validate(call, call.broker.controller.new_topic(wanted)))
     made = await call.broker.controller.create_topic(wanted)
     await call.broker.replicas.when_open(made)
     return _result(call, made.name, made.topic_id, len(made.partitions), len(made.partitions[0].replicas))
@@ -95,7 +98,9 @@ def _new_topic(topic: CreatableTopic) -> NewTopic:
     )
 
 
-def _planned(call: Call, command: CreateTopic) -> CreatableTopicResult:
+def _planned(call: Call, commands: Sequence[Command]) -> CreatableTopicResult:
+    (command,) = commands
+    assert isinstance(command, CreateTopic)
     overrides = {entry.name: entry.value for entry in command.configs}
     return _result(
         call, command.name, ZERO_UUID, len(command.partitions), len(command.partitions[0].replicas), overrides
@@ -163,15 +168,18 @@ async def _delete(call: Call, wanted: DeleteTopicState, is_twice: bool) -> Delet
         raise Refused(code, "delete.topic.enable is false")
     if is_twice:
         raise Refused(ErrorCode.INVALID_REQUEST, "the request names this topic twice")
-    topic = _find(call, wanted)
-    if topic.is_internal:
-        raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic.name} belongs to the cluster itself")
-    deleted = await call.broker.controller.delete_topic(topic)
+    deleted = await call.broker.controller.delete_topic(lambda image: _deletable(image, wanted))
     return DeletableTopicResult(name=deleted.name, topic_id=deleted.topic_id)
 
 
-def _find(call: Call, wanted: DeleteTopicState) -> Topic:
-    image = call.broker.metadata.image
+def _deletable(image: MetadataImage, wanted: DeleteTopicState) -> Topic:
+    topic = _find(image, wanted)
+    if topic.is_internal:
+        raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic.name} belongs to the cluster itself")
+    return topic
+
+
+def _find(image: MetadataImage, wanted: DeleteTopicState) -> Topic:
     if (wanted.name is None) == (wanted.topic_id == ZERO_UUID):
         raise Refused(ErrorCode.INVALID_REQUEST, "a topic is named or its id is given, one of both")
     if wanted.name is None:
