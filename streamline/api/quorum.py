@@ -21,7 +21,7 @@ from streamline.cluster.joining import Member
 from streamline.cluster.names import METADATA_TOPIC
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IQuorum
-from streamline.model import NO_NODE, NO_TIMESTAMP
+from streamline.model import NO_NODE, NO_TIMESTAMP, ZERO_UUID
 from streamline.raft import AddVoter, Change, QuorumStatus, Remove, Replica, ReplicaKey
 from streamline.raft.ready import ReplicaStatus
 from streamline.services.joining import HEARD_TICKS, members
@@ -42,6 +42,7 @@ from streamline.wire.messages.quorum import (
 
 LISTENER: Final = "CONTROLLER"
 """How Kafka's tools know the listener of a voter."""
+DIRECTORIES_FROM: Final = 2
 LOOK_S: Final = 0.1
 """How often it is looked whether a voter to be has caught up."""
 
@@ -61,7 +62,8 @@ def describe_quorum(call: Call, request: DescribeQuorumRequest) -> DescribeQuoru
         )
         for topic in request.topics
     ]
-    return DescribeQuorumResponse(error_message=None, topics=topics, nodes=_nodes(replicas))
+    nodes = _nodes(replicas) if call.version >= DIRECTORIES_FROM else []
+    return DescribeQuorumResponse(error_message=None, topics=topics, nodes=nodes)
 
 
 def not_described(request: DescribeQuorumRequest, refusal: Refused) -> DescribeQuorumResponse:
@@ -96,7 +98,7 @@ def _of_quorum(call: Call, quorum: Any) -> Shown:
     def state(one: ReplicaStatus) -> ReplicaState:
         return ReplicaState(
             replica_id=one.key.node_id,
-            replica_directory_id=one.key.directory_id,
+            replica_directory_id=one.key.directory_id if call.version >= DIRECTORIES_FROM else ZERO_UUID,
             log_end_offset=one.end_offset,
             last_fetch_timestamp=moment(one.heard_tick),
             last_caught_up_timestamp=moment(one.caught_up_tick),
@@ -124,7 +126,7 @@ def _of_one(call: Call) -> Shown:
         last_fetch_timestamp=now_ms,
         last_caught_up_timestamp=now_ms,
     )
-    if known is not None:
+    if known is not None and call.version >= DIRECTORIES_FROM:
         voter.replica_directory_id = known.directory_id
     shown = DescribeQuorumResponsePartitionData(
         error_message=None,
