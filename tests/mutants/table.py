@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tests.mutants import (
+    asking,
     brokers,
     cluster,
     groups,
@@ -30,6 +31,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "cluster": cluster.MUTANTS,
     "brokers": brokers.MUTANTS,
     "peers": peers.MUTANTS,
+    "asking": asking.MUTANTS,
     "replication": replication.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
