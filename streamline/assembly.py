@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred
 
 from streamline.api.brokers import ANSWERS, ControllerServices
 from streamline.api.call import BrokerServices, no_controllers
+from streamline.api.envelope import envelope
 from streamline.api.replica_fetch import ReplicaFetches
 from streamline.cluster.membership import Registration
 from streamline.config import NodeConfig
@@ -38,6 +39,7 @@ from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
+from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
@@ -48,6 +50,7 @@ from streamline.services.registering import Registrar
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
+from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
 
 INCARNATION_BYTES = 16
 
@@ -98,13 +101,16 @@ def _services(
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
     placement: IPlacement = make(IPlacement, config.placement, host, config)
     deadlines = Deadlines(host.clock)
-    controller = Controller(host, config, metadata, placement)
+    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
+    controller = Controller(host, config, metadata, placement, part.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
     return BrokerServices(
         host=host,
         config=config,
         metadata=metadata,
         controller=controller,
+        controllership=part.controllership,
+        forwarding=forwarding,
         producer_ids=ProducerIds(config.node_id, part.controllership, part.line, part.registrar),
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
@@ -149,6 +155,9 @@ def _peer_apis(part: _Part, broker: BrokerServices) -> Iterable[PeerApi]:
     services = ControllerServices(part.controllership, part.membership)
     for request, response, answer in ANSWERS:
         yield PeerApi(request=request, response=response, answer=partial(_for_sender, partial(answer, services)))
+    yield PeerApi(
+        request=EnvelopeRequest, response=EnvelopeResponse, answer=partial(_for_sender, partial(envelope, broker))
+    )
     fetches = ReplicaFetches(broker)
     yield PeerApi(request=FetchRequest, response=FetchResponse, answer=partial(_for_sender, fetches.answer))
 

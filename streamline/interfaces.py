@@ -83,9 +83,8 @@ class IFile(Interface):
     """
     One open file, used by one log at a time.
 
-    Every call but L{sync_later} has happened when it returns.  Failures are
-    L{OSError}.  What was written survives the death of the process at once, and
-    the loss of power once a sync that began later has ended.
+    Every call but L{sync_later} has happened when it returns.  Failures are L{OSError}.  What was written survives the
+    death of the process at once, and the loss of power once a sync that began later has ended.
     """
 
     def size() -> int:
@@ -452,6 +451,7 @@ class IQuorum(IConsensus):
     """
 
     key: ReplicaKey = Attribute("Who this replica is, once it was told.")
+    tick_s: float = Attribute("How long a tick is, in which L{describe} says when members were heard of.")
     configuration: Configuration = Attribute("Who takes part, by the latest word in the log; once it has started.")
 
     def identify(directory_id: bytes, messenger: IMessenger | None = None) -> None:

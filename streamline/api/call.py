@@ -20,8 +20,10 @@ from streamline.interfaces import Host
 from streamline.model import Buffer, Controllers, Endpoint
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
+from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
+from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.producer_ids import ProducerIds
 from streamline.services.replicas import Replicas
@@ -46,6 +48,8 @@ class BrokerServices:
     config: NodeConfig
     metadata: Metadata
     controller: Controller
+    controllership: Controllership
+    forwarding: Forwarding
     producer_ids: ProducerIds
     replicas: Replicas
     groups: GroupCoordinator

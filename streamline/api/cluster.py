@@ -1,20 +1,31 @@
 """
-DescribeCluster (60): the cluster's id, its controller and its nodes.
+DescribeCluster (60): the cluster's id, its controller and its nodes; UnregisterBroker (64): one of them has left.
 
-Version notes: 1 endpoint type (KIP-919): controllers are told where they listen
+Behaviour: a broker that is unregistered leaves every ISR; one that is still running registers again, as a new one that
+may lack records.
+
+Version notes: DescribeCluster 1 endpoint type (KIP-919): controllers are told where they listen
 for other nodes; 2 fenced brokers.
 """
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from streamline.api import operations
 from streamline.api.call import Call
+from streamline.api.deciding import decide
 from streamline.api.leaders import address_of
-from streamline.errors import ErrorCode
+from streamline.cluster.commands import Command
+from streamline.cluster.failover import unregister
+from streamline.cluster.image import MetadataImage
+from streamline.errors import ErrorCode, Refused
 from streamline.wire.messages.cluster import (
     DescribeClusterBroker,
     DescribeClusterRequest,
     DescribeClusterResponse,
+    UnregisterBrokerRequest,
+    UnregisterBrokerResponse,
 )
 
 BROKERS = 1
@@ -70,3 +81,23 @@ def _controllers(call: Call, request: DescribeClusterRequest) -> DescribeCluster
 
 def _refusal(request: DescribeClusterRequest, code: ErrorCode, message: str) -> DescribeClusterResponse:
     return DescribeClusterResponse(error_code=code, error_message=message, endpoint_type=BROKERS)
+
+
+def unregister_broker(call: Call, request: UnregisterBrokerRequest) -> Deferred[UnregisterBrokerResponse]:
+    """Forget a broker, on the controller."""
+    return Deferred.fromCoroutine(_unregister(call, request.broker_id))
+
+
+async def _unregister(call: Call, node_id: int) -> UnregisterBrokerResponse:
+    def plan(image: MetadataImage) -> list[Command]:
+        if node_id not in image.brokers:
+            raise Refused(ErrorCode.BROKER_ID_NOT_REGISTERED, f"node {node_id} is not in the cluster")
+        return unregister(image, node_id)
+
+    await decide(call, plan)
+    return UnregisterBrokerResponse(error_message=None)
+
+
+def not_unregistered(request: UnregisterBrokerRequest, refusal: Refused) -> UnregisterBrokerResponse:
+    """Refuse a request."""
+    return UnregisterBrokerResponse(error_code=refusal.code, error_message=refusal.message or None)

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call
-from streamline.api.settings import Shown, broker_settings, topic_settings
+from streamline.api.settings import Layers, Shown, broker_settings, cluster_settings, topic_settings
 from streamline.cluster.names import check_topic_name
 from streamline.errors import ErrorCode, Refused
 from streamline.wire.messages.configs import (
@@ -66,19 +66,18 @@ def _describe(call: Call, request: DescribeConfigsRequest, resource: DescribeCon
 
 def _settings(call: Call, resource: DescribeConfigsResource) -> Iterable[Shown]:
     name = resource.resource_name
-    config = call.broker.config
+    config, image = call.broker.config, call.broker.metadata.image
     if resource.resource_type == TOPIC:
         check_topic_name(name)
-        image = call.broker.metadata.image
         if name not in image.topics:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        return topic_settings(config.broker, image.configs.get(name, {}))
+        return topic_settings(Layers.of(image, config), image.configs.get(name, {}))
     if resource.resource_type == BROKER:
         if name == "":
-            return ()  # the cluster-wide dynamic settings, of which there are none
+            return cluster_settings(image, config)
         if name != str(config.node_id):
             raise Refused(ErrorCode.INVALID_REQUEST, f"this is node {config.node_id}, ask node {name} itself")
-        return broker_settings(config)
+        return broker_settings(image, config)
     raise Refused(ErrorCode.INVALID_REQUEST, f"resources of type {resource.resource_type} have no settings here")
 
 

@@ -87,16 +87,22 @@ class FollowerReading(Reading):
 
     def _read_one(self, partition: Partition, read: Read, max_bytes: int) -> LogSlice | Deferred[LogSlice]:
         wanted = read.wanted
-        read.start_offset = partition.log.start_offset
-        read.diverging = partition.fetched(
-            FollowerFetch(
-                node_id=self._node_id,
-                broker_epoch=self._broker_epoch,
-                leader_epoch=wanted.current_leader_epoch,
-                offset=wanted.fetch_offset,
-                last_epoch=wanted.last_fetched_epoch,
+        try:
+            read.diverging = partition.fetched(
+                FollowerFetch(
+                    node_id=self._node_id,
+                    broker_epoch=self._broker_epoch,
+                    leader_epoch=wanted.current_leader_epoch,
+                    offset=wanted.fetch_offset,
+                    last_epoch=wanted.last_fetched_epoch,
+                )
             )
-        )
+        except Refused as refusal:
+            read.failed(refusal.code)
+            # A follower that has nothing in common with this log has to know where to begin anew.
+            read.start_offset = partition.log.start_offset
+            return _NOTHING
+        read.start_offset = partition.log.start_offset
         read.high_watermark = partition.high_watermark
         if read.diverging is not None:
             return _NOTHING

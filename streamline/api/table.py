@@ -16,6 +16,7 @@ from attrs import frozen
 from streamline.api import (
     api_versions,
     cluster,
+    config_changes,
     configs,
     coordinators,
     epochs,
@@ -24,11 +25,15 @@ from streamline.api import (
     list_offsets,
     metadata,
     offsets,
+    partitions,
     produce,
     producers,
+    quorum,
+    reassignments,
     topics,
 )
 from streamline.api.call import Answer, Call
+from streamline.api.forwarding import AtController, Refusal, to_controller
 from streamline.wire.messages import REQUESTS, RESPONSES
 from streamline.wire.schema import Message
 
@@ -41,12 +46,21 @@ class Api:
     One API as this node speaks it.
 
     @ivar advertised_from: the lowest version that ApiVersions shows; lower than C{versions} only for Produce.
+    @ivar at_controller: for an API that is the controller's (KIP-590), what the controller does; C{handler} is then
+        what takes it there, and C{refused} says that it was refused.
     """
 
     key: int
     handler: Handler
     versions: tuple[int, int]
     advertised_from: int
+    at_controller: AtController | None = None
+    refused: Refusal | None = None
+
+    @property
+    def is_controller_bound(self) -> bool:
+        """Whether only the controller can answer it."""
+        return self.at_controller is not None
 
     @property
     def request(self) -> type[Message]:
@@ -63,6 +77,13 @@ def _api(key: int, handler: Handler, last: int | None = None, advertised_from: i
     first, known = REQUESTS[key].VERSIONS
     versions = (first, known if last is None else last)
     return Api(key, handler, versions, first if advertised_from is None else advertised_from)
+
+
+def _bound(key: int, at_controller: AtController, refused: Refusal, *, changes: bool = True) -> Api:
+    """Make the row of an API that is the controller's, wherever it is asked."""
+    versions = REQUESTS[key].VERSIONS
+    handler = to_controller(key, at_controller, refused, changes=changes)
+    return Api(key, handler, versions, versions[0], at_controller, refused)
 
 
 TABLE: Mapping[int, Api] = {
@@ -82,14 +103,24 @@ TABLE: Mapping[int, Api] = {
         _api(15, groups.describe_groups),
         _api(16, groups.list_groups),
         _api(18, api_versions.api_versions),
-        _api(19, topics.create_topics),
-        _api(20, topics.delete_topics),
+        _bound(19, topics.create_topics, topics.none_created),
+        _bound(20, topics.delete_topics, topics.none_deleted),
         _api(22, producers.init_producer_id, last=5),  # version 6 is not stable in Kafka 4.3
         _api(23, epochs.offset_for_leader_epoch),
         _api(32, configs.describe_configs),
+        _bound(33, config_changes.alter_configs, config_changes.none_altered),
+        _bound(37, partitions.create_partitions, partitions.no_partitions_created),
         _api(42, groups.delete_groups),
+        _bound(43, reassignments.elect, reassignments.none_elected),
+        _bound(44, config_changes.incremental_alter_configs, config_changes.no_single_altered),
+        _bound(45, reassignments.alter_reassignments, reassignments.none_reassigned),
+        _bound(46, reassignments.list_reassignments, reassignments.none_listed, changes=False),
+        _bound(55, quorum.describe_quorum, quorum.not_described, changes=False),
         _api(60, cluster.describe_cluster),
+        _bound(64, cluster.unregister_broker, cluster.not_unregistered),
         _api(75, metadata.describe_topic_partitions),
+        _bound(80, quorum.add_raft_voter, quorum.not_added),
+        _bound(81, quorum.remove_raft_voter, quorum.not_removed),
     )
 }
 

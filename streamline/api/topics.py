@@ -12,13 +12,17 @@ Version notes: CreateTopics 4 broker defaults with -1 (KIP-464); 5 what was made
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
-from streamline.api.settings import topic_settings
-from streamline.cluster.commands import CreateTopic
+from streamline.api.deciding import validate
+from streamline.api.forwarding import check_done_here
+from streamline.api.settings import Layers, topic_settings
+from streamline.cluster.commands import Command, CreateTopic
+from streamline.cluster.image import MetadataImage
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, NewTopic, partition_count, too_many
 from streamline.errors import ErrorCode, Refused
 from streamline.model import ZERO_UUID, Topic
@@ -55,7 +59,15 @@ async def _create_all(call: Call, request: CreateTopicsRequest) -> CreateTopicsR
         results.append(result.addErrback(_not_created, topic.name))
         if len(results) % TOPICS_PER_TURN == 0:
             await call.broker.turns.next()
-    return CreateTopicsResponse(topics=await gatherResults(results, consumeErrors=True))
+    topics = await gatherResults(results, consumeErrors=True)
+    check_done_here(result.error_code for result in topics)
+    return CreateTopicsResponse(topics=topics)
+
+
+def none_created(request: CreateTopicsRequest, refusal: Refused) -> CreateTopicsResponse:
+    """Refuse all of a request."""
+    names = dict.fromkeys(topic.name for topic in request.topics)
+    return CreateTopicsResponse(topics=[_not_created(Failure(refusal), name) for name in names])
 
 
 def _refusal(times_named: int, partitions: int) -> Refused | None:
@@ -70,7 +82,7 @@ async def _create(call: Call, topic: CreatableTopic, request: CreateTopicsReques
     if len(wanted.assignments) < len(topic.assignments):
         raise Refused(ErrorCode.INVALID_REPLICA_ASSIGNMENT, "a partition is assigned twice")
     if request.validate_only:
-        return _planned(call, call.broker.controller.plan(wanted))
+        return _planned(call, await validate(call, call.broker.controller.new_topic(wanted)))
     made = await call.broker.controller.create_topic(wanted)
     await call.broker.replicas.when_open(made)
     return _result(call, made.name, made.topic_id, len(made.partitions), len(made.partitions[0].replicas))
@@ -86,7 +98,9 @@ def _new_topic(topic: CreatableTopic) -> NewTopic:
     )
 
 
-def _planned(call: Call, command: CreateTopic) -> CreatableTopicResult:
+def _planned(call: Call, commands: Sequence[Command]) -> CreatableTopicResult:
+    (command,) = commands
+    assert isinstance(command, CreateTopic)
     overrides = {entry.name: entry.value for entry in command.configs}
     return _result(
         call, command.name, ZERO_UUID, len(command.partitions), len(command.partitions[0].replicas), overrides
@@ -96,8 +110,10 @@ def _planned(call: Call, command: CreateTopic) -> CreatableTopicResult:
 def _result(
     call: Call, name: str, topic_id: bytes, partitions: int, factor: int, overrides: dict[str, str] | None = None
 ) -> CreatableTopicResult:
-    configs = call.broker.metadata.image.configs.get(name, {}) if overrides is None else overrides
-    shown = topic_settings(call.broker.config.broker, configs) if call.version >= CONFIGS_FROM else ()
+    image = call.broker.metadata.image
+    configs = image.configs.get(name, {}) if overrides is None else overrides
+    layers = Layers.of(image, call.broker.config)
+    shown = topic_settings(layers, configs) if call.version >= CONFIGS_FROM else ()
     return CreatableTopicResult(
         name=name,
         topic_id=topic_id,
@@ -135,7 +151,15 @@ async def _delete_all(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsR
         results.append(Deferred.fromCoroutine(_delete(call, topic, is_twice)).addErrback(_not_deleted, topic))
         if len(results) % DELETIONS_PER_TURN == 0:
             await call.broker.turns.next()
-    return DeleteTopicsResponse(responses=await gatherResults(results, consumeErrors=True))
+    responses = await gatherResults(results, consumeErrors=True)
+    check_done_here(result.error_code for result in responses)
+    return DeleteTopicsResponse(responses=responses)
+
+
+def none_deleted(request: DeleteTopicsRequest, refusal: Refused) -> DeleteTopicsResponse:
+    """Refuse all of a request."""
+    wanted = request.topics or [DeleteTopicState(name=name) for name in request.topic_names]
+    return DeleteTopicsResponse(responses=[_not_deleted(Failure(refusal), topic) for topic in wanted])
 
 
 async def _delete(call: Call, wanted: DeleteTopicState, is_twice: bool) -> DeletableTopicResult:
@@ -144,15 +168,18 @@ async def _delete(call: Call, wanted: DeleteTopicState, is_twice: bool) -> Delet
         raise Refused(code, "delete.topic.enable is false")
     if is_twice:
         raise Refused(ErrorCode.INVALID_REQUEST, "the request names this topic twice")
-    topic = _find(call, wanted)
-    if topic.is_internal:
-        raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic.name} belongs to the cluster itself")
-    deleted = await call.broker.controller.delete_topic(topic)
+    deleted = await call.broker.controller.delete_topic(lambda image: _deletable(image, wanted))
     return DeletableTopicResult(name=deleted.name, topic_id=deleted.topic_id)
 
 
-def _find(call: Call, wanted: DeleteTopicState) -> Topic:
-    image = call.broker.metadata.image
+def _deletable(image: MetadataImage, wanted: DeleteTopicState) -> Topic:
+    topic = _find(image, wanted)
+    if topic.is_internal:
+        raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic.name} belongs to the cluster itself")
+    return topic
+
+
+def _find(image: MetadataImage, wanted: DeleteTopicState) -> Topic:
     if (wanted.name is None) == (wanted.topic_id == ZERO_UUID):
         raise Refused(ErrorCode.INVALID_REQUEST, "a topic is named or its id is given, one of both")
     if wanted.name is None:

@@ -200,7 +200,7 @@ class UnregisterBroker(Message):
     epoch: int = wire(INT64)
 
 
-@message(key=10, versions="0", flexible="0+")
+@message(key=10, versions="0-1", flexible="0+")
 class AddPartitions(Message):
     """A topic has more partitions, numbered on from those that it has."""
 

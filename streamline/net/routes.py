@@ -10,6 +10,7 @@ from attrs import define
 from streamline.api.api_versions import API_VERSIONS
 from streamline.api.call import Call
 from streamline.api.familiar import Familiar, begins_at
+from streamline.api.forwarding import keeping_bytes, or_passed
 from streamline.api.table import TABLE, Api, flexible_of
 from streamline.model import Buffer
 from streamline.wire.codec import reader, writer
@@ -79,13 +80,14 @@ class Routes:
         return at
 
     def _make(self, api: Api, version: int) -> Route:
+        read, write = reader(api.request, version, self._elements_max), writer(api.response, version)
         return Route(
             api.key,
             api.request.__name__.removesuffix("Request"),
             version,
-            reader(api.request, version, self._elements_max),
+            keeping_bytes(read) if api.is_controller_bound else read,
             api.handler,
-            writer(api.response, version),
+            or_passed(write) if api.is_controller_bound else write,
             bool(flexible_of(api.key, version)) and api.key != API_VERSIONS,
         )
 

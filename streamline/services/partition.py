@@ -84,6 +84,13 @@ class Partition(Taking):
         role = self._leadership or self._following
         return role.high_watermark if role is not None else self.log.high_watermark
 
+    def configure(self, config: TopicConfig) -> None:
+        """Follow other settings, from the next batch on; what waits to be synced is synced now."""
+        self.log.configure(config)
+        self._follow_settings(config)
+        if self._sync_timer is not None:
+            self._sync_timer.reset(0)
+
     # Its end
 
     def close(self, refusal: Refused) -> Deferred[None]:

@@ -72,6 +72,7 @@ class RaftConsensus:
         self._first_led: Shared[None] = Shared()
         self._stopped: Shared[None] = Shared()
         self.key = ReplicaKey(config.node_id, ZERO_UUID)
+        self.tick_s = self._limits.tick_s
         self.leader_id: int | None = None
         self.term = 0
 

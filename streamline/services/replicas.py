@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from streamline.cluster.delta import difference
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import rules_of
-from streamline.config import NodeConfig, TopicConfig, topic_config
+from streamline.config import NodeConfig, TopicConfig
 from streamline.errors import ErrorCode, Refused, StartRefused, StreamlineError
 from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
 from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
@@ -31,6 +31,7 @@ from streamline.services.purgatory import Gathering
 from streamline.services.receipts import Receipt, refused
 from streamline.services.replica import Replica
 from streamline.services.sharing import Shared
+from streamline.services.topic_configs import TopicConfigs
 from streamline.wire.batch import BatchHeader, check, produced_header
 from streamline.wire.quick import Looked
 from streamline.wire.recompress import CODECS, recompress
@@ -72,6 +73,7 @@ class Replicas(Service):
         self._storage = storage
         self._replicator = replicator
         self._acks = acks
+        self._configs = TopicConfigs(config.node_id, config.broker)
         self._wall_ms = host.clock.wall_ms
         self._partitions: dict[tuple[str, int], Replica] = {}
         self._dirty: dict[Partition, None] = {}
@@ -147,7 +149,14 @@ class Replicas(Service):
             keys = ((part.topic.name, part.new.index) for part in delta.partitions)
             concerned = [replica for key in keys if (replica := self._partitions.get(key)) is not None]
         for replica in concerned:
+            self._configure(replica)
             self._become(replica)
+
+    def _configure(self, replica: Replica) -> None:
+        """Have a copy follow its topic's settings, where they have changed."""
+        config = self.config_of(replica.log.identity.topic)
+        if config != replica.config:
+            replica.configure(config)
 
     def _is_here(self, state: PartitionState) -> bool:
         return self._config.node_id in state.replicas
@@ -185,8 +194,8 @@ class Replicas(Service):
         return gatherResults(waiting).addCallback(lambda _: None)
 
     def config_of(self, topic: str) -> TopicConfig:
-        """Return a topic's settings, its overrides laid over the broker's."""
-        return topic_config(self._config.broker, self._metadata.image.configs.get(topic, {}))
+        """Return a topic's settings, its overrides laid over the broker's as they are now."""
+        return self._configs.of(self._metadata.image, topic)
 
     def _open_topic(self, topic: Topic) -> None:
         for state in topic.partitions:
@@ -196,7 +205,7 @@ class Replicas(Service):
     def _open(self, topic: Topic, state: PartitionState) -> None:
         identity = LogIdentity(topic.name, state.index, topic.topic_id)
         self._opening[identity] = Shared()
-        self._in_turn(identity, self._opened, state, self.config_of(topic.name))
+        self._in_turn(identity, self._opened, state)
 
     def _in_turn(self, identity: LogIdentity, work: Callable[..., Awaitable[None]], *args: Any) -> None:
         """Do something to a name on disk once all that was to be done to it before has been done."""
@@ -218,10 +227,10 @@ class Replicas(Service):
         if self._last.get(key) is done:
             del self._last[key]
 
-    async def _opened(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
+    async def _opened(self, identity: LogIdentity, state: PartitionState) -> None:
         await self._slots.acquire()
         try:
-            await self._open_here(identity, state, config)
+            await self._open_here(identity, state)
         except StartRefused as refusal:
             self._refusal = self._refusal or refusal
             self._not_opened(identity)
@@ -231,9 +240,10 @@ class Replicas(Service):
             self._slots.release()
             self._opening.pop(identity).tell(None)
 
-    async def _open_here(self, identity: LogIdentity, state: PartitionState, config: TopicConfig) -> None:
+    async def _open_here(self, identity: LogIdentity, state: PartitionState) -> None:
         if not self.running or self._is_gone(identity):
             return
+        config = self.config_of(identity.topic)
         partition_log = await self._storage.open(identity, config)
         partition = await open_partition(partition_log, state, config, self._acks, self._host.clock, self.gathering)
         if not self.running:
@@ -242,6 +252,7 @@ class Replicas(Service):
             partition.abandon(_GONE.again())
         else:
             self._partitions[identity.topic_partition] = partition
+            self._configure(partition)
             self._become(partition)
 
     def _is_gone(self, identity: LogIdentity) -> bool:

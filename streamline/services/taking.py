@@ -55,7 +55,6 @@ class Taking:
     ) -> None:
         self.log = log
         self.state = state
-        self.config = config
         self.epochs = epochs
         self.producers = producers
         self.books = Bookkeeping(log, epochs, producers)
@@ -67,6 +66,10 @@ class Taking:
         self._unflushed_bytes = 0
         self._segment_offset = log.segment_offset
         self._trouble = ""
+        self._follow_settings(config)
+
+    def _follow_settings(self, config: TopicConfig) -> None:
+        self.config = config
         self._stamps_time = config.message_timestamp_type == "LogAppendTime"
         self._is_plain = not self._stamps_time and config.compression_type == "producer"
         """Whether batches are stored as they come, so that a quick look at them may be enough."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.cluster.settings import DYNAMIC
 from streamline.config import BrokerConfig, TopicConfig, settings_of
 from streamline.errors import ErrorCode
 from streamline.wire.messages.configs import (
@@ -18,7 +19,7 @@ from streamline.wire.messages.configs import (
 from tests.broker import Broker
 
 TOPIC, BROKER, LOGGER, METRICS = 2, 4, 8, 16
-DYNAMIC_TOPIC, STATIC_BROKER, DEFAULT = 1, 4, 5
+DYNAMIC_TOPIC, DYNAMIC_DEFAULT_BROKER, STATIC_BROKER, DEFAULT = 1, 3, 4, 5
 BOOLEAN, STRING, INT, LONG, DOUBLE, LIST = 1, 2, 3, 5, 6, 7
 
 
@@ -112,11 +113,18 @@ class BrokerTests(ConfigsCase):
         self.assertEqual(list(found), sorted(found))
         self.assertEqual((found["num.partitions"].value, found["num.partitions"].config_source), ("3", STATIC_BROKER))
         self.assertEqual((found["node.id"].value, found["node.id"].config_type), ("1", INT))
-        self.assertTrue(all(setting.read_only for setting in found.values()))
+        self.assertEqual([name for name, setting in found.items() if not setting.read_only], sorted(DYNAMIC))
 
     def test_cluster_wide(self) -> None:
-        """There are no dynamic settings, so there is nothing to show."""
-        self.assertEqual(self.settings(BROKER, ""), {})
+        """The rules that were agreed on with the founding."""
+        found = self.settings(BROKER, "")
+        self.assertEqual(
+            [(one.name, one.value, one.config_source, one.read_only) for one in found.values()],
+            [
+                ("min.insync.replicas", "1", DYNAMIC_DEFAULT_BROKER, False),
+                ("unclean.leader.election.enable", "false", DYNAMIC_DEFAULT_BROKER, False),
+            ],
+        )
 
     def test_other_nodes(self) -> None:
         for name in ("2", "x"):

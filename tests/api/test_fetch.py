@@ -350,7 +350,7 @@ class WaitingTests(FetchCase):
     def test_topic_deleted(self) -> None:
         """KR30: it is told so, not kept until its time is up."""
         client = self.waiting()
-        self.broker.node.broker.controller.delete_topic(self.broker.node.broker.metadata.image.topics["t"])
+        self.broker.node.broker.controller.delete_topic(lambda image: image.topics["t"])
         self.broker.wait()
         self.assertEqual(self.came(client).error_code, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
 
@@ -358,7 +358,7 @@ class WaitingTests(FetchCase):
         """A fetch by id never sees the records of another topic of the same name."""
         client = self.broker.connect()
         client.send(fetch_request("", 6, topic_id=self.topic_id, min_bytes=1, max_wait_ms=60_000), 13)
-        self.broker.node.broker.controller.delete_topic(self.broker.node.broker.metadata.image.topics["t"])
+        self.broker.node.broker.controller.delete_topic(lambda image: image.topics["t"])
         self.broker.wait()
         self.assertEqual(self.came(client).error_code, ErrorCode.UNKNOWN_TOPIC_ID)
         self.broker.create("t", 1)

@@ -186,7 +186,7 @@ class DeletedTests(ProduceCase):
         broker.machine.platter.faults.stuck_until = broker.simulation.now + 30
         client.send(produce_request("u", batch_of(b"v")), 9)
         broker.machine.platter.faults.stuck_until = 0
-        broker.node.broker.controller.delete_topic(broker.node.broker.metadata.image.topics["u"])
+        broker.node.broker.controller.delete_topic(lambda image: image.topics["u"])
         broker.wait(1)
         ((_, answer),) = client.answers()
         code = answer.responses[0].partition_responses[0].error_code

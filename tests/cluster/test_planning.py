@@ -7,7 +7,7 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.cluster.commands import AddPartitions, CreateTopic
+from streamline.cluster.commands import AddPartitions, CreateTopic, dump, load
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.placement import RackSpread
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, NewTopic, plan_partitions, plan_topic
@@ -137,6 +137,9 @@ class PlanPartitionsTests(SynchronousTestCase):
         command = self.plan(4)
         self.assertEqual(command.topic_id, TOPIC_ID)
         self.assertEqual([(one.index, one.replicas) for one in command.partitions], [(2, (1, 2)), (3, (2, 3))])
+        stored = load(dump(command))
+        assert isinstance(stored, AddPartitions)
+        self.assertEqual([list(one.isr) for one in stored.partitions], [[1, 2], [2, 3]])
 
     def test_assigned_by_hand(self) -> None:
         command = self.plan(4, [[3, 1], [2, 3]])

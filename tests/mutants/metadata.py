@@ -180,8 +180,8 @@ IMAGES = (
         "KR30",
         "A topic made again has an id of its own.",
         "streamline/services/controller.py",
-        "self._new_topic_id(),",
-        "wanted.name.encode().ljust(16)[:16],",
+        "topic_id = self._new_topic_id()",
+        "topic_id = wanted.name.encode().ljust(16)[:16]",
         ["tests/api/test_topics.py::DeleteTests::test_made_again"],
     ),
 )

@@ -182,6 +182,17 @@ GROUPS = Family(
 
 RETENTION = Family("RT", "Retention.", (_kept("RT1", "It drops what is committed and not wanted, and nothing else."),))
 
+ASKING = Family(
+    "FW", "Asked anywhere: what only the controller can do.",
+    (
+        _kept("FW1", "Whichever node is asked, the controller answers, in the order of requests."),
+        _kept("FW2", "Nobody says that nothing was done where that is not known."),
+        _kept("FW3", "Who told a client that it was done has seen it."),
+        _kept("FW4", "What can be changed takes effect at once, on every node; what would have none is refused."),
+        _kept("FW5", "Who is made a voter by hand has caught up, and who is removed is gone."),
+    ),
+)
+
 LESSONS = Family(
     "LE", "What other brokers got wrong.",
     (
@@ -262,7 +273,7 @@ PLACES = Family(
 )  # fmt: skip
 
 FAMILIES: Sequence[Family] = (
-    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, LESSONS, HOSTILE, ACCESS,
+    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, LESSONS, HOSTILE, ACCESS,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.rules}

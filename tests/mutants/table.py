@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tests.mutants import (
+    asking,
     brokers,
     cluster,
     groups,
@@ -31,6 +32,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "cluster": cluster.MUTANTS,
     "brokers": brokers.MUTANTS,
     "peers": peers.MUTANTS,
+    "asking": asking.MUTANTS,
     "replication": replication.MUTANTS,
     "insync": insync.MUTANTS,
     "lessons": lessons.MUTANTS,

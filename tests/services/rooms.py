@@ -35,8 +35,10 @@ from streamline.model import OFFSETS_TOPIC, LogIdentity, PartitionState, TopicPa
 from streamline.replication.acks import KafkaAcks
 from streamline.replication.followers import FollowerFetch
 from streamline.services.controller import Controller
+from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
+from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.partition import Partition
 from streamline.services.replicas import Replicas
@@ -199,7 +201,12 @@ class Rooms:
         self.replicator = HeldReplicator()
         self.metadata = Metadata(Agreement())
         self.metadata.consensus.start(self.metadata)
-        self.controller = Controller(self.world.host, self.config, self.metadata, RackSpread())
+        forwarding = Forwarding(self.clock, self.metadata.consensus, 1, None)
+        self.controllership = Controllership(self.world.host, 1, self.metadata)
+        self.controllership.startService()
+        self.controller = Controller(
+            self.world.host, self.config, self.metadata, RackSpread(), self.controllership, forwarding
+        )
         self.storage = HeldStorage(self.world.host, self.config)
         self.replicas = Replicas(
             self.world.host, self.config, self.metadata, self.storage, self.replicator, KafkaAcks(), bytes(16)

@@ -245,7 +245,7 @@ class HousekeepingTests(CoordinatorCase):
         it.restart_coordinator()
         with self.assertRaises(Refused):
             it.groups.shard("b")
-        self.successResultOf(it.controller.delete_topic(it.metadata.image.topics["t"]))
+        self.successResultOf(it.controller.delete_topic(lambda image: image.topics["t"]))
         self.assertIsNone(it.groups.shard("a").groups.find_offset("a", T0))
 
     def test_failed_expiry_is_tried_again(self) -> None:

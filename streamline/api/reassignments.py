@@ -1,0 +1,222 @@
+"""
+ElectLeaders (43), AlterPartitionReassignments (45) and ListPartitionReassignments (46), on the controller.
+
+Behaviour: each partition succeeds or fails by itself, and all that succeed are agreed on together.
+
+Version notes: ElectLeaders 0 knows preferred leaders only; 1 unclean elections and an error for all (KIP-460).
+AlterPartitionReassignments 1 can insist on as many replicas as there are (KIP-860).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from twisted.internet.defer import Deferred
+
+from streamline.api.call import Call
+from streamline.api.deciding import decide
+from streamline.cluster.commands import Command
+from streamline.cluster.elections import Elected, elect_leaders
+from streamline.cluster.image import MetadataImage
+from streamline.cluster.leadership import Election
+from streamline.cluster.reassignment import reassign
+from streamline.errors import ErrorCode, Refused
+from streamline.model import PartitionState, Topic, TopicPartition
+from streamline.wire.messages.reassignment import (
+    AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse,
+    ElectLeadersRequest,
+    ElectLeadersResponse,
+    ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse,
+    OngoingPartitionReassignment,
+    OngoingTopicReassignment,
+    PartitionResult,
+    ReassignablePartition,
+    ReassignablePartitionResponse,
+    ReassignableTopicResponse,
+    ReplicaElectionResult,
+)
+
+ELECTIONS = (Election.PREFERRED, Election.UNCLEAN)
+"""By Kafka's numbers."""
+
+T = TypeVar("T")
+
+
+def elect(call: Call, request: ElectLeadersRequest) -> Deferred[ElectLeadersResponse]:
+    """Elect the leaders that somebody asks for."""
+    return Deferred.fromCoroutine(_elect(call, request))
+
+
+async def _elect(call: Call, request: ElectLeadersRequest) -> ElectLeadersResponse:
+    if not 0 <= request.election_type < len(ELECTIONS):
+        raise Refused(ErrorCode.INVALID_REQUEST, f"there are no elections of type {request.election_type}")
+    election = ELECTIONS[request.election_type]
+    elected: list[Elected] = []
+
+    def plan(image: MetadataImage) -> list[Command]:
+        commands, elected[:] = elect_leaders(image, election, _asked_for(request))
+        return commands
+
+    await decide(call, plan)
+    return ElectLeadersResponse(replica_election_results=_results(elected))
+
+
+def none_elected(request: ElectLeadersRequest, refusal: Refused) -> ElectLeadersResponse:
+    """Refuse all of a request, each partition by itself where they are named, as version 0 has no other way."""
+    wanted = _asked_for(request)
+    if wanted is None:
+        return ElectLeadersResponse(error_code=refusal.code)
+    return ElectLeadersResponse(replica_election_results=_results([Elected(one, refusal) for one in wanted]))
+
+
+def _asked_for(request: ElectLeadersRequest) -> list[TopicPartition] | None:
+    if request.topic_partitions is None:
+        return None
+    wanted = (TopicPartition(topic.topic, index) for topic in request.topic_partitions for index in topic.partitions)
+    return list(dict.fromkeys(wanted))
+
+
+def _results(elected: Iterable[Elected]) -> list[ReplicaElectionResult]:
+    results = (
+        (
+            one.partition.topic,
+            PartitionResult(
+                partition_id=one.partition.partition,
+                error_code=_code(one.refusal),
+                error_message=_message(one.refusal),
+            ),
+        )
+        for one in elected
+    )
+    return [ReplicaElectionResult(topic=topic, partition_result=each) for topic, each in _by_topic(results)]
+
+
+def alter_reassignments(
+    call: Call, request: AlterPartitionReassignmentsRequest
+) -> Deferred[AlterPartitionReassignmentsResponse]:
+    """Begin to move partitions, or end moves."""
+    return Deferred.fromCoroutine(_reassign(call, request))
+
+
+async def _reassign(
+    call: Call, request: AlterPartitionReassignmentsRequest
+) -> AlterPartitionReassignmentsResponse:
+    wanted = [
+        (TopicPartition(topic.name, one.partition_index), one) for topic in request.topics for one in topic.partitions
+    ]
+    outcomes: list[tuple[TopicPartition, Refused | None]] = []
+
+    def plan(image: MetadataImage) -> list[Command]:
+        outcomes.clear()
+        commands: list[Command] = []
+        seen: dict[TopicPartition, None] = {}
+        for partition, target in wanted:
+            try:
+                if partition in seen:
+                    raise Refused(ErrorCode.INVALID_REQUEST, "the request names this partition twice")
+                seen[partition] = None
+                _check_factor(image, partition, target, request.allow_replication_factor_change)
+                commands += reassign(image, partition, target.replicas)
+            except Refused as refusal:
+                outcomes.append((partition, refusal))
+            else:
+                outcomes.append((partition, None))
+        return commands
+
+    await decide(call, plan)
+    return AlterPartitionReassignmentsResponse(
+        allow_replication_factor_change=request.allow_replication_factor_change, responses=_responses(outcomes)
+    )
+
+
+def _check_factor(
+    image: MetadataImage, partition: TopicPartition, target: ReassignablePartition, may_change: bool
+) -> None:
+    """KIP-860: a client that only moves replicas does not want to change by accident how many there are."""
+    state = image.partition(partition.topic, partition.partition)
+    if may_change or state is None or target.replicas is None:
+        return
+    now = len(state.replicas) - len(state.adding)
+    if len(target.replicas) != now:
+        why = f"{partition} has {now} replicas, not {len(target.replicas)}"
+        raise Refused(ErrorCode.INVALID_REPLICATION_FACTOR, why)
+
+
+def none_reassigned(
+    request: AlterPartitionReassignmentsRequest, refusal: Refused
+) -> AlterPartitionReassignmentsResponse:
+    """Refuse all of a request."""
+    return AlterPartitionReassignmentsResponse(
+        error_code=refusal.code, error_message=refusal.message or None, responses=[]
+    )
+
+
+def _responses(outcomes: Iterable[tuple[TopicPartition, Refused | None]]) -> list[ReassignableTopicResponse]:
+    each = (
+        (
+            partition.topic,
+            ReassignablePartitionResponse(
+                partition_index=partition.partition, error_code=_code(refusal), error_message=_message(refusal)
+            ),
+        )
+        for partition, refusal in outcomes
+    )
+    return [ReassignableTopicResponse(name=topic, partitions=parts) for topic, parts in _by_topic(each)]
+
+
+def list_reassignments(
+    call: Call, request: ListPartitionReassignmentsRequest
+) -> ListPartitionReassignmentsResponse:
+    """Show the moves that are under way."""
+    if not call.broker.forwarding.leads:
+        raise Refused(ErrorCode.NOT_CONTROLLER, "this node is not the controller")
+    image = call.broker.metadata.image
+    ongoing = ((topic.name, _ongoing(state)) for topic, state in _moving(image, request))
+    return ListPartitionReassignmentsResponse(
+        error_message=None,
+        topics=[OngoingTopicReassignment(name=name, partitions=parts) for name, parts in _by_topic(ongoing)],
+    )
+
+
+def none_listed(request: ListPartitionReassignmentsRequest, refusal: Refused) -> ListPartitionReassignmentsResponse:
+    """Refuse a request."""
+    return ListPartitionReassignmentsResponse(error_code=refusal.code, error_message=refusal.message or None, topics=[])
+
+
+def _moving(
+    image: MetadataImage, request: ListPartitionReassignmentsRequest
+) -> Iterator[tuple[Topic, PartitionState]]:
+    """Yield the partitions that are moving, of those that the client asks for."""
+    asked = None if request.topics is None else {one.name: list(one.partition_indexes) for one in request.topics}
+    for topic in image.topics.values() if asked is None else map(image.topics.get, asked):
+        for state in () if topic is None else topic.partitions:
+            is_asked = asked is None or state.index in asked[topic.name]  # type: ignore[union-attr]
+            if is_asked and (state.adding or state.removing):
+                yield topic, state  # type: ignore[misc]
+
+
+def _ongoing(state: PartitionState) -> OngoingPartitionReassignment:
+    return OngoingPartitionReassignment(
+        partition_index=state.index,
+        replicas=state.replicas,
+        adding_replicas=state.adding,
+        removing_replicas=state.removing,
+    )
+
+
+def _by_topic(found: Iterable[tuple[str, T]]) -> Iterable[tuple[str, list[T]]]:
+    topics: dict[str, list[T]] = {}
+    for topic, one in found:
+        topics.setdefault(topic, []).append(one)
+    return topics.items()
+
+
+def _code(refusal: Refused | None) -> ErrorCode:
+    return ErrorCode.NONE if refusal is None else refusal.code
+
+
+def _message(refusal: Refused | None) -> str | None:
+    return None if refusal is None else refusal.message or None
