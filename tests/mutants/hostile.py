@@ -34,7 +34,7 @@ BYTE_LEVEL = (
         "SE1",
         "A frame is as long as its API may be, and not shorter than a request.",
         FRAME,
-        "if not least <= length <= limit:",
+        "if not self._min_bytes <= length <= limit:",
         "if False:",
         [f"{FRAMES}test_lengths_that_no_frame_has"],
     ),
