@@ -37,7 +37,7 @@ from streamline.wire.messages.produce import (
 )
 from streamline.wire.schema import is_flexible
 from streamline.wire.template import template
-from streamline.wire.varints import read_unsigned, unsigned
+from streamline.wire.varints import unsigned
 
 FROM_VERSION = 5
 """Answers of older ones have fewer numbers."""
@@ -65,7 +65,8 @@ class Familiar:
     """
 
     __slots__ = (
-        "_client_id", "_flexible", "_index", "_name", "_topic_id", "acks", "answer", "at", "timeout_s", "version"
+        "_client_id", "_flexible", "_index", "_name", "_suffix", "_topic_id", "acks", "answer", "at", "timeout_s",
+        "version",
     )  # fmt: skip
 
     def __init__(self, at: int, version: int, client_id: str | None, request: ProduceRequest) -> None:
@@ -76,6 +77,7 @@ class Familiar:
         self.timeout_s = request.timeout_ms / 1000
         self._client_id = client_id
         self._flexible = is_flexible(ProduceRequest, version)
+        self._suffix = _NO_TAGS if self._flexible else b""
         self._name = topic.name
         self._topic_id = topic.topic_id
         self._index = topic.partition_data[0].index
@@ -87,12 +89,15 @@ class Familiar:
 
         @return: those that were taken; None, and nothing has happened, where the first one is not usual.
         """
-        batches = []
+        batches: list[memoryview] = []
+        size, prefix, begin, end = 0, b"", 0, 0
         for frame in frames:
-            records = self._records(frame)
-            if records is None:
+            if len(frame) != size:
+                size = len(frame)
+                prefix, begin, end = self._place(size)
+            if not frame.startswith(prefix, self.at) or not frame.endswith(self._suffix):
                 break
-            batches.append(records)
+            batches.append(memoryview(frame)[begin:end])
         name = self._name
         if self.version >= TOPIC_IDS_FROM:
             name = broker.metadata.image.names.get(self._topic_id, "")
@@ -123,16 +128,16 @@ class Familiar:
         answer = b"".join([response_header(ProduceRequest.KEY, self.version, number), *body])
         return _LENGTH.pack(len(answer)) + answer
 
-    def _records(self, frame: bytes) -> memoryview | None:
-        """Return the batch, or None where the request is not as it seemed."""
+    def _place(self, size: int) -> tuple[bytes, int, int]:
+        """Return how the length of the batch is written in a request of C{size} bytes, and where it begins and ends."""
+        end = size - len(self._suffix)
         if not self._flexible:
-            at = self.at + 4
-            return memoryview(frame)[at:] if frame[self.at : at] == _LENGTH.pack(len(frame) - at) else None
-        length, at = frame[self.at], self.at + 1
-        if length > 127:
-            length, at = read_unsigned(frame, self.at)
-        end = at + length - 1
-        return memoryview(frame)[at:end] if frame[end:] == _NO_TAGS and end > at else None
+            return _LENGTH.pack(end - self.at - 4), self.at + 4, end
+        for begin in range(self.at + 1, min(self.at + 5, end)):
+            prefix = unsigned(end - begin + 1)
+            if self.at + len(prefix) == begin:
+                return prefix, begin, end
+        return b"", end, end  # there is no such request; an empty batch is not usual
 
 
 class Run(Later):

@@ -57,7 +57,12 @@ class Alike:
             return None
         count = len(run)
         route.served += count
-        return Slot(0, route, sum([len(frames.popleft()) for _ in range(count)]), count), run
+        if count == len(frames):
+            frames.clear()
+        else:
+            for _ in range(count):
+                frames.popleft()
+        return Slot(0, route, sum(map(len, alike[:count])), count), run
 
     def learn(
         self, frame: bytes | bytearray, route: Route, client_id: str | None, request: Any, end: int

@@ -22,7 +22,6 @@ from streamline.services.receipts import Receipt
 from streamline.transactions.producers import Batch, ProducerStates
 from streamline.wire.batch import (
     LOG_OVERHEAD,
-    STAMP_BYTES,
     BatchHeader,
     read_header,
     stamp_append_time,
@@ -139,10 +138,25 @@ class Taking:
             )
             if known is not None:
                 return self._again(known)
+        log = self.log
         if self._stamps_time or header.max_timestamp != max_timestamp:
-            return self._collect(*self._restamped(records, max_timestamp))
-        head = header.place(self.log.end_offset, self.state.leader_epoch)
-        return self._collect(header, head, records[STAMP_BYTES:], NO_TIMESTAMP)
+            header, head, append_time_ms = self._restamped(records, max_timestamp)
+        else:
+            head, append_time_ms = header.place(log.end_offset, self.state.leader_epoch), NO_TIMESTAMP
+        try:
+            log.append(header, (head, records[len(head) :]))
+        except StorageFailed as error:
+            raise self._not_written(error) from error
+        next_offset = log.end_offset
+        if log.segment_offset != self._segment_offset:
+            self._segment_offset = log.segment_offset
+            self.books.rolled()  # which may close the log, and take what it had not written off its end
+        if header.producer_id != NO_PRODUCER_ID:
+            self._remember(header)
+        self._unflushed_bytes += header.batch_length + LOG_OVERHEAD
+        receipt = Receipt(self, self._leadership, header.base_offset, next_offset, append_time_ms)  # type: ignore[arg-type]
+        self._unflushed.append(receipt)
+        return receipt
 
     def _check(self, header: BatchHeader, has_null_key: bool) -> None:
         if header.is_transactional:
@@ -159,10 +173,8 @@ class Taking:
             self._unflushed.append(receipt)
         return receipt
 
-    # Collecting
-
-    def _restamped(self, records: memoryview, max_timestamp: int) -> tuple[BatchHeader, bytes, memoryview, int]:
-        """Give a batch its place and a time that is not its own; return what to collect."""
+    def _restamped(self, records: memoryview, max_timestamp: int) -> tuple[BatchHeader, bytes, int]:
+        """Give a batch its place and a time that is not its own; return its header, and that as bytes, and when."""
         offset, epoch = self.log.end_offset, self.state.leader_epoch
         append_time_ms = NO_TIMESTAMP
         if self._stamps_time:
@@ -170,29 +182,7 @@ class Taking:
             head = stamp_append_time(records, offset, epoch, append_time_ms)
         else:
             head = stamp_max_timestamp(records, offset, epoch, max_timestamp)
-        return read_header(head), head, records[len(head) :], append_time_ms
-
-    def _collect(self, header: BatchHeader, head: bytes, rest: memoryview, append_time_ms: int) -> Receipt:
-        """
-        Give a batch to the log.
-
-        @param head: its first bytes as they shall be; C{rest} follows.
-        """
-        log = self.log
-        try:
-            log.append(header, (head, rest))
-        except StorageFailed as error:
-            raise self._not_written(error) from error
-        next_offset = log.end_offset
-        if log.segment_offset != self._segment_offset:
-            self._segment_offset = log.segment_offset
-            self.books.rolled()  # which may close the log, and take what it had not written off its end
-        if header.producer_id != NO_PRODUCER_ID:
-            self._remember(header)
-        self._unflushed_bytes += header.batch_length + LOG_OVERHEAD
-        receipt = Receipt(self, self._leadership, header.base_offset, next_offset, append_time_ms)  # type: ignore[arg-type]
-        self._unflushed.append(receipt)
-        return receipt
+        return read_header(head), head, append_time_ms
 
     def _remember(self, header: BatchHeader) -> None:
         batch = Batch(

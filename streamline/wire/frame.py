@@ -85,12 +85,12 @@ class Frames:
         elif self._head:
             data, self._head = self._head + data, b""
             end = len(data)
-        most, least = self.max_bytes, self._min_bytes
+        judged, length = b"", 0
         while end - at >= 6:
-            length, api_key = _LENGTH_AND_KEY.unpack_from(data, at)
-            limit = most if isinstance(most, int) else most(api_key)
-            if not least <= length <= limit:
-                raise ProtocolError(_complaint(data[at : at + 4], length, limit))
+            start = data[at : at + 6]
+            if start != judged:  # else it is as long as the one before, and of the same API
+                length = self._judge(start)
+                judged = start
             at += 4
             begin, at = at, at + length
             if at > end:
@@ -102,9 +102,17 @@ class Frames:
             yield data[begin:at]
         if end - at >= 4:
             (length,) = _LENGTH.unpack_from(data, at)
-            if length < least:
+            if length < self._min_bytes:
                 raise ProtocolError(_complaint(data[at : at + 4], length, length))
         self._head = data[at:]
+
+    def _judge(self, start: bytes) -> int:
+        """Return the length of a frame that begins so; whoever sent another than is allowed is told."""
+        length, api_key = _LENGTH_AND_KEY.unpack(start)
+        limit = self.max_bytes if isinstance(self.max_bytes, int) else self.max_bytes(api_key)
+        if not self._min_bytes <= length <= limit:
+            raise ProtocolError(_complaint(start, length, limit))
+        return length  # type: ignore[no-any-return]
 
     def _keep(self, data: bytes, size_bytes: int) -> None:
         if self._large is None:

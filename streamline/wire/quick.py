@@ -21,8 +21,8 @@ RUNS_MAX = 6
 """Records of more sizes than this are read faster by what expects them."""
 RECORDS_MAX = 1 << 14
 """What looks at more must be able to pause."""
-COPIED_BYTES = 2048
-"""Up to here, copying the records costs less than to look into them where they are."""
+COPIED_BYTES = 1 << 18
+"""Up to here, copying the records costs less than to look into them where they are: bytes are sliced faster."""
 
 _HEADER = Struct(">qiibIhiqqqhii")
 _CHECKED_AT = 21
@@ -94,10 +94,10 @@ def _look_into(buf: Buffer, count: int) -> Found | None:
     """Look at C{count} records behind a header."""
     if not 0 < count <= RECORDS_MAX:
         return None
-    body = memoryview(buf)[HEADER_BYTES:]
-    if count >= LEAST_RECORDS:
-        return _runs(body, count)
-    return _walk(bytes(body) if len(body) < COPIED_BYTES else body, count)
+    body: Buffer = memoryview(buf)[HEADER_BYTES:]
+    if len(body) <= COPIED_BYTES:
+        body = bytes(body)
+    return _runs(body, count) if count >= LEAST_RECORDS else _walk(body, count)
 
 
 def _runs(body: Buffer, count: int) -> Found | None:

@@ -27,6 +27,8 @@ _MIDDLE_AND_MORE = b"".join(bytes([high | 128]) * 64 for high in range(_BLOCK //
 
 _EVEN = bytes(range(0, 128, 2))
 _EVEN_AND_MORE = bytes(range(128, 256, 2))
+_SMALL = (_EVEN,)
+_MEDIUM = (_LOW, _MIDDLE)
 
 
 class Run(NamedTuple):
@@ -57,26 +59,28 @@ def run_of_one_size(
     @param least: a run of fewer is not worth its slices.
     """
     size = length_width + _size(body, at, length_width)
-    offsets, last = _offset_columns(index)
+    offsets, first, last = _offset_columns(index)
     rows = min(min(count, last) - index, (len(body) - at) // size)
-    for place in range(length_width):
-        column = bytes(body[at + place : at + rows * size : size])
+    for place in range(at, at + length_width):
+        column = bytes(body[place : at + rows * size : size])
         rows = len(column) - len(column.lstrip(column[:1]))
     if rows < least:
         return None
-    table = memoryview(body)[at : at + rows * size]
-    delta_at = length_width + 1
+    delta_at = at + length_width + 1
     offset_at = delta_at + delta_width
     key_at = offset_at + len(offsets)
-    same = _same_places(table, key_at, size)
-    if not same or any(_column(table, place, size).count(table[place]) != rows for place in same):
+    end = at + rows * size
+    same = _same_places(body, key_at, at + size)
+    if not same or body[at + size - 1]:
         return None
-    if _column(table, size - 1, size).count(0) != rows:
-        return None
-    if any(_column(table, offset_at + which, size) != column[:rows] for which, column in enumerate(offsets)):
-        return None
-    delta = _greatest_delta(table, delta_at, delta_width, size)
-    return None if delta is None else Run(rows, size, delta, table[key_at] == 1)
+    for place in same:
+        if bytes(body[place:end:size]).count(body[place]) != rows:
+            return None
+    for which, column in enumerate(offsets):
+        if bytes(body[offset_at + which : end : size]) != column[first : first + rows]:
+            return None
+    delta = _greatest_delta(body[delta_at:end:size], body[delta_at + 1 : end : size], delta_width)
+    return None if delta is None else Run(rows, size, delta, body[key_at] == 1)
 
 
 def _size(body: Buffer, at: int, width: int) -> int:
@@ -87,51 +91,60 @@ def _size(body: Buffer, at: int, width: int) -> int:
     return (length if width == 2 else length & 16383 | body[at + 2] << 14) >> 1
 
 
-def _column(table: memoryview, place: int, size: int) -> bytes:
-    return bytes(table[place::size])
+def _same_places(body: Buffer, key_at: int, end: int) -> list[int]:
+    """
+    Give the places that are the same in each record: the lengths of key and value, and the number of headers.
 
-
-def _same_places(table: memoryview, key_at: int, size: int) -> list[int]:
-    """Give where lengths of key and value are, if in the first record they and no headers fill it."""
-    key = table[key_at]
+    @param end: where the first record ends; nothing comes back if key, value and no headers do not fill it.
+    """
+    key = body[key_at]
     if key != 1 and key & 0x81:
         return []
     value_at = key_at + 1 + (key >> 1)
-    if value_at + 2 > size:
+    if value_at + 2 > end:
         return []
-    value = table[value_at]
+    value = body[value_at]
     if value < 128:
         width = 1
     else:
         width = 2
-        value = value & 127 | table[value_at + 1] << 7
-        if value > 16383 and value_at + 2 < size:
+        value = value & 127 | body[value_at + 1] << 7
+        if value > 16383 and value_at + 2 < end:
             width = 3
-            value = value & 16383 | table[value_at + 2] << 14
-    if value & 1 or value > 2097151 or value_at + width + (value >> 1) + 1 != size:
+            value = value & 16383 | body[value_at + 2] << 14
+    if value & 1 or value > 2097151 or value_at + width + (value >> 1) + 1 != end:
         return []
-    return [key_at, *range(value_at, value_at + width)]
+    return [key_at, *range(value_at, value_at + width), end - 1]
 
 
-def _offset_columns(index: int) -> tuple[list[bytes], int]:
-    """Give the offset deltas from C{index} on as written, byte by byte, and up to where they have so many bytes."""
+def _offset_columns(index: int) -> tuple[tuple[bytes, ...], int, int]:
+    """
+    Give the offset deltas from C{index} on as written, byte by byte.
+
+    @return: the columns, where in them C{index} is, and up to which index they go on.
+    """
     if index < _ONE_BYTE:
-        return [_EVEN[index:]], _ONE_BYTE
+        return _SMALL, index, _ONE_BYTE
     block, first = divmod(index, _BLOCK)
     if block == 0:
-        return [_LOW[first:], _MIDDLE[first:]], _BLOCK
+        return _MEDIUM, first, _BLOCK
     if block < _LAST_BLOCK:
-        return [_LOW[first:], _MIDDLE_AND_MORE[first:], bytes([block]) * (_BLOCK - first)], (block + 1) * _BLOCK
-    return [], index
+        return (_LOW, _MIDDLE_AND_MORE, bytes([block]) * _BLOCK), first, (block + 1) * _BLOCK
+    return (), 0, index
 
 
-def _greatest_delta(table: memoryview, place: int, width: int, size: int) -> int | None:
-    """Give the greatest timestamp delta; None if not all are of that width and not negative."""
-    low = _column(table, place, size)
+def _greatest_delta(low: Buffer, high: Buffer, width: int) -> int | None:
+    """Give the greatest timestamp delta of two columns; None if not all are of that width and not negative."""
+    low = bytes(low)
     if width == 1:
-        return None if low.translate(None, _EVEN) else max(low) >> 1
-    high = _column(table, place + 1, size)
+        return None if low.translate(None, _EVEN) else _greatest(low) >> 1
+    high = bytes(high)
     if low.translate(None, _EVEN_AND_MORE) or not high.isascii():
         return None
-    top = max(high)
+    top = _greatest(high)
     return (max(byte for byte, more in zip(low, high, strict=True) if more == top) & 127 | top << 7) >> 1
+
+
+def _greatest(column: bytes) -> int:
+    """Give the greatest byte; that of many that are the same without looking at each."""
+    return column[0] if column.count(column[0]) == len(column) else max(column)

@@ -34,7 +34,7 @@ BYTE_LEVEL = (
         "SE1",
         "A frame is as long as its API may be, and not shorter than a request.",
         FRAME,
-        "if not least <= length <= limit:",
+        "if not self._min_bytes <= length <= limit:",
         "if False:",
         [f"{FRAMES}test_lengths_that_no_frame_has"],
     ),
@@ -291,6 +291,14 @@ CONNECTIONS = (
         "or answers.owed >= limits.pending_max",
         "",
         [f"{PACE}test_requests_that_wait"],
+    ),
+    Mutant(
+        "SE12",
+        "Several that wait in one place are as many as they are.",
+        "streamline/net/answers.py",
+        "self.owed += slot.requests",
+        "self.owed += 1",
+        ["tests/services/test_runs.py::WaitingRunTests::test_requests_are_counted"],
     ),
     Mutant(
         "SE12",
