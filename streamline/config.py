@@ -349,7 +349,7 @@ class NodeConfig:
     replicator: str = setting("isr", "plugin: how partitions are copied")
     acks: str = setting("kafka", "plugin: when a produce is answered")
     placement: str = setting("rack_spread", "plugin: which nodes get a new partition's replicas")
-    authorizer: str = setting("none", "plugin: who may do what")
+    authorizer: str = setting("none", "plugin: who may do what; this release has none, and refuses any")
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
