@@ -7,28 +7,20 @@ L{Host}, so the simulator builds the same node as production does.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IDelayedCall
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from twisted.internet.defer import Deferred
 
-from streamline import __version__
-from streamline.api.call import BrokerServices
-from streamline.cluster.commands import FoundCluster, RegisterBroker
+from streamline.api.call import BrokerServices, no_controllers
 from streamline.config import NodeConfig
-from streamline.errors import Refused, StartRefused
-from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IReplicator, IStorage
-from streamline.model import Endpoint
+from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
+from streamline.net.cluster import ClusterRoom
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
 from streamline.net.listener import KafkaListener, Serving
 from streamline.net.watchman import Watchman
+from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import make
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
@@ -37,170 +29,10 @@ from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.metadata import Metadata
-from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
-from streamline.services.staircase import Staircase
 from streamline.services.turns import Turns
 
-if TYPE_CHECKING:
-    from streamline.http.site import HttpListener
-
-log = Logger()
-
-HTTP_AFTER_S = 0.1
-"""How long after the clients the HTTP room opens."""
-
-
-class Step(Service):
-    """Something that is not a service itself, as a step of the stairs."""
-
-    def __init__(self, start: Callable[[], Any], stop: Callable[[], Any]) -> None:
-        self._start = start
-        self._stop = stop
-
-    def startService(self) -> Deferred[Any]:
-        """Start it."""
-        Service.startService(self)
-        return maybeDeferred(self._start)
-
-    def stopService(self) -> Deferred[Any]:
-        """Stop it."""
-        Service.stopService(self)
-        return maybeDeferred(self._stop)
-
-
-class Node(Staircase):
-    """
-    One node, from its data directory to its listener.
-
-    @ivar address: where clients connect, once it has started.
-    @ivar pulse: how long its reactor is held up.
-    @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
-    """
-
-    def __init__(
-        self,
-        host: Host,
-        config: NodeConfig,
-        directory: DataDirectory,
-        broker: BrokerServices,
-        factory: KafkaFactory,
-        listener: KafkaListener,
-    ) -> None:
-        super().__init__()
-        self.config = config
-        self.directory = directory
-        self.broker = broker
-        self.factory = factory
-        self.pulse = Pulse(host.clock)
-        self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
-        self._host = host
-        self._listener = listener
-
-    @property
-    def address(self) -> Endpoint:
-        """Where clients connect."""
-        return self._listener.address
-
-    async def join(self) -> None:
-        """
-        Found the cluster if there is none, and register under the address that clients are told.
-
-        @raise StartRefused: the metadata has been lost, or cannot be written.
-        """
-        metadata = self.broker.metadata
-        advertised = self.config.advertised_addr or self.address
-        try:
-            if not metadata.image.cluster_id:
-                await metadata.propose(FoundCluster(cluster_id=self._new_cluster()))
-            self.directory.join(metadata.image.cluster_id)
-            await metadata.propose(
-                RegisterBroker(
-                    node_id=self.config.node_id,
-                    incarnation_id=self._host.rng.randbytes(16),
-                    host=advertised.host,
-                    port=advertised.port,
-                    rack=self.config.rack,
-                )
-            )
-        except (Refused, OSError) as error:
-            raise StartRefused(f"the node cannot register itself: {error}") from error
-        log.info(
-            "node {node_id} of cluster {cluster_id} is ready for clients at {address}",
-            node_id=self.config.node_id,
-            cluster_id=metadata.image.cluster_id,
-            address=str(advertised),
-        )
-
-    def _new_cluster(self) -> str:
-        """Return the id of a cluster that is to be founded here."""
-        meta = self.directory.meta
-        if meta is not None and meta.cluster_id is not None:
-            # It is written down only after the founding is durable, so that has been there and is gone.
-            raise StartRefused(
-                f"the metadata of the cluster {meta.cluster_id} is missing from {self.config.data_dir}; "
-                "restore it from a backup, or name another directory with --data-dir"
-            )
-        return _new_cluster_id(self._host)
-
-
-def _new_cluster_id(host: Host) -> str:
-    """Draw a cluster id as Kafka writes them; its tools take a leading '-' for an option."""
-    while True:
-        drawn = urlsafe_b64encode(host.rng.randbytes(16)).decode("ascii").rstrip("=")
-        if not drawn.startswith("-"):
-            return drawn
-
-
-class HttpRoom(Service):
-    """
-    Health and metrics, a moment after the clients: their first answer does not wait for it.
-
-    It is imported only then, because that takes as long as the rest of a start.
-    """
-
-    def __init__(self, node: Node, host: Host, endpoint: str) -> None:
-        self._node = node
-        self._host = host
-        self._endpoint = endpoint
-        self._opening: IDelayedCall | None = None
-        self._listener: HttpListener | None = None
-
-    def startService(self) -> None:
-        """Open it soon."""
-        Service.startService(self)
-        self._opening = self._host.clock.callLater(HTTP_AFTER_S, self._import)
-
-    def _import(self) -> None:
-        """Import it elsewhere, as that takes longer than the reactor should be held up."""
-        self._opening = None
-        importing = self._host.disk.elsewhere(import_module, "streamline.http.site")
-        importing.addCallback(lambda _: self._open()).addErrback(self._not_opened)
-
-    def _open(self) -> Deferred[None] | None:
-        from streamline.http.gauges import take_snapshot
-        from streamline.http.site import HttpListener, make_root
-
-        if not self.running:
-            return None
-        node, broker = self._node, self._node.broker
-        root = make_root(
-            self._host,
-            lambda: node.factory.is_serving,
-            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas, node.pulse),
-        )
-        self._listener = listener = HttpListener(self._host, self._endpoint, root)
-        return listener.startService()
-
-    def _not_opened(self, failure: Failure) -> None:
-        log.error("no health and metrics: {reason}", reason=failure.getErrorMessage())
-
-    def stopService(self) -> Deferred[None] | None:
-        """Close it."""
-        Service.stopService(self)
-        if self._opening is not None:
-            self._opening.cancel()
-        return None if self._listener is None else self._listener.stopService()
+__all__ = ["Node", "build"]
 
 
 def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
@@ -210,46 +42,71 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     @param directory: the data directory, where it has been opened already.
     @raise streamline.errors.StartRefused: a plugin cannot be made.
     """
+    directory = directory or DataDirectory(host, config)
     storage: IStorage = make(IStorage, config.storage, host, config)
     consensus: IConsensus = make(IConsensus, config.consensus, host, config)
     replicator: IReplicator = make(IReplicator, config.replicator, host, config)
+    room: ClusterRoom | None = None
+    if IQuorum.providedBy(consensus) and config.cluster_listen is not None:
+        room = ClusterRoom(host, config, directory, consensus, lambda: node.advertised)
+    broker = _services(config, host, storage, consensus, replicator, room)
+    factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
+    listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
+    node = Node(host, config, directory, broker, factory, listener, room)
+    for step in _steps(node, host, storage, replicator, listener):
+        node.addService(step)  # type: ignore[no-untyped-call]
+    return node
+
+
+def _services(
+    config: NodeConfig,
+    host: Host,
+    storage: IStorage,
+    consensus: IConsensus,
+    replicator: IReplicator,
+    room: ClusterRoom | None,
+) -> BrokerServices:
+    """Make what handlers talk to."""
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
     placement: IPlacement = make(IPlacement, config.placement, host, config)
-    directory = directory or DataDirectory(host, config)
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, placement)
     replicas = Replicas(host, config, metadata, storage, replicator, acks)
-    groups = GroupCoordinator(host, config, metadata, controller, replicas, deadlines)
-    broker = BrokerServices(
+    return BrokerServices(
         host=host,
         config=config,
         metadata=metadata,
         controller=controller,
         replicas=replicas,
-        groups=groups,
+        groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
         turns=Turns(host.clock),
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
+        controllers=no_controllers if room is None else room.controllers,
     )
-    factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
-    listener = KafkaListener(host.network, config.listen, factory, deadlines)
-    node = Node(host, config, directory, broker, factory, listener)
-    for step in (
-        directory,
-        Step(lambda: None, deadlines.stop),
-        listener,
-        Step(storage.start, storage.stop),
-        Step(lambda: consensus.start(metadata), consensus.stop),
-        Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None),
-        Step(replicator.start, replicator.stop),
-        replicas,
-        groups,
-        Housekeeping(host, config, replicas),
-        Watchman(factory, host.clock),
-        node.pulse,
-        Serving(listener, factory, deadlines),
-        *([] if config.http_listen is None else [HttpRoom(node, host, config.http_listen)]),
-    ):
-        node.addService(step)  # type: ignore[no-untyped-call]
-    return node
+
+
+def _steps(
+    node: Node, host: Host, storage: IStorage, replicator: IReplicator, listener: KafkaListener
+) -> Iterable[Service]:
+    """Yield the rooms in the order in which they open; they close in the opposite one."""
+    config, broker, factory = node.config, node.broker, node.factory
+    yield node.directory
+    yield Step(lambda: None, broker.deadlines.stop)
+    yield listener
+    yield Step(storage.start, storage.stop)
+    if node.room is not None:
+        yield node.room
+    yield Step(lambda: Deferred.fromCoroutine(node.form()), broker.metadata.consensus.stop)
+    yield node.foundation
+    yield Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None)
+    yield Step(replicator.start, replicator.stop)
+    yield broker.replicas
+    yield broker.groups
+    yield Housekeeping(host, config, broker.replicas)
+    yield Watchman(factory, host.clock)
+    yield node.pulse
+    yield Serving(listener, factory, broker.deadlines)
+    if config.http_listen is not None:
+        yield HttpRoom(node, host, config.http_listen)

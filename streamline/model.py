@@ -89,6 +89,20 @@ class Endpoint:
         return f"{host}:{self.port}"
 
 
+@frozen
+class Controllers:
+    """
+    What a node tells of the quorum to those who ask where its controllers are (KIP-919).
+
+    @ivar cluster_id: empty while there is no cluster; then the node itself is all it knows of.
+    @ivar nodes: ids and the addresses of cluster listeners.
+    """
+
+    cluster_id: str
+    leader_id: int
+    nodes: tuple[tuple[int, Endpoint], ...]
+
+
 @frozen(kw_only=True)
 class Broker:
     """

@@ -33,7 +33,7 @@ from streamline.services.host import calm_collector, keep_freed_memory, real_hos
 from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
-    from streamline.assembly import Node
+    from streamline.node import Node
 
 __all__ = ["Options", "makeService"]
 
@@ -63,6 +63,8 @@ def makeService(options: Options) -> Service:
     try:
         launcher.observe(options.log_format, config.node_id)
         doorstep.hold(config.listen, "--listen")
+        if config.cluster_listen is not None:
+            doorstep.hold(config.cluster_listen, "--cluster-listen")
         if config.http_listen is not None:
             doorstep.hold(config.http_listen, "--http-listen")
         if not launcher.moves:

@@ -21,9 +21,11 @@ METADATA = f"{DATA}/metadata"
 class NodeCase(SynchronousTestCase):
     """A machine on which nodes run."""
 
+    consensus = "raft"
+
     def setUp(self) -> None:
         """Make it."""
-        self.broker = Broker(storage="segments")
+        self.broker = Broker(storage="segments", consensus=self.consensus)
 
     def refused(self, broker: Broker | None = None) -> str:
         """Start a node that cannot; return the sentence, having seen that nothing of the node is left."""
@@ -150,20 +152,6 @@ class RefusalTests(NodeCase):
         self.broker.machine.platter.faults.full = True
         self.assertIn("full", self.refused())
 
-    def test_metadata_damaged(self) -> None:
-        self.run_once()
-        self.change(f"{METADATA}/commands.log", b"nonsense")
-        self.assertIn("is damaged", self.refused())
-
-    def test_metadata_of_a_later_release(self) -> None:
-        """A command that this release does not know ends the start wherever it stands."""
-        self.run_once()
-        disk = self.disk()
-        data = disk.read_file(f"{METADATA}/commands.log")
-        disk.replace_file(f"{METADATA}/commands.log", data + encode_entry(Entry(4, b"\0\x63\0\0")))
-        self.broker.crash()
-        self.assertIn("of a later release", self.refused())
-
     def test_metadata_lost(self) -> None:
         """It would else found a new cluster, and take all topics for strays."""
         self.run_once()
@@ -173,18 +161,6 @@ class RefusalTests(NodeCase):
             self.disk()
         self.broker.crash()
         self.assertIn("is missing", self.refused())
-
-    def test_metadata_of_another_cluster(self) -> None:
-        self.run_once()
-        disk = self.disk()
-        disk.remove(f"{METADATA}/commands.log")
-        self.broker.crash()
-        other = Broker(seed=2, storage="segments")
-        other.start()
-        other.stop()
-        data = other.machine.start().host.disk.read_file(f"{METADATA}/commands.log")
-        self.change(f"{METADATA}/commands.log", data)
-        self.assertIn("belongs to the cluster", self.refused())
 
     def test_a_partition_that_is_not_ours_to_lead(self) -> None:
         """A refusal from within the opening of one partition among many ends the start."""
@@ -205,21 +181,53 @@ class RefusalTests(NodeCase):
         self.broker.machine.platter.faults.failing_syncs = 1
         self.assertIn("metadata", self.refused())
 
-    def test_a_registration_that_cannot_be_made_durable(self) -> None:
-        """What the metadata says to the node itself is a sentence too."""
-        outcome: list[Any] = []
-        self.broker.begin().addErrback(outcome.append)
-        self.broker.machine.platter.faults.failing_syncs = 1
-        self.broker.until(lambda: bool(outcome))
-        outcome[0].trap(StartRefused)
-        self.assertIn("cannot register itself", outcome[0].getErrorMessage())
-
     def test_plugins(self) -> None:
         for option in ("storage", "consensus", "replicator", "acks"):
             nonsense: dict[str, Any] = {option: "nonsense"}
             broker = Broker(**nonsense)
             refusal = self.assertRaises(StartRefused, build, broker.config, broker.machine.start().host)
             self.assertIn("nonsense", str(refusal))
+
+
+class SingleRefusalTests(NodeCase):
+    """The same, of what consensus of one keeps; tests/services/test_raft_files.py has that of Raft."""
+
+    consensus = "single"
+
+    def test_metadata_damaged(self) -> None:
+        self.run_once()
+        self.change(f"{METADATA}/commands.log", b"nonsense")
+        self.assertIn("is damaged", self.refused())
+
+    def test_metadata_of_a_later_release(self) -> None:
+        """A command that this release does not know ends the start wherever it stands."""
+        self.run_once()
+        disk = self.disk()
+        data = disk.read_file(f"{METADATA}/commands.log")
+        disk.replace_file(f"{METADATA}/commands.log", data + encode_entry(Entry(4, b"\0\x63\0\0")))
+        self.broker.crash()
+        self.assertIn("of a later release", self.refused())
+
+    def test_metadata_of_another_cluster(self) -> None:
+        self.run_once()
+        disk = self.disk()
+        disk.remove(f"{METADATA}/commands.log")
+        self.broker.crash()
+        other = Broker(seed=2, storage="segments", consensus="single")
+        other.start()
+        other.stop()
+        data = other.machine.start().host.disk.read_file(f"{METADATA}/commands.log")
+        self.change(f"{METADATA}/commands.log", data)
+        self.assertIn("belongs to the cluster", self.refused())
+
+    def test_a_founding_that_cannot_be_made_durable(self) -> None:
+        """What the metadata says to the node itself is a sentence too."""
+        outcome: list[Any] = []
+        self.broker.begin().addErrback(outcome.append)
+        self.broker.machine.platter.faults.failing_syncs = 1
+        self.broker.until(lambda: bool(outcome))
+        outcome[0].trap(StartRefused)
+        self.assertIn("cannot be founded", outcome[0].getErrorMessage())
 
 
 class StrayTests(NodeCase):

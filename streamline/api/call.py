@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 
 from streamline.config import NodeConfig
 from streamline.interfaces import Host
-from streamline.model import Endpoint
+from streamline.model import Controllers, Endpoint
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
@@ -28,9 +28,18 @@ from streamline.services.turns import Turns
 from streamline.wire.schema import Message
 
 
+def no_controllers() -> Controllers | None:
+    """Say that this node takes no others."""
+    return None
+
+
 @frozen(kw_only=True)
 class BrokerServices:
-    """The services that handlers talk to."""
+    """
+    The services that handlers talk to.
+
+    @ivar controllers: says where other nodes find the controllers; None where this node takes no others.
+    """
 
     host: Host
     config: NodeConfig
@@ -41,6 +50,7 @@ class BrokerServices:
     deadlines: Deadlines
     turns: Turns
     sessions: FetchSessions
+    controllers: Callable[[], Controllers | None] = no_controllers
 
 
 class Room(Protocol):

@@ -24,9 +24,7 @@ CONTROLLERS = 2
 def describe_cluster(call: Call, request: DescribeClusterRequest) -> DescribeClusterResponse:
     """Answer from the image."""
     if request.endpoint_type == CONTROLLERS:
-        return _refusal(
-            request, ErrorCode.MISMATCHED_ENDPOINT_TYPE, "this listener is for clients; ask it for brokers"
-        )
+        return _controllers(call, request)
     if request.endpoint_type != BROKERS:
         return _refusal(request, ErrorCode.UNSUPPORTED_ENDPOINT_TYPE, f"no endpoints have type {request.endpoint_type}")
     metadata = call.broker.metadata
@@ -49,6 +47,24 @@ def describe_cluster(call: Call, request: DescribeClusterRequest) -> DescribeClu
         cluster_authorized_operations=(
             operations.CLUSTER if request.include_cluster_authorized_operations else operations.NOT_ASKED
         ),
+    )
+
+
+def _controllers(call: Call, request: DescribeClusterRequest) -> DescribeClusterResponse:
+    """Say where other nodes find the controllers; where this node is, as long as it is in no cluster."""
+    known = call.broker.controllers()
+    if known is None:
+        return _refusal(
+            request, ErrorCode.MISMATCHED_ENDPOINT_TYPE, "this listener is for clients; ask it for brokers"
+        )
+    return DescribeClusterResponse(
+        endpoint_type=CONTROLLERS,
+        cluster_id=known.cluster_id,
+        controller_id=known.leader_id,
+        brokers=[
+            DescribeClusterBroker(broker_id=node_id, host=address.host, port=address.port)
+            for node_id, address in known.nodes
+        ],
     )
 
 

@@ -24,8 +24,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from streamline.api.api_versions import API_VERSIONS, unsupported
+from streamline.api.api_versions import unsupported
 from streamline.api.call import Call, Caller, Hold, Later, Parked
+from streamline.api.early import check_early
 from streamline.api.table import flexible_of
 from streamline.errors import ProtocolError
 from streamline.model import Endpoint
@@ -206,14 +207,13 @@ class KafkaConnection(Protocol):
             if not header.is_known:
                 self._answers.fill(slot, unsupported())
                 return
-            if not factory.is_serving and header.api_key != API_VERSIONS:
-                raise ProtocolError("the node is not serving")
             # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
             request, end = route.read(memoryview(frame), header.at)
+            if not factory.is_serving:
+                check_early(request)
             self._alike.learn(frame, route, header.client_id, request, end)
-            self._answer(
-                slot, route.handler(Call(factory.broker, self.caller, header.api_version, header.client_id), request)
-            )
+            call = Call(factory.broker, self.caller, header.api_version, header.client_id)
+            self._answer(slot, route.handler(call, request))
         except ProtocolError as error:
             if slot is not None:
                 self._answers.cut(slot)

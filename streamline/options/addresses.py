@@ -68,6 +68,12 @@ def address_of(listen: str) -> Endpoint | None:
     return Endpoint(interface, int(port))
 
 
+def port_of(listen: str) -> int:
+    """Return the port of a server endpoint string; 0 where it says none, or any."""
+    kind, port, _ = _parts(listen)
+    return int(port) if kind in WITH_A_PORT and port is not None else 0
+
+
 def beside(listen: str, by: int) -> str | None:
     """Return the same endpoint C{by} ports further up; None where there is no such port.  Port 0 is any port."""
     kind, port, _ = _parts(listen)

@@ -10,12 +10,14 @@ import attrs
 from attrs import Attribute
 
 from streamline.config import BrokerConfig, NodeConfig, kafka_name, make, parse_value, settings_of
+from streamline.model import Endpoint
 from streamline.options.addresses import (
     address_of,
     beside,
     parse_addresses,
     parse_listen,
     parse_reachable,
+    port_of,
 )
 from streamline.options.declared import BROKER_OPTIONS, LOG_FORMATS, NO_PLUGIN, NODE_OPTIONS, PLUGIN_POINTS
 from streamline.options.sources import Gathered, Given
@@ -29,8 +31,10 @@ READERS: dict[str, Callable[[str], Any]] = {
 
 SWITCH = {"on": "true", "off": "false", "yes": "true", "no": "false"}
 
-WITHOUT_EFFECT = ("cluster-listen", "advertised-cluster-addr")
-"""Nothing listens there in this release; saying so beats keeping quiet."""
+FOR_CLUSTERS = ("seed-nodes", "cluster-listen", "advertised-cluster-addr")
+"""What a node that takes no others has no use for."""
+ALONE = "single"
+"""The consensus of a node that takes no others."""
 
 
 def settle(gathered: Gathered, installed: Installed) -> NodeConfig:
@@ -112,11 +116,10 @@ def _check_plugins(config: NodeConfig, given: Mapping[str, Given], installed: In
         choice = getattr(config, name)
         if choice == NO_PLUGIN.get(name):
             continue
-        spelled = given[name].spelled if name in given else f"--{name}"
         try:
             installed.find(interface, parse_choice(choice)[0])
         except ValueError as error:
-            raise ValueError(f"{spelled}: {error}") from None
+            raise ValueError(f"{_spelled(given, name)}: {error}") from None
 
 
 def _refuse_an_authorizer(config: NodeConfig, given: Mapping[str, Given]) -> None:
@@ -129,29 +132,49 @@ def _refuse_an_authorizer(config: NodeConfig, given: Mapping[str, Given]) -> Non
 
 
 def _refuse_what_has_no_effect(config: NodeConfig, given: Mapping[str, Given]) -> None:
-    for name in WITHOUT_EFFECT:
+    if not _is_alone(config):
+        return
+    for name in FOR_CLUSTERS:
         if name in given:
             raise ValueError(
-                f"{given[name].spelled} has no effect in this release, in which a node runs alone; leave it out"
+                f"{given[name].spelled} has no effect with {ALONE} consensus, which runs a node alone; "
+                "leave it out, or choose --consensus raft"
             )
-    own = config.advertised_addr or address_of(config.listen)
-    others = [str(seed) for seed in config.seed_nodes if seed != own]
-    if others:
-        raise ValueError(
-            f"{given['seed-nodes'].spelled} names other nodes ({', '.join(others)}), "
-            "but in this release a node runs alone; leave it out"
-        )
+
+
+def _is_alone(config: NodeConfig) -> bool:
+    return parse_choice(config.consensus)[0] == ALONE
 
 
 def _with_addresses(config: NodeConfig, given: Mapping[str, Given]) -> NodeConfig:
     if config.advertised_addr is None and address_of(config.listen) is None:
-        spelled = given["listen"].spelled if "listen" in given else "--listen"
         raise ValueError(
-            f"{spelled} {config.listen} does not tell clients where to connect; "
+            f"{_spelled(given, 'listen')} {config.listen} does not tell clients where to connect; "
             "add --advertised-addr host:port, as they reach this node"
         )
-    return attrs.evolve(
-        config,
-        cluster_listen=config.cluster_listen or beside(config.listen, 1),
-        http_listen=config.http_listen or beside(config.listen, 2),
-    )
+    config = attrs.evolve(config, http_listen=config.http_listen or beside(config.listen, 2))
+    return config if _is_alone(config) else _with_peers(config, given)
+
+
+def _with_peers(config: NodeConfig, given: Mapping[str, Given]) -> NodeConfig:
+    """Say where other nodes find this one: beside the clients' place, unless it is told."""
+    listen = config.cluster_listen or beside(config.listen, 1)
+    if listen is None:
+        raise ValueError(
+            f"{_spelled(given, 'listen')} {config.listen} leaves no port for the other nodes; "
+            "add --cluster-listen with an endpoint such as tcp:9093:interface=127.0.0.1"
+        )
+    config = attrs.evolve(config, cluster_listen=listen)
+    if config.advertised_cluster_addr is not None or address_of(listen) is not None:
+        return config
+    port = port_of(listen)
+    if config.advertised_addr is None or not port:
+        raise ValueError(
+            f"{_spelled(given, 'cluster-listen')} {listen} does not tell other nodes where to connect; "
+            "add --advertised-cluster-addr host:port, as they reach this node"
+        )
+    return attrs.evolve(config, advertised_cluster_addr=Endpoint(config.advertised_addr.host, port))
+
+
+def _spelled(given: Mapping[str, Given], name: str) -> str:
+    return given[name].spelled if name in given else f"--{name}"

@@ -51,7 +51,7 @@ from streamline.raft.configuration import (
     encode_configuration,
 )
 from streamline.raft.log import InvariantBroken
-from streamline.raft.membership import AddLearner, AddVoter, Remove
+from streamline.raft.membership import AddLearner, AddVoter, Change, Remove
 from streamline.raft.messages import BadMessage, Entry, EntryKind, Message, Snapshot
 from streamline.raft.node import RaftNode
 from streamline.raft.ready import (
@@ -72,6 +72,7 @@ __all__ = [
     "AddLearner",
     "AddVoter",
     "BadMessage",
+    "Change",
     "Configuration",
     "Entry",
     "EntryKind",

@@ -26,6 +26,9 @@ from attrs import frozen
 from streamline.errors import StartRefused
 from streamline.wire.crc import crc32c
 
+ENTRIES_NAME = "commands.log"
+SNAPSHOT_NAME = "commands.snapshot"
+
 MAGIC = 0x534C4332
 MARK_MAGIC = 0x534C4D32
 _HEAD = struct.Struct(">IIIQQ")
@@ -88,6 +91,17 @@ def read_entries(data: bytes, name: str, after: int = 0) -> list[Entry]:
     if (needed[0].index if needed else mark.index) > after + bool(needed):
         raise StartRefused(f"{name} begins behind its snapshot; restore both from one backup")
     return needed
+
+
+def decode_snapshot(data: bytes, name: str) -> tuple[int, bytes]:
+    """
+    Read a snapshot's file: a CRC-32C of all the rest, the index that it stands for, and the state machine's own words.
+
+    @raise StartRefused: it is damaged.
+    """
+    if len(data) < 12 or crc32c(data[4:]) != int.from_bytes(data[:4], "big"):
+        raise StartRefused(f"{name} is damaged; restore it from a backup")
+    return int.from_bytes(data[4:12], "big"), data[12:]
 
 
 def _good_entries(data: bytes, at: int) -> Iterator[tuple[Entry, int]]:

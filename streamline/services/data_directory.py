@@ -10,7 +10,7 @@ whether this node can run here at all (DK16, DK17).
 from __future__ import annotations
 
 import errno
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 
 from attrs import frozen
@@ -24,6 +24,7 @@ from streamline.interfaces import Host
 META_NAME = "meta.properties"
 LOCK_NAME = ".lock"
 PROBE_NAME = ".probe"
+DIRECTORY_ID_BYTES = 16
 PROBE_BYTES = 64 * 1024
 """What a node writes at least before it serves."""
 
@@ -40,6 +41,21 @@ class Meta:
     node_id: int
     directory_id: str
     cluster_id: str | None = None
+
+    @property
+    def directory_uuid(self) -> bytes:
+        """
+        The directory id as the 16 bytes that go over the wire (KIP-853).
+
+        @raise StartRefused: it is none.
+        """
+        try:
+            decoded = urlsafe_b64decode(self.directory_id + "==")
+        except ValueError:
+            decoded = b""
+        if len(decoded) != DIRECTORY_ID_BYTES:
+            raise StartRefused(f"{META_NAME} has a bad directory.id ({self.directory_id}); restore it from a backup")
+        return decoded
 
     def encode(self) -> bytes:
         """Return the file."""

@@ -21,14 +21,21 @@ from zope.interface import implementer
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StartRefused
 from streamline.interfaces import Host, IConsensus, IFile, IStateMachine
-from streamline.services.commandlog import Entry, encode_entry, encode_mark, read_entries
+from streamline.services.commandlog import (
+    ENTRIES_NAME,
+    SNAPSHOT_NAME,
+    Entry,
+    decode_snapshot,
+    encode_entry,
+    encode_mark,
+    read_entries,
+)
+from streamline.services.raftstore import LOG_NAME as RAFT_LOG_NAME
 from streamline.services.sharing import Shared
 from streamline.wire.crc import crc32c
 
 log = Logger()
 
-ENTRIES_NAME = "commands.log"
-SNAPSHOT_NAME = "commands.snapshot"
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -104,6 +111,11 @@ class SingleConsensus:
         They are written anew: after a sync that failed, the page cache shows bytes that it takes for clean and the
         device never got.  What is applied must be durable, not just readable.
         """
+        if self._disk.exists(f"{self._directory}/{RAFT_LOG_NAME}"):
+            raise StartRefused(
+                f"the metadata in {self._directory} are those of a cluster that may have other nodes; "
+                "start with --consensus raft, as before"
+            )
         path = f"{self._directory}/{ENTRIES_NAME}"
         has_snapshot = self._restore(machine)
         if self._disk.exists(path):
@@ -129,11 +141,9 @@ class SingleConsensus:
         path = f"{self._directory}/{SNAPSHOT_NAME}"
         if not self._disk.exists(path):
             return False
-        data = self._disk.read_file(path)
-        if len(data) < 12 or crc32c(data[4:]) != int.from_bytes(data[:4], "big"):
-            raise StartRefused(f"{path} is damaged; restore it from a backup")
-        machine.restore(data[12:])
-        self._snapshot_index = self.applied_index = int.from_bytes(data[4:12], "big")
+        index, snapshot = decode_snapshot(self._disk.read_file(path), path)
+        machine.restore(snapshot)
+        self._snapshot_index = self.applied_index = index
         return True
 
     # Agreeing

@@ -43,7 +43,8 @@ SINGLE_NODE_SETTINGS = {
     "offsets.topic.num.partitions": "3",
 }
 
-_API_VERSIONS_V0 = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+_METADATA_V0 = struct.pack(">ihhihi", 14, 3, 0, 1, -1, 0)
+"""A node that has not yet found its cluster answers ApiVersions, and no client with this."""
 
 
 class BrokerFailed(Exception):
@@ -58,11 +59,11 @@ def free_port() -> int:
         return port
 
 
-def answers(port: int, request: bytes = _API_VERSIONS_V0, timeout_s: float = 1.0) -> bool:
+def answers(port: int, request: bytes = _METADATA_V0, timeout_s: float = 1.0) -> bool:
     """
     Ask 127.0.0.1:C{port} once; True when a whole answer came back in time.
 
-    @param request: a frame with its length and correlation id 1; ApiVersions 0 unless told otherwise.
+    @param request: a frame with its length and correlation id 1; Metadata 0 unless told otherwise.
     """
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=timeout_s) as connection:
@@ -222,6 +223,7 @@ class StreamlineBroker(BrokerProcess):
             "streamline",
             "--node-id=1",
             f"--listen=tcp:{self.port}:interface=127.0.0.1",
+            "--cluster-listen=tcp:0:interface=127.0.0.1",
             f"--http-listen=tcp:{self.http_port}:interface=127.0.0.1",
             f"--data-dir={self.data_dir}",
             f"--config={self.directory / 'node.toml'}",

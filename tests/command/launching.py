@@ -34,6 +34,14 @@ LAUNCHERS: Mapping[str, Sequence[str]] = {
 }
 
 
+def until_served(port: int) -> None:
+    """Wait until a node serves clients there."""
+    started = time.monotonic()
+    while not answers(port):
+        assert time.monotonic() - started < DEADLINE_S, "nobody serves there"
+        time.sleep(0.005)
+
+
 class Launched:
     """
     A command that was started in a directory, in a clean environment.

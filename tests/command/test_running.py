@@ -10,17 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.brokers import answers, free_port
+from tests.clients.brokers import free_port
 from tests.command.conftest import Launch
-from tests.command.launching import TWIST, TWISTD_DAEMON, TWISTD_FOREGROUND, Daemon, events, read_until
+from tests.command.launching import TWIST, TWISTD_DAEMON, TWISTD_FOREGROUND, Daemon, events, read_until, until_served
 
 FOREGROUND = (TWIST, TWISTD_FOREGROUND)
 REACTORS = ("epoll", "poll", "select", "asyncio")
 
 
 def listen(port: int) -> list[str]:
-    """Return the options for a port; the one beside it might be somebody else's."""
-    return [f"--listen=tcp:{port}:interface=127.0.0.1", "--http-listen=tcp:0:interface=127.0.0.1"]
+    """Return the options for a port; those beside it might be somebody else's."""
+    anywhere = "tcp:0:interface=127.0.0.1"
+    return [f"--listen=tcp:{port}:interface=127.0.0.1", f"--cluster-listen={anywhere}", f"--http-listen={anywhere}"]
 
 
 def is_clean(directory: Path) -> bool:
@@ -35,7 +36,7 @@ def test_it_serves_and_stops(launch: Launch, launcher: str, number: signal.Signa
     port = free_port()
     node = launch(launcher, *listen(port))
     node.until_ready()
-    assert answers(port, timeout_s=10.0)
+    until_served(port)
     assert not is_clean(tmp_path), "a node that runs has not stopped"
     code, _, err = node.signalled(number)
     assert (code, err) == (-number, "")
@@ -46,7 +47,7 @@ def test_it_serves_and_stops_as_a_daemon(launch: Launch, tmp_path: Path) -> None
     """The terminal has it back once the node listens; the log is beside the data."""
     port = free_port()
     assert launch(TWISTD_DAEMON, *listen(port)).ended() == (0, "", "")
-    assert answers(port, timeout_s=10.0)
+    until_served(port)
     pid = int((tmp_path / "twistd.pid").read_text())
     assert pid != os.getpid()
     Daemon(pid).end(signal.SIGTERM)
@@ -62,7 +63,7 @@ def test_any_reactor(launch: Launch, reactor: str) -> None:
     port = free_port()
     node = launch(TWIST, *listen(port), before=[f"--reactor={reactor}"])
     node.until_ready()
-    assert answers(port, timeout_s=10.0)
+    until_served(port)
     code, _, err = node.signalled(signal.SIGTERM)
     assert (code, err) == (-signal.SIGTERM, "")
 
@@ -72,7 +73,7 @@ def test_any_reactor_of_a_daemon(launch: Launch, reactor: str, tmp_path: Path) -
     """The socket is bound before the fork and served after it."""
     port = free_port()
     assert launch(TWISTD_DAEMON, *listen(port), before=[f"--reactor={reactor}"]).ended() == (0, "", "")
-    assert answers(port, timeout_s=10.0)
+    until_served(port)
     Daemon(int((tmp_path / "twistd.pid").read_text())).end(signal.SIGTERM)
     assert is_clean(tmp_path)
 
@@ -84,7 +85,7 @@ def test_a_daemon_that_moves(launch: Launch, tmp_path: Path) -> None:
     port = free_port()
     daemon = launch(TWISTD_DAEMON, *listen(port), before=["--rundir=home", "--logfile=node.log"])
     assert daemon.ended() == (0, "", "")
-    assert answers(port, timeout_s=10.0)
+    until_served(port)
     Daemon(int((tmp_path / "twistd.pid").read_text())).end(signal.SIGTERM)
     assert is_clean(home)
     assert not (tmp_path / "streamline-data").exists()
@@ -95,8 +96,8 @@ def test_two_nodes_in_one_place(launch: Launch, tmp_path: Path) -> None:
     first, second = free_port(), free_port()
     for port in (first, second):
         launch(TWIST, *listen(port), f"--data-dir=data-{port}").until_ready()
-    assert answers(first, timeout_s=10.0)
-    assert answers(second, timeout_s=10.0)
+    until_served(first)
+    until_served(second)
 
 
 @pytest.mark.parametrize("launcher", FOREGROUND)
@@ -110,7 +111,7 @@ def test_json_lines(launch: Launch, launcher: str) -> None:
         assert {"time", "level", "logger", "node", "message"} <= set(event)
         assert event["node"] == 7
     [ready] = [event for event in log if "is ready for clients" in event["message"]]
-    assert ready["logger"] == "streamline.assembly"
+    assert ready["logger"] == "streamline.node"
 
 
 @pytest.mark.parametrize("launcher", FOREGROUND)
@@ -147,7 +148,7 @@ def test_hang_up_begins_the_log_anew(launch: Launch, launcher: str, tmp_path: Pa
     moved = log.rename(tmp_path / "node.log.1")
     node.process.send_signal(signal.SIGHUP)
     # The signal interrupts the reactor's wait, so it is served before this is answered.
-    assert answers(port, timeout_s=10.0)
+    until_served(port)
     code, _, err = node.signalled(signal.SIGTERM)
     assert (code, err) == (-signal.SIGTERM, "")
     assert [event for event in events(moved.read_text()) if "listening for clients" in event["message"]]

@@ -32,7 +32,7 @@ AGREEING = (
     Mutant(
         "RF12",
         "A snapshot that is damaged is refused.",
-        SINGLE,
+        COMMANDS,
         'if len(data) < 12 or crc32c(data[4:]) != int.from_bytes(data[:4], "big"):',
         "if len(data) < 12:",
         [f"{CONSENSUS}DamageTests::test_snapshot"],

@@ -74,7 +74,8 @@ DISK = Family(
         _kept("DK17", "A data directory that cannot be used ends the start with a sentence."),
         _later("DK18", "A node that dies again and again starts without taking records.", REPLICATION),
         _kept("DK19", "Where no more files can be opened, logs go on."),
-        _later("DK20", "A device that is too slow costs its node the leaderships.", REPLICATION),
+        _kept("DK20", "A device that is too slow costs its node the leaderships.",
+              "those of partitions, with replication"),
     ),
 )
 
@@ -128,8 +129,8 @@ REPLICAS = Family(
 QUORUM = Family(
     "RF", "Raft: what implementations got wrong, as far as a log of one voter can.",
     (
-        _later("RF1", "A vote is durable before it is given.", RAFT),
-        _kept("RF2", "An entry counts once it is synced, also the leader's own.", "counting votes, with Raft"),
+        _kept("RF1", "A vote is durable before it is given."),
+        _kept("RF2", "An entry counts once it is synced, also the leader's own."),
         _later("RF3", "A late acknowledgement of what was since replaced counts for nothing.", RAFT),
         _later("RF4", "A follower commits what this message proves to match, and no more.", RAFT),
         _later("RF5", "What a follower has is known from its acknowledgements alone.", RAFT),
@@ -138,14 +139,14 @@ QUORUM = Family(
         _later("RF8", "A node that nobody hears disturbs nobody.", RAFT),
         _later("RF9", "A node with a higher term than the leader's finds its way back.", RAFT),
         _later("RF10", "Votes are given whatever the voter takes itself for.", RAFT),
-        _later("RF11", "What is read was not overtaken by a pause.", RAFT),
-        _kept("RF12", "A snapshot takes the place of entries in one step.", "snapshots over the network, with Raft"),
+        _kept("RF11", "What is read was not overtaken by a pause."),
+        _kept("RF12", "A snapshot takes the place of entries in one step."),
         _kept("RF13", "A log goes on exactly where its snapshot ends."),
         _kept("RF14", "A torn tail is cut; damage of what was acknowledged is refused.", "repair by others, with Raft"),
-        _kept("RF15", "A new disk is a new directory, whatever node it is in.", "votes by directory, with Raft"),
+        _kept("RF15", "A new disk is a new directory, whatever node it is in."),
         _later("RF16", "A configuration counts as long as its entry does.", RAFT),
-        _later("RF17", "What was proposed to a leader that fell has an unknown outcome.", RAFT),
-        _later("RF18", "A stall of a node is no election.", RAFT),
+        _kept("RF17", "What was proposed to a leader that fell has an unknown outcome."),
+        _kept("RF18", "A stall of a node is no election."),
     ),
 )
 
@@ -227,7 +228,8 @@ HOSTILE = Family(
         _kept("SE19", "No name of a topic leaves the data directory."),
         _later("SE20", "Any sequence of valid requests has the answers of a model.", REPLICATION),
         _later("SE21", "Fuzzing by coverage finds nothing in the readers.", REPLICATION),
-        _later("SE22", "A hostile broker is no better than a hostile client.", REPLICATION),
+        _kept("SE22", "A hostile broker is no better than a hostile client.",
+              "a hostile leader's records, with replication"),
     ),
 )
 
@@ -242,7 +244,8 @@ ACCESS = Family(
         _kept("AU6", "A client does not pass for a replica.", "other requests of brokers, with authentication"),
         _kept("AU7", "The flags of a batch are looked at, not only its request.", "permissions, with authentication"),
         _later("AU8", "Permissions are removed one by one, everywhere, for good.", SECURITY),
-        _later("AU9", "Brokers know each other.", SECURITY),
+        _kept("AU9", "Brokers know each other: of which cluster they are, by node and by disk.", "certificates, with "
+              "authentication"),
         _later("AU10", "No setting that comes over the wire names code or files; secrets are shown nowhere.", SECURITY),
         _later("AU11", "A certificate's name becomes a principal by rules.", SECURITY),
         _later("AU12", "Quotas hold, and never hold back replication.", SECURITY),

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tests.mutants import cluster, groups, hostile, idempotence, lessons, metadata, recovery, replication, storage
+from tests.mutants import (
+    cluster,
+    groups,
+    hostile,
+    idempotence,
+    lessons,
+    metadata,
+    peers,
+    quorum,
+    recovery,
+    replication,
+    storage,
+)
 from tests.mutants.mutant import Mutant
 
 AREAS: Mapping[str, Sequence[Mutant]] = {
@@ -13,7 +25,9 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "idempotence": idempotence.MUTANTS,
     "groups": groups.MUTANTS,
     "metadata": metadata.MUTANTS,
+    "quorum": quorum.MUTANTS,
     "cluster": cluster.MUTANTS,
+    "peers": peers.MUTANTS,
     "replication": replication.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,

@@ -181,8 +181,17 @@ class ComplaintTests(OptionsCase):
         self.assertIn("add --advertised-addr", self.complaint(listen="tcp:9092"))
         self.settled(listen="tcp:9092", advertised_addr="k:9092")
 
-    def test_what_has_no_effect_yet_is_refused(self) -> None:
-        self.assertIn("has no effect in this release", self.complaint(cluster_listen="tcp:1"))
-        self.assertIn("has no effect in this release", self.complaint(advertised_cluster_addr="k:1"))
-        message = self.complaint(None, {"STREAMLINE_SEED_NODES": "a:1,b:2"})
-        self.assertIn("STREAMLINE_SEED_NODES names other nodes (a:1, b:2)", message)
+    def test_what_a_node_alone_has_no_use_for(self) -> None:
+        for option, value in (("cluster_listen", "tcp:1"), ("advertised_cluster_addr", "k:1"), ("seed_nodes", "a:1")):
+            message = self.complaint(None, None, consensus="single", **{option: value})
+            self.assertIn(f"--{option.replace('_', '-')} has no effect with single consensus", message)
+
+    def test_a_place_for_other_nodes(self) -> None:
+        self.assertIn("add --cluster-listen", self.complaint(listen="tcp:65535:interface=127.0.0.1"))
+        message = self.complaint(cluster_listen="tcp:1")
+        self.assertIn("--cluster-listen tcp:1 does not tell other nodes where to connect", message)
+        config = self.settled(listen="tcp:9092", advertised_addr="k.example:19092")
+        self.assertEqual(config.advertised_cluster_addr, Endpoint("k.example", 9093))
+        config = self.settled(cluster_listen="tcp:1", advertised_cluster_addr="k:2")
+        self.assertEqual(config.advertised_cluster_addr, Endpoint("k", 2))
+        self.assertIsNone(self.settled(consensus="single").cluster_listen)

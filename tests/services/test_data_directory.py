@@ -72,6 +72,15 @@ class OpeningTests(DataDirectoryCase):
         self.write("meta.properties", BY_KAFKA)
         self.assertEqual(self.opened().meta, Meta(node_id=1, directory_id="Z1_xyz", cluster_id="abc"))
 
+    def test_the_directory_id_as_bytes(self) -> None:
+        """Kafka writes 16 of them; what has another length is none, but stops only what needs it."""
+        meta = self.opened().meta
+        assert meta is not None
+        self.assertEqual(len(meta.directory_uuid), 16)
+        for bad in ("Z1_xyz", "x"):
+            with self.assertRaises(StartRefused):
+                _ = Meta(node_id=1, directory_id=bad).directory_uuid
+
     def test_opening_twice_is_opening_once(self) -> None:
         directory = self.opened()
         directory.startService()

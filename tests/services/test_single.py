@@ -14,7 +14,8 @@ from zope.interface.verify import verifyObject
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StartRefused
 from streamline.interfaces import IConsensus, IStateMachine
-from streamline.services.single import ENTRIES_NAME, SNAPSHOT_NAME, SingleConsensus
+from streamline.services.commandlog import ENTRIES_NAME, SNAPSHOT_NAME
+from streamline.services.single import SingleConsensus
 from streamline.testing.simulation import Fabric, Machine, MachineDown, Simulation, Weather
 
 DIRECTORY = "/data/metadata"

@@ -83,6 +83,14 @@ class SurvivalTests(NodeCase):
         self.assertLessEqual(invalid, SEEDS * INVALID_SHARE_MAX)
         self.assertGreater(len(injected), 10, injected)
 
+    def test_a_replica_alone(self) -> None:
+        """It comes through as well where it agrees with itself by Raft, whatever the seed draws or kills."""
+        for kinds in (None, ("kill", "power"), ("full-disk", "sync-error", "stuck-disk", "kill")):
+            for seed in range(FIRST_SEED, FIRST_SEED + SEEDS // 3):
+                report = self.run_node(seed, Settings(kinds=kinds, consensus="raft"))
+                self.expect_good(report)
+                self.assertGreater(report.acknowledged, 0)
+
     def test_deaths(self) -> None:
         """Killed and cut off in the middle of disk calls again and again, it keeps what it promised."""
         for seed in range(FIRST_SEED, FIRST_SEED + SEEDS // 2):

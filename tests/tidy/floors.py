@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("raft", "cluster", "replication", "groups", "transactions"),
     ("services", "storage", "auth"),
     ("api", "net", "http"),
-    ("plugins", "assembly", "options", "launcher", "tap", "testing", "cli"),
+    ("plugins", "node", "assembly", "options", "launcher", "tap", "testing", "cli"),
 )
 ORDERED = (0, 5)
 """The floors whose rooms may import those named before them."""

@@ -7,6 +7,7 @@ segments = Backend(IStorage, "segments", "Kafka's own files on disk.", "streamli
 memory = Backend(IStorage, "memory", "In memory; gone when the node stops.", "streamline.storage.memory.MemoryStorage")
 
 single = Backend(IConsensus, "single", "A cluster of one node.", "streamline.services.single.SingleConsensus")
+raft = Backend(IConsensus, "raft", "Agreement of several nodes.", "streamline.services.raft.RaftConsensus")
 
 isr = Backend(IReplicator, "isr", "Kafka's in-sync replicas.", "streamline.services.replication.IsrReplicator")
 

@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     made.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds (default 1)")
     made.add_argument("--level", type=int, choices=(1, 2), default=2, help="1: consensus cores, 2: whole nodes (2)")
+    made.add_argument("--consensus", default="single", metavar="NAME", help="level 2: single (default) or raft")
     made.add_argument("--until", type=float, metavar="S", help="simulated seconds of trouble (60)")
     made.add_argument("--pace", type=float, metavar="S", help="mean time between a client's requests")
     made.add_argument("--hours", type=float, default=0.0, metavar="H", help="level 1: begin no run after so long")
@@ -59,13 +60,16 @@ def settings_of(options: argparse.Namespace) -> Settings:
         kinds=kinds_of(options, KIND_NAMES),
         without=left_out(options),
         pace_s=0.4 if options.pace is None else options.pace,
+        consensus=options.consensus,
     )
 
 
 def command_for(seed: int, settings: Settings) -> str:
     """Return the command that replays a run."""
+    consensus = "" if settings.consensus == "single" else f" --consensus {settings.consensus}"
     faults = faults_option(settings.kinds, settings.without)
-    return f"{PROGRAM} --seed {seed} --until {settings.until:g} --pace {settings.pace_s:g} {faults}"
+    rest = f"--until {settings.until:g} --pace {settings.pace_s:g} {faults}{consensus}"
+    return f"{PROGRAM} --seed {seed} {rest}"
 
 
 def describe(report: Report, cpu_s: float) -> str:

@@ -73,12 +73,14 @@ class Settings:
     @ivar kinds: the faults that may happen; None leaves it to the seed.
     @ivar without: faults of the plan, by number, that are left out.
     @ivar pace_s: mean time between two batches of one producer.
+    @ivar consensus: the plugin by which the node agrees with itself.
     """
 
     until: float = 60.0
     kinds: tuple[str, ...] | None = None
     without: tuple[int, ...] = ()
     pace_s: float = 0.4
+    consensus: str = "single"
 
 
 @define
@@ -138,7 +140,7 @@ class NodeRun:
         machine = Machine(fabric, "n1", HOST, rate=rng.choice((1.0, 1.0, 0.9, 1.1)))
         machine.platter.faults.sync_mean_s = rng.choice((0.0005, 0.001, 0.005, 0.03))
         self._machine = machine
-        self._consensus = f"single:snapshot_entries={rng.choice(SNAPSHOT_ENTRIES)}"
+        self._consensus = f"{settings.consensus}:snapshot_entries={rng.choice(SNAPSHOT_ENTRIES)}"
         self._supervisor = Supervisor(machine, self._run_node)
         self.plan = self._drawn_plan(seed)
         self._injector = Injector(self._supervisor, self.plan)

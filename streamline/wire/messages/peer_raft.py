@@ -189,7 +189,8 @@ class GreetingRequest(Message):
     """
     The first request of a connection between nodes: who is calling, and whom it means to have called.
 
-    C{cluster_id} is empty before there is a cluster.  C{receiver_directory_id} is all zeros where it is not known.
+    C{cluster_id} is empty before there is a cluster.  The C{receiver} is node -1 where it is not known, and its
+    directory all zeros.
     """
 
     cluster_id: str = wire(STRING)
@@ -225,6 +226,8 @@ class JoinRequest(Message):
 class JoinResponse(Message):
     """
     How that went, and with NOT_CONTROLLER, whom to ask: the leader as far as it is known (id -1 where it is not).
+
+    C{voters} are those of now: a founder that has never heard of the founding is among them, and begins with them.
     """
 
     error_code: int = wire(INT16)
@@ -232,7 +235,31 @@ class JoinResponse(Message):
     cluster_id: str = wire(STRING)
     leader_id: int = wire(INT32, default=-1)
     leader_address: str = wire(STRING)
-    is_voter: bool = wire(BOOLEAN)
+    voters: Sequence[Replica] = wire(ARRAY(Replica))
+
+
+@message(key=20_102, versions="0", flexible="0+")
+class FoundingRequest(Message):
+    """
+    A node that has never been in a cluster tells another with whom it would found one, or with whom it has begun to.
+
+    C{names} are the Kafka addresses of those who are to found it, sorted.  C{voters} is nobody before the founding.
+    """
+
+    node: Replica = wire(STRUCT(Replica))
+    names: Sequence[str] = wire(ARRAY(STRING))
+    voters: Sequence[Replica] = wire(ARRAY(Replica))
+
+
+@message(key=20_102, versions="0", flexible="0+")
+class FoundingResponse(Message):
+    """The same of the node that was asked; with C{cluster_id} there is nothing to be founded any more."""
+
+    error_code: int = wire(INT16)
+    cluster_id: str = wire(STRING)
+    node: Replica = wire(STRUCT(Replica))
+    names: Sequence[str] = wire(ARRAY(STRING))
+    voters: Sequence[Replica] = wire(ARRAY(Replica))
 
 
 ONE_WAY: Final[dict[int, type[Message]]] = {
@@ -252,6 +279,15 @@ ONE_WAY: Final[dict[int, type[Message]]] = {
 }
 """What is said without an answer, by api key."""
 
-PRIVATE_REQUESTS: Final[dict[int, type[Message]]] = {**ONE_WAY, 20_100: GreetingRequest, 20_101: JoinRequest}
-PRIVATE_RESPONSES: Final[dict[int, type[Message]]] = {20_100: GreetingResponse, 20_101: JoinResponse}
+PRIVATE_REQUESTS: Final[dict[int, type[Message]]] = {
+    **ONE_WAY,
+    20_100: GreetingRequest,
+    20_101: JoinRequest,
+    20_102: FoundingRequest,
+}
+PRIVATE_RESPONSES: Final[dict[int, type[Message]]] = {
+    20_100: GreetingResponse,
+    20_101: JoinResponse,
+    20_102: FoundingResponse,
+}
 """Everything under our own api keys."""

@@ -1,0 +1,308 @@
+"""
+The cluster listener: other nodes call here, and nobody else.
+
+Kafka's framing and headers.  The first request of a connection is a greeting that says who calls (L{GreetingRequest});
+until it has been judged, nothing else is read, frames are small and time is short.  What may be asked afterwards
+stands in a table of the APIs that nodes have among themselves; a guest, who has no cluster yet, may ask what the
+table says, and its messages about the agreed log are let go by.
+
+A connection that brings what no node sends ends alone; it is logged once in a while and always counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from attrs import frozen
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from streamline.cluster.greeting import Reason
+from streamline.errors import ProtocolError
+from streamline.interfaces import Host
+from streamline.raft import ReplicaKey
+from streamline.raft.translation import replica_key
+from streamline.services.peer_protocol import PeerProtocol, is_message, read_message
+from streamline.services.peers import Peers
+from streamline.wire.codec import reader, writer
+from streamline.wire.header import RequestHeader, read_request_header
+from streamline.wire.messages.peer_raft import ONE_WAY, GreetingRequest, GreetingResponse
+from streamline.wire.schema import Message, is_flexible
+
+log = Logger()
+
+GREETING_S: Final = 10.0
+"""How long a caller may take to say who it is."""
+SILENCE_S: Final = 10.0
+"""How long it may say nothing; nodes ask each other every second whether anybody is there."""
+CONNECTIONS_MAX: Final = 1000
+UNGREETED_MAX: Final = 200
+"""Callers that have not said who they are; when another one comes, the oldest of them goes."""
+PENDING_MAX: Final = 1000
+"""Requests of one connection that may wait for their answers."""
+
+
+@frozen
+class Guest:
+    """
+    Who asks.
+
+    @ivar cluster_id: of which cluster it said it is; empty where it has none.
+    @ivar address: its host.
+    """
+
+    key: ReplicaKey
+    cluster_id: str
+    address: str
+
+
+Answer = Callable[[Guest, Any], "Message | Deferred[Any]"]
+
+
+@frozen(kw_only=True)
+class PeerApi:
+    """
+    One request between nodes.
+
+    @ivar answer: gives the response, or a L{Deferred} of it.
+    @ivar for_guests: whether a node that is in no cluster may ask it.
+    """
+
+    request: type[Message]
+    response: type[Message]
+    answer: Answer
+    for_guests: bool = False
+
+
+class PeerConnection(PeerProtocol):
+    """
+    A caller.
+
+    @ivar address: its host.
+    @ivar guest: who it is, once it has said so and was not refused.
+    """
+
+    factory: PeerFactory
+
+    def __init__(self, factory: PeerFactory, address: str) -> None:
+        super().__init__()
+        self.factory = factory
+        self.address = address
+        self.guest: Guest | None = None
+        self._pending: dict[int, Deferred[Any]] = {}
+        self._asked = 0
+        self._deadline: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Wait for the greeting."""
+        super().connectionMade()
+        self.factory.opened(self)
+        self._deadline = self.factory.host.clock.callLater(GREETING_S, self._too_late)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Forget it."""
+        self.is_closed = True
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        pending, self._pending = self._pending, {}
+        for answer in pending.values():
+            answer.cancel()
+        self.factory.closed(self)
+
+    def _too_late(self) -> None:
+        if self.guest is None:
+            self.refuse(Reason.STRANGER, "it did not say who it is")
+        else:
+            self.drop()
+
+    # What it says
+
+    def frame_received(self, frame: bytes | bytearray) -> None:
+        """Take a request, or a message of the quorum."""
+        deadline = self._deadline
+        if self.guest is None:
+            self._first(frame)
+            return
+        if deadline is not None and deadline.active():
+            deadline.reset(SILENCE_S)
+        if is_message(frame) and int.from_bytes(frame[:2], "big") in ONE_WAY:
+            message = read_message(frame)
+            if self.factory.peers.takes_part(self.guest.key, self.guest.cluster_id):
+                self.factory.peers.received(self.guest.key, message)
+            return
+        header = _header(frame, self.factory.flexible_of)
+        if header.api_key == GreetingRequest.KEY:
+            self._greeted(frame, header)
+        else:
+            self._asked_for(frame, header, self.guest)
+
+    def _first(self, frame: bytes | bytearray) -> None:
+        try:
+            header = _header(frame, _greeting_only)
+        except ProtocolError as error:
+            self.refuse(Reason.STRANGER, f"it is no node: {error}")
+            return
+        self._greeted(frame, header)
+
+    def _greeted(self, frame: bytes | bytearray, header: RequestHeader) -> None:
+        """Judge who calls, the first time and each time that it says so again."""
+        said = _read(GreetingRequest, frame, header)
+        peers = self.factory.peers
+        key = replica_key(said.sender)
+        if self.guest is not None and self.guest.key != key:
+            raise ProtocolError(f"{self.guest.key} says that it is {key}")
+        refusal = peers.judge(said)
+        own = peers.identity
+        self._respond(
+            header,
+            GreetingResponse(
+                error_code=0 if refusal is None else refusal.code,
+                error_message=None if refusal is None else refusal.message,
+                cluster_id=own.cluster_id,
+                receiver=own.key,
+                incarnation_id=own.incarnation_id,
+            ),
+        )
+        if refusal is not None:
+            self.refuse(refusal.reason, refusal.message)
+            return
+        if self.guest is None:
+            self.trust()
+            self.factory.welcomed(self)
+        self.guest = Guest(key, said.cluster_id, self.address)
+        peers.greeted(self, said)
+
+    def _asked_for(self, frame: bytes | bytearray, header: RequestHeader, guest: Guest) -> None:
+        api = self.factory.answers[header.api_key]
+        if not api.for_guests and not self.factory.peers.takes_part(guest.key, guest.cluster_id):
+            raise ProtocolError(f"{api.request.__name__} from node {guest.key.node_id}, which is in no cluster")
+        if len(self._pending) >= PENDING_MAX:
+            raise ProtocolError(f"more than {PENDING_MAX} requests wait for their answers")
+        answer = api.answer(guest, _read(api.request, frame, header))
+        if not isinstance(answer, Deferred):
+            self._respond(header, answer)
+            return
+        self._asked += 1
+        self._pending[self._asked] = answer
+        answer.addBoth(self._came, self._asked)
+        answer.addCallback(lambda found: self._respond(header, found)).addErrback(self._failed_to_answer)
+
+    def _came(self, answer: Any, number: int) -> Any:
+        self._pending.pop(number, None)
+        return answer
+
+    def _failed_to_answer(self, failure: Failure) -> None:
+        if self.is_closed or failure.check(CancelledError):
+            return
+        log.failure("a request of another node at {address} failed", failure, address=self.address)
+        self.drop()
+
+    def _respond(self, header: RequestHeader, answer: Message) -> None:
+        cls, version = type(answer), header.api_version
+        head = header.correlation_id.to_bytes(4, "big", signed=True)
+        if is_flexible(cls, version):
+            head += b"\0"
+        if not self.send([head, *writer(cls, version)(answer)]):
+            self.drop()
+
+    # Its end
+
+    def misbehaved(self, why: str) -> None:
+        """Count it."""
+        self.factory.peers.refusals.note(Reason.MALFORMED, self.address, why)
+
+    def refuse(self, reason: Reason, why: str) -> None:
+        """End this connection because of who is calling; what it was told about that is sent first."""
+        if not self.is_closed:
+            self.factory.peers.refusals.note(reason, self.address, why)
+            self.finish()
+
+
+class PeerFactory(Factory):
+    """
+    Makes connections for callers.
+
+    @ivar answers: what may be asked, by api key.
+    @ivar connections: those that are open, in the order in which they came.
+    """
+
+    noisy = False
+
+    def __init__(self, host: Host, peers: Peers) -> None:
+        self.host = host
+        self.peers = peers
+        self.answers: dict[int, PeerApi] = {}
+        self.connections: dict[PeerConnection, None] = {}
+        self._ungreeted: dict[PeerConnection, None] = {}
+
+    def answer(self, *apis: PeerApi) -> None:
+        """Take requests of these kinds from now on."""
+        self.answers.update({api.request.KEY: api for api in apis})
+
+    def flexible_of(self, api_key: int, api_version: int) -> bool | None:
+        """Say whether a request is flexible; None where it is not answered here."""
+        if api_key == GreetingRequest.KEY:
+            return _greeting_only(api_key, api_version)
+        api = self.answers.get(api_key)
+        if api is None or not api.request.VERSIONS[0] <= api_version <= api.request.VERSIONS[1]:
+            return None
+        return is_flexible(api.request, api_version)
+
+    def buildProtocol(self, addr: IAddress | None) -> PeerConnection | None:  # type: ignore[override]
+        """Let a caller in to say who it is."""
+        address = getattr(addr, "host", "")
+        if len(self.connections) >= CONNECTIONS_MAX:
+            self.peers.refusals.note(Reason.LIMIT, address, f"there are {CONNECTIONS_MAX} connections")
+            return None
+        return PeerConnection(self, address)
+
+    # What connections say
+
+    def opened(self, connection: PeerConnection) -> None:
+        """Take a connection into account; where too many have not said who they are, the oldest goes."""
+        self.connections[connection] = None
+        self._ungreeted[connection] = None
+        if len(self._ungreeted) > UNGREETED_MAX:
+            oldest = next(iter(self._ungreeted))
+            del self._ungreeted[oldest]
+            self.peers.refusals.note(Reason.LIMIT, oldest.address, "it did not say who it is, and others wait")
+            oldest.drop()
+
+    def welcomed(self, connection: PeerConnection) -> None:
+        """Hear that it has said who it is."""
+        self._ungreeted.pop(connection, None)
+
+    def closed(self, connection: PeerConnection) -> None:
+        """Take it out again."""
+        self.connections.pop(connection, None)
+        self._ungreeted.pop(connection, None)
+        if connection.guest is not None:
+            self.peers.left(connection, connection.guest.key)
+
+    def close(self) -> None:
+        """End every connection."""
+        for connection in list(self.connections):
+            connection.drop()
+
+
+def _greeting_only(api_key: int, api_version: int) -> bool | None:
+    first, last = GreetingRequest.VERSIONS
+    return True if api_key == GreetingRequest.KEY and first <= api_version <= last else None
+
+
+def _header(frame: bytes | bytearray, spoken: Callable[[int, int], bool | None]) -> RequestHeader:
+    header = read_request_header(frame, spoken)
+    if not header.is_known:
+        raise ProtocolError("clients are served on the Kafka listener")
+    return header
+
+
+def _read(cls: type[Any], frame: bytes | bytearray, header: RequestHeader) -> Any:
+    request, end = reader(cls, header.api_version)(memoryview(frame), header.at)
+    if end != len(frame):
+        raise ProtocolError(f"{len(frame) - end} bytes behind a {cls.__name__}")
+    return request

@@ -1,0 +1,205 @@
+"""
+A node as a whole: its rooms on their staircase, and what it says of itself.
+
+What the rooms are, and in which order they open, is for L{streamline.assembly} to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from streamline import __version__
+from streamline.api.call import BrokerServices
+from streamline.cluster.commands import RegisterBroker
+from streamline.config import NodeConfig
+from streamline.errors import Refused, StartRefused
+from streamline.interfaces import Host, IQuorum
+from streamline.model import Endpoint
+from streamline.net.cluster import ClusterRoom
+from streamline.net.kafka import KafkaFactory
+from streamline.net.listener import KafkaListener
+from streamline.services.data_directory import DataDirectory
+from streamline.services.foundation import Foundation
+from streamline.services.pulse import Pulse
+from streamline.services.staircase import Staircase
+
+if TYPE_CHECKING:
+    from streamline.http.site import HttpListener
+
+log = Logger()
+
+HTTP_AFTER_S = 0.1
+"""How long after the clients the HTTP room opens."""
+
+
+class Step(Service):
+    """Something that is not a service itself, as a step of the stairs."""
+
+    def __init__(self, start: Callable[[], Any], stop: Callable[[], Any]) -> None:
+        self._start = start
+        self._stop = stop
+
+    def startService(self) -> Deferred[Any]:
+        """Start it."""
+        Service.startService(self)
+        return maybeDeferred(self._start)
+
+    def stopService(self) -> Deferred[Any]:
+        """Stop it."""
+        Service.stopService(self)
+        return maybeDeferred(self._stop)
+
+
+class Node(Staircase):
+    """
+    One node, from its data directory to its listener.
+
+    @ivar room: where it meets other nodes; None where it takes none.
+    @ivar pulse: how long its reactor is held up.
+    @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        config: NodeConfig,
+        directory: DataDirectory,
+        broker: BrokerServices,
+        factory: KafkaFactory,
+        listener: KafkaListener,
+        room: ClusterRoom | None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.directory = directory
+        self.broker = broker
+        self.factory = factory
+        self.room = room
+        self.pulse = Pulse(host.clock)
+        self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
+        self.foundation = Foundation(host, config, broker.metadata, directory)
+        self._host = host
+        self._listener = listener
+
+    @property
+    def address(self) -> Endpoint:
+        """Where clients connect."""
+        return self._listener.address
+
+    @property
+    def advertised(self) -> Endpoint:
+        """Where clients are told to connect."""
+        return self.config.advertised_addr or self.address
+
+    def stopService(self) -> Deferred[None]:
+        """Stop; what still waits for other nodes waits no more."""
+        if self.room is not None:
+            self.room.stop_forming()
+        self.foundation.give_up()
+        return super().stopService()
+
+    async def form(self) -> None:
+        """
+        Get into a cluster, alone or with others, and take part in what it agrees on.
+
+        @raise StartRefused: that cannot be.
+        """
+        metadata = self.broker.metadata
+        if self.room is not None:
+            await self.room.form(metadata)
+            return
+        consensus = metadata.consensus
+        if IQuorum.providedBy(consensus):
+            # Replicas are told apart by their directories (RF15).
+            assert self.directory.meta is not None, "the data directory is open by now"
+            consensus.identify(self.directory.meta.directory_uuid)
+        await consensus.start(metadata)
+
+    async def join(self) -> None:
+        """
+        Write down which cluster this is, and register under the address that clients are told.
+
+        @raise StartRefused: the metadata has been lost, or cannot be written.
+        """
+        cluster_id = await self.foundation.when_founded()
+        if not cluster_id:
+            return  # the node stops
+        self.directory.join(cluster_id)
+        advertised = self.advertised
+        try:
+            await self.broker.metadata.propose(
+                RegisterBroker(
+                    node_id=self.config.node_id,
+                    incarnation_id=self._host.rng.randbytes(16),
+                    host=advertised.host,
+                    port=advertised.port,
+                    rack=self.config.rack,
+                )
+            )
+        except (Refused, OSError) as error:
+            raise StartRefused(f"the node cannot register itself: {error}") from error
+        log.info(
+            "node {node_id} of cluster {cluster_id} is ready for clients at {address}",
+            node_id=self.config.node_id,
+            cluster_id=cluster_id,
+            address=str(advertised),
+        )
+
+
+class HttpRoom(Service):
+    """
+    Health and metrics, a moment after the clients: their first answer does not wait for it.
+
+    It is imported only then, because that takes as long as the rest of a start.
+    """
+
+    def __init__(self, node: Node, host: Host, endpoint: str) -> None:
+        self._node = node
+        self._host = host
+        self._endpoint = endpoint
+        self._opening: IDelayedCall | None = None
+        self._listener: HttpListener | None = None
+
+    def startService(self) -> None:
+        """Open it soon."""
+        Service.startService(self)
+        self._opening = self._host.clock.callLater(HTTP_AFTER_S, self._import)
+
+    def _import(self) -> None:
+        """Import it elsewhere, as that takes longer than the reactor should be held up."""
+        self._opening = None
+        importing = self._host.disk.elsewhere(import_module, "streamline.http.site")
+        importing.addCallback(lambda _: self._open()).addErrback(self._not_opened)
+
+    def _open(self) -> Deferred[None] | None:
+        from streamline.http.gauges import take_snapshot
+        from streamline.http.site import HttpListener, make_root
+
+        if not self.running:
+            return None
+        node, broker = self._node, self._node.broker
+        root = make_root(
+            self._host,
+            lambda: node.factory.is_serving,
+            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas, node.pulse),
+        )
+        self._listener = listener = HttpListener(self._host, self._endpoint, root)
+        return listener.startService()
+
+    def _not_opened(self, failure: Failure) -> None:
+        log.error("no health and metrics: {reason}", reason=failure.getErrorMessage())
+
+    def stopService(self) -> Deferred[None] | None:
+        """Close it."""
+        Service.stopService(self)
+        if self._opening is not None:
+            self._opening.cancel()
+        return None if self._listener is None else self._listener.stopService()
