@@ -176,8 +176,9 @@ class Membership(Service):
                 self._look_at(deadline)
 
     def _look_at(self, deadline: float) -> None:
-        due = max(deadline, self._clock.seconds())
-        self._looking = self._clock.callLater(due - self._clock.seconds(), self._look, due)
+        now = self._clock.seconds()
+        due = max(deadline, now)
+        self._looking = self._clock.callLater(due - now, self._look, due)
 
     def _look(self, due: float) -> None:
         self._looking = None

@@ -102,6 +102,7 @@ class Registrar(Service):
         self._leaving: Shared[None] | None = None
         self._is_gone = False
         self._living: Deferred[None] | None = None
+        self._is_ready = False
         self._pause: tuple[Deferred[None], IDelayedCall] | None = None
         self._is_hurried = False
         self._failures = 0
@@ -156,12 +157,23 @@ class Registrar(Service):
         self._living.addErrback(self._broken)
 
     def stopService(self) -> None:
-        """Say nothing any more."""
+        """Say nothing any more, and let nobody wait."""
         Service.stopService(self)
         self.hurry()
         self._left()
         if self._living is not None:
             self._living.cancel()
+        self._unfenced.tell(None)
+
+    def ready(self) -> Deferred[None]:
+        """
+        Ask to take part, now that what this node has is open; fires as L{when_unfenced}, or once this has stopped.
+
+        Whoever takes part may be made a leader in the next moment, and its clients come here.
+        """
+        self._is_ready = True
+        self.hurry()
+        return self.when_unfenced() if self.running else succeed(None)
 
     def leave(self) -> Deferred[None]:
         """
@@ -271,6 +283,7 @@ class Registrar(Service):
             node_id=self._config.node_id,
             broker_epoch=self.broker_epoch,
             metadata_index=self._metadata.image.index,
+            wants_fence=not self._is_ready,
             wants_shutdown=self._leaving is not None,
         )
         if self._line.is_here:
@@ -280,6 +293,7 @@ class Registrar(Service):
                 broker_id=beat.node_id,
                 broker_epoch=beat.broker_epoch,
                 current_metadata_offset=beat.metadata_index,
+                want_fence=beat.wants_fence,
                 want_shut_down=beat.wants_shutdown,
             )
             answer = await self._line.ask(request, BrokerHeartbeatResponse, self._session_s / 2)
