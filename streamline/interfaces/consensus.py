@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from streamline.raft import Change, Configuration, Message, QuorumStatus, Replica, ReplicaKey
 
 
-
 class IStateMachine(Interface):
     """What consensus agrees on, from its side: commands in the same order on every node."""
 

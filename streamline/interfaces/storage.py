@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from streamline.wire.batch import BatchHeader
 
 
-
 class IPartitionLog(Interface):
     """
     The record batches of one partition, as bytes that nobody has to decode.
