@@ -27,13 +27,11 @@ Check = Callable[[Any], str | None]
 C = TypeVar("C", bound="AttrsInstance")
 
 
-def setting(default: Any, doc: str, *checks: Check, synonym: str | None = None, name: str | None = None) -> Any:
+def setting(default: Any, doc: str, *checks: Check) -> Any:
     """
     Declare a setting.
 
     @param checks: each looks at the value; the first complaint is raised as a ValueError.
-    @param synonym: for a topic's setting, the broker's setting that is its default.
-    @param name: Kafka's name where dots for underscores do not give it.
     """
 
     def validate(_: object, attribute: Attribute[Any], value: Any) -> None:
@@ -41,12 +39,12 @@ def setting(default: Any, doc: str, *checks: Check, synonym: str | None = None, 
             if complaint := check(value):
                 raise ValueError(f"{kafka_name(attribute)} {complaint}, not {value!r}")
 
-    return field(default=default, validator=validate, metadata={"doc": doc, "synonym": synonym, "name": name})
+    return field(default=default, validator=validate, metadata={"doc": doc})
 
 
 def kafka_name(attribute: Attribute[Any]) -> str:
     """Return the name of a setting as Kafka writes it."""
-    return attribute.metadata.get("name") or attribute.name.replace("_", ".")
+    return attribute.name.replace("_", ".")
 
 
 def at_least(low: int) -> Check:
@@ -81,109 +79,6 @@ DAY_MS = 24 * HOUR_MS
 
 
 @frozen(kw_only=True)
-class TopicConfig:
-    """What one topic's logs do, its overrides laid over the broker's settings."""
-
-    cleanup_policy: str = setting(
-        "delete", "What becomes of old records: 'delete', 'compact' or both.",
-        list_of("delete", "compact"), synonym="log.cleanup.policy",
-    )
-    compression_type: str = setting(
-        "producer", "The codec that batches are stored in; 'producer' keeps what was sent.",
-        one_of("producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"), synonym="compression.type",
-    )
-    delete_retention_ms: int = setting(
-        DAY_MS, "How long a compacted log keeps tombstones.",
-        at_least(0), synonym="log.cleaner.delete.retention.ms",
-    )
-    file_delete_delay_ms: int = setting(
-        60_000, "How long a dropped segment's file stays before it is removed.",
-        at_least(0), synonym="log.segment.delete.delay.ms",
-    )
-    flush_messages: int = setting(
-        INT64_MAX, "Records after which a log is synced to the device; 1 syncs before each produce is acknowledged.",
-        at_least(1), synonym="log.flush.interval.messages",
-    )
-    flush_ms: int = setting(
-        INT64_MAX, "Longest time that records stay unsynced.", at_least(0), synonym="log.flush.interval.ms",
-    )
-    index_interval_bytes: int = setting(
-        4096, "Bytes of batches between two entries of the offset index.",
-        at_least(0), synonym="log.index.interval.bytes",
-    )
-    max_message_bytes: int = setting(
-        1_048_588, "The largest record batch that is accepted.", at_least(0), synonym="message.max.bytes",
-    )
-    message_timestamp_type: str = setting(
-        "CreateTime", "Whether records keep the producer's time or get the broker's.",
-        one_of("CreateTime", "LogAppendTime"), synonym="log.message.timestamp.type",
-    )
-    message_timestamp_before_max_ms: int = setting(
-        INT64_MAX, "How far a record's time may lie before the broker's.",
-        at_least(0), synonym="log.message.timestamp.before.max.ms",
-    )
-    message_timestamp_after_max_ms: int = setting(
-        HOUR_MS, "How far a record's time may lie after the broker's.",
-        at_least(0), synonym="log.message.timestamp.after.max.ms",
-    )
-    min_cleanable_dirty_ratio: float = setting(
-        0.5, "Share of uncompacted bytes from which a log is worth compacting.",
-        between(0, 1), synonym="log.cleaner.min.cleanable.ratio",
-    )
-    min_compaction_lag_ms: int = setting(
-        0, "Youngest age at which a record may be compacted.",
-        at_least(0), synonym="log.cleaner.min.compaction.lag.ms",
-    )
-    max_compaction_lag_ms: int = setting(
-        INT64_MAX, "Oldest age that a record may reach uncompacted.",
-        at_least(1), synonym="log.cleaner.max.compaction.lag.ms",
-    )
-    min_insync_replicas: int = setting(
-        1, "In-sync replicas that acks=all needs.", at_least(1), synonym="min.insync.replicas",
-    )
-    preallocate: bool = setting(
-        False, "Whether a new segment's space is reserved at once.", synonym="log.preallocate",
-    )
-    retention_bytes: int = setting(
-        -1, "Bytes from which the oldest segments are dropped; -1 for no limit.",
-        at_least(-1), synonym="log.retention.bytes",
-    )
-    retention_ms: int = setting(
-        7 * DAY_MS, "Age from which segments are dropped; -1 for never.",
-        at_least(-1), synonym="log.retention.ms",
-    )
-    segment_bytes: int = setting(
-        2**30, "Bytes after which a new segment begins.",
-        between(1024 * 1024, INT32_MAX), synonym="log.segment.bytes",
-    )
-    segment_index_bytes: int = setting(
-        10 * 1024 * 1024, "Largest size of an index file.",
-        at_least(4), synonym="log.index.size.max.bytes",
-    )
-    segment_jitter_ms: int = setting(
-        0, "Most that is taken off segment.ms by chance, so that logs do not roll together.",
-        at_least(0), synonym="log.roll.jitter.ms",
-    )
-    segment_ms: int = setting(
-        7 * DAY_MS, "Age after which a new segment begins.", at_least(1), synonym="log.roll.ms",
-    )
-    unclean_leader_election_enable: bool = setting(
-        False, "Whether a replica that may lack records can be elected where no other is left.",
-        synonym="unclean.leader.election.enable",
-    )
-
-    @property
-    def compacts(self) -> bool:
-        """Whether records are kept by key."""
-        return "compact" in self.cleanup_policy
-
-    @property
-    def deletes(self) -> bool:
-        """Whether old segments are dropped."""
-        return "delete" in self.cleanup_policy
-
-
-@frozen(kw_only=True)
 class BrokerConfig:
     """What a broker does, under Kafka's names, set in the C{[broker]} table of the configuration file."""
 
@@ -215,14 +110,16 @@ class BrokerConfig:
         INT64_MAX, "Oldest age that a record may reach uncompacted.", at_least(1)
     )
     log_flush_interval_messages: int = setting(
-        INT64_MAX, "Records after which a log is synced to the device; 1 syncs before each acknowledgement.",
+        INT64_MAX, "Records after which a log is synced to the device; 1 syncs before each produce is acknowledged.",
         at_least(1),
     )
     log_flush_interval_ms: int = setting(INT64_MAX, "Longest time that records stay unsynced.", at_least(0))
     log_flush_offset_checkpoint_interval_ms: int = setting(
         60_000, "How often recovery points are noted; what is rescanned after a crash lies behind them.", at_least(1)
     )
-    log_index_interval_bytes: int = setting(4096, "Bytes between two entries of the offset index.", at_least(0))
+    log_index_interval_bytes: int = setting(
+        4096, "Bytes of batches between two entries of the offset index.", at_least(0)
+    )
     log_index_size_max_bytes: int = setting(10 * 1024 * 1024, "Largest size of an index file.", at_least(4))
     log_message_timestamp_type: str = setting(
         "CreateTime", "Whether records keep the producer's time or get the broker's.",
@@ -240,7 +137,9 @@ class BrokerConfig:
     )
     log_retention_check_interval_ms: int = setting(300_000, "How often retention is looked at.", at_least(1))
     log_retention_ms: int = setting(7 * DAY_MS, "Age from which segments are dropped; -1 for never.", at_least(-1))
-    log_roll_jitter_ms: int = setting(0, "Most that is taken off log.roll.ms by chance.", at_least(0))
+    log_roll_jitter_ms: int = setting(
+        0, "Most by which a new segment begins earlier, by chance, so that logs do not roll together.", at_least(0)
+    )
     log_roll_ms: int = setting(7 * DAY_MS, "Age after which a new segment begins.", at_least(1))
     log_segment_bytes: int = setting(
         2**30, "Bytes after which a new segment begins.", between(1024 * 1024, INT32_MAX)
@@ -310,12 +209,57 @@ class BrokerConfig:
     )
 
 
-ConfigClass = type[TopicConfig] | type[BrokerConfig]
-
-
 def settings_of(config_class: ConfigClass) -> dict[str, Attribute[Any]]:
     """Return the settings of a class under their Kafka names, in order of declaration."""
     return {kafka_name(attribute): attribute for attribute in fields(config_class)}
+
+
+def overriding(name: str) -> Any:
+    """Declare a topic's setting; default, meaning and bounds are those of the broker's setting of this name."""
+    broker = settings_of(BrokerConfig)[name]
+    return field(default=broker.default, validator=broker.validator, metadata={**broker.metadata, "synonym": name})
+
+
+@frozen(kw_only=True)
+class TopicConfig:
+    """What one topic's logs do, its overrides laid over the broker's settings."""
+
+    cleanup_policy: str = overriding("log.cleanup.policy")
+    compression_type: str = overriding("compression.type")
+    delete_retention_ms: int = overriding("log.cleaner.delete.retention.ms")
+    file_delete_delay_ms: int = overriding("log.segment.delete.delay.ms")
+    flush_messages: int = overriding("log.flush.interval.messages")
+    flush_ms: int = overriding("log.flush.interval.ms")
+    index_interval_bytes: int = overriding("log.index.interval.bytes")
+    max_message_bytes: int = overriding("message.max.bytes")
+    message_timestamp_type: str = overriding("log.message.timestamp.type")
+    message_timestamp_before_max_ms: int = overriding("log.message.timestamp.before.max.ms")
+    message_timestamp_after_max_ms: int = overriding("log.message.timestamp.after.max.ms")
+    min_cleanable_dirty_ratio: float = overriding("log.cleaner.min.cleanable.ratio")
+    min_compaction_lag_ms: int = overriding("log.cleaner.min.compaction.lag.ms")
+    max_compaction_lag_ms: int = overriding("log.cleaner.max.compaction.lag.ms")
+    min_insync_replicas: int = overriding("min.insync.replicas")
+    preallocate: bool = overriding("log.preallocate")
+    retention_bytes: int = overriding("log.retention.bytes")
+    retention_ms: int = overriding("log.retention.ms")
+    segment_bytes: int = overriding("log.segment.bytes")
+    segment_index_bytes: int = overriding("log.index.size.max.bytes")
+    segment_jitter_ms: int = overriding("log.roll.jitter.ms")
+    segment_ms: int = overriding("log.roll.ms")
+    unclean_leader_election_enable: bool = overriding("unclean.leader.election.enable")
+
+    @property
+    def compacts(self) -> bool:
+        """Whether records are kept by key."""
+        return "compact" in self.cleanup_policy
+
+    @property
+    def deletes(self) -> bool:
+        """Whether old segments are dropped."""
+        return "delete" in self.cleanup_policy
+
+
+ConfigClass = type[TopicConfig] | type[BrokerConfig]
 
 
 def default_of(attribute: Attribute[Any]) -> Any:
@@ -427,7 +371,7 @@ class NodeConfig:
     replicator: str = setting("isr", "plugin: how partitions are copied")
     acks: str = setting("kafka", "plugin: when a produce is answered")
     placement: str = setting("rack_spread", "plugin: which nodes get a new partition's replicas")
-    authorizer: str = setting("none", "plugin: who may do what")
+    authorizer: str = setting("none", "plugin: who may do what; this release has none, and refuses any")
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(

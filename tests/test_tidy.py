@@ -112,7 +112,7 @@ class RuleTests(SynchronousTestCase):
         )
         self.passes(
             imports_go_down,
-            "streamline/interfaces.py",
+            "streamline/interfaces/storage.py",
             "from streamline.model import Buffer\n",
             "if TYPE_CHECKING:\n    from streamline.wire.batch import BatchHeader\n",
         )

@@ -65,7 +65,7 @@ class SnapshotBroker(Message):
 
 @message(key=102, versions="1", flexible="0+")
 class SnapshotTopic(Message):
-    """A topic; there is no version 0, as its partitions are written as commands of version 1 have them."""
+    """A topic, its partitions as commands of its version have them; version 0 stands in L{ImageSnapshot} only."""
 
     name: str = wire(STRING)
     topic_id: bytes = wire(UUID)
@@ -104,16 +104,6 @@ class BrokerImage:
     fenced: bool = wire(BOOLEAN)
 
 
-@struct
-class TopicImage:
-    """A topic."""
-
-    name: str = wire(STRING)
-    topic_id: bytes = wire(UUID)
-    partitions: Sequence[PartitionChange] = wire(ARRAY(PartitionChange))
-    configs: Sequence[ConfigEntry] = wire(ARRAY(ConfigEntry))
-
-
 @message(key=7, versions="0", flexible="0+")
 class ImageSnapshot(Message):
     """Everything that the commands up to C{index} made; read, and no longer written."""
@@ -122,7 +112,7 @@ class ImageSnapshot(Message):
     cluster_id: str = wire(STRING)
     next_producer_id: int = wire(INT64)
     brokers: Sequence[BrokerImage] = wire(ARRAY(BrokerImage))
-    topics: Sequence[TopicImage] = wire(ARRAY(TopicImage))
+    topics: Sequence[SnapshotTopic] = wire(ARRAY(SnapshotTopic))
 
 
 _KINDS: Final = kinds_of(
@@ -226,11 +216,7 @@ def _old_records(old: ImageSnapshot) -> Iterator[Message]:
         )
         for broker in old.brokers
     )
-    topics = (
-        SnapshotTopic(name=topic.name, topic_id=topic.topic_id, partitions=topic.partitions, configs=topic.configs)
-        for topic in old.topics
-    )
-    return chain([head], brokers, topics, [end])
+    return chain([head], brokers, old.topics, [end])
 
 
 def _broker_record(broker: Broker) -> SnapshotBroker:

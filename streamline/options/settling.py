@@ -53,6 +53,7 @@ def settle(gathered: Gathered, installed: Installed) -> NodeConfig:
     config = NodeConfig(**changes)
     config = attrs.evolve(config, broker=_broker(gathered, len(config.seed_nodes)))
     _check_plugins(config, given, installed)
+    _refuse_an_authorizer(config, given)
     _refuse_what_has_no_effect(config, given)
     return _with_addresses(config, given)
 
@@ -119,6 +120,15 @@ def _check_plugins(config: NodeConfig, given: Mapping[str, Given], installed: In
             installed.find(interface, parse_choice(choice)[0])
         except ValueError as error:
             raise ValueError(f"{_spelled(given, name)}: {error}") from None
+
+
+def _refuse_an_authorizer(config: NodeConfig, given: Mapping[str, Given]) -> None:
+    """Whoever chooses one relies on it, and no request asks it."""
+    if config.authorizer != NO_PLUGIN["authorizer"]:
+        raise ValueError(
+            f"{given['authorizer'].spelled} has no effect in this release, in which everybody may do everything; "
+            "leave it out, and let nobody reach the port who may not"
+        )
 
 
 def _refuse_what_has_no_effect(config: NodeConfig, given: Mapping[str, Given]) -> None:

@@ -48,8 +48,7 @@ def send_piece(core: Core, key: ReplicaKey, transmission: Transmission) -> None:
 def piece_responded(core: Core, message: SnapshotResponse) -> None:
     """Go on where the replica says it is."""
     leader = core.role
-    peer = leader.peers.get(message.sender) if isinstance(leader, Leader) else None
-    if peer is None:
+    if not isinstance(leader, Leader) or (peer := leader.peers.get(message.sender)) is None:
         return
     peer.heard(core.ticks, 0)
     sent = peer.transmission

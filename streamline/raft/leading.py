@@ -126,10 +126,8 @@ def _send_entries(
 def append_responded(core: Core, message: AppendResponse) -> None:
     """Note how far a replica has come, and what that commits."""
     leader = core.role
-    peer = leader.peers.get(message.sender) if isinstance(leader, Leader) else None
-    if peer is None:
+    if not isinstance(leader, Leader) or (peer := leader.peers.get(message.sender)) is None:
         return
-    assert isinstance(leader, Leader)
     if message.matched_index > core.log.last_index:
         raise InvariantBroken(
             f"{message.sender} has entry {message.matched_index} of a leader's log that ends at {core.log.last_index}"
@@ -145,10 +143,8 @@ def append_responded(core: Core, message: AppendResponse) -> None:
 def append_rejected(core: Core, message: AppendRejection) -> None:
     """Send that replica something earlier."""
     leader = core.role
-    peer = leader.peers.get(message.sender) if isinstance(leader, Leader) else None
-    if peer is None:
+    if not isinstance(leader, Leader) or (peer := leader.peers.get(message.sender)) is None:
         return
-    assert isinstance(leader, Leader)
     peer.heard(core.ticks, message.round)
     peer.rejected(message, core.log)
     reading.confirm(core, leader)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
@@ -55,6 +56,11 @@ class OffsetsCase(SynchronousTestCase):
         """Expect an offset, and the time of its record."""
         found = self.look(timestamp, **more)
         self.assertEqual((found.error_code, found.offset, found.timestamp), (ErrorCode.NONE, offset, of))
+
+    def lead(self, leader_epoch: int) -> None:
+        """Let the node lead the topic's first partition in this epoch."""
+        partition = self.broker.partition("t")
+        partition.state = evolve(partition.state, leader_epoch=leader_epoch)
 
 
 class EndTests(OffsetsCase):
@@ -153,9 +159,26 @@ class ErrorTests(OffsetsCase):
         self.assertEqual(self.look(LATEST, topic="missing").error_code, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         self.assertEqual(self.look(LATEST, index=2).error_code, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
 
-    def test_epochs(self) -> None:
-        self.assertEqual(self.look(LATEST, epoch=1).error_code, ErrorCode.UNKNOWN_LEADER_EPOCH)
-        self.assertEqual(self.look(LATEST, epoch=0).error_code, ErrorCode.NONE)
+    def test_an_older_epoch_is_fenced(self) -> None:
+        """KR5: whoever asks in it takes somebody for the leader who is none, whatever they ask for."""
+        self.lead(3)
+        for timestamp in (LATEST, EARLIEST, MAX_TIMESTAMP, 1_020_000):
+            found = self.look(timestamp, epoch=2)
+            self.assertEqual((found.error_code, found.offset), (ErrorCode.FENCED_LEADER_EPOCH, NO_OFFSET))
+        self.finds(LATEST, 6, epoch=3)
+
+    def test_a_newer_epoch_is_not_known_yet(self) -> None:
+        """KR5: they have heard of a leader that we have not heard of."""
+        self.lead(3)
+        for timestamp in (LATEST, EARLIEST, MAX_TIMESTAMP, 1_020_000):
+            found = self.look(timestamp, epoch=4)
+            self.assertEqual((found.error_code, found.offset), (ErrorCode.UNKNOWN_LEADER_EPOCH, NO_OFFSET))
+        self.finds(LATEST, 6, epoch=3)
+
+    def test_who_names_no_epoch_is_answered(self) -> None:
+        self.lead(3)
+        self.finds(LATEST, 6)
+        self.finds(LATEST, 6, version=3)
 
     def test_twice(self) -> None:
         """As in Kafka: each of them is refused, the others are answered."""
@@ -208,7 +231,20 @@ class EpochEndTests(OffsetsCase):
 
     def test_errors(self) -> None:
         self.assertEqual(self.end_of(0, index=2).error_code, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        self.assertEqual(self.end_of(0, current=5).error_code, ErrorCode.UNKNOWN_LEADER_EPOCH)
+
+    def test_an_older_epoch_is_fenced(self) -> None:
+        """KR5: the epoch that is asked in, not the one that is asked for."""
+        self.lead(3)
+        found = self.end_of(0, current=2)
+        self.assertEqual((found.error_code, found.end_offset), (ErrorCode.FENCED_LEADER_EPOCH, NO_OFFSET))
+        self.assertEqual(self.end_of(0, current=3).error_code, ErrorCode.NONE)
+
+    def test_a_newer_epoch_is_not_known_yet(self) -> None:
+        """KR5: an end that was told now might be cut away by the leader that we have not heard of."""
+        self.lead(3)
+        found = self.end_of(0, current=4)
+        self.assertEqual((found.error_code, found.end_offset), (ErrorCode.UNKNOWN_LEADER_EPOCH, NO_OFFSET))
+        self.assertEqual(self.end_of(0).error_code, ErrorCode.NONE)
 
     def test_very_many(self) -> None:
         parts = [OffsetForLeaderPartition(partition=index, leader_epoch=0) for index in range(3000)]

@@ -12,13 +12,15 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from threading import Timer
+from threading import Event, Thread
 from typing import Any
 
 from tests.clients.brokers import answers
 
 ROOT = Path(__file__).resolve().parents[2]
 DEADLINE_S = 30.0
+SLICES = 30
+"""A deadline is waited for in so many pieces: a time in which somebody had stopped us takes one of them, not all."""
 
 _TWISTD = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()"]
 
@@ -66,25 +68,31 @@ class Launched:
             **settings,
         )
 
-    def ended(self) -> tuple[int, str, str]:
+    def ended(self, deadline_s: float = DEADLINE_S) -> tuple[int, str, str]:
         """Wait for the end; return exit status, stdout and stderr."""
-        try:
-            out, err = self.process.communicate(timeout=DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            out, err = self.process.communicate()
-            raise AssertionError(f"still running after {DEADLINE_S} s:\n{out}\n{err}") from None
-        return self.process.returncode, out, err
+        for _ in range(SLICES):
+            try:
+                out, err = self.process.communicate(timeout=deadline_s / SLICES)
+            except subprocess.TimeoutExpired:
+                continue
+            return self.process.returncode, out, err
+        self.process.kill()
+        out, err = self.process.communicate()
+        raise AssertionError(f"still running after {deadline_s} s:\n{out}\n{err}")
 
     def until_ready(self) -> list[str]:
         """Read the log on stdout until the node says that it is ready; return its lines so far."""
         assert self.process.stdout is not None
-        watchdog = Timer(DEADLINE_S, self.process.kill)
-        watchdog.start()
+        read = Event()
+        Thread(target=self._kill_unless, args=(read,), daemon=True).start()
         try:
             return read_until(self.process.stdout, "is ready for clients")
         finally:
-            watchdog.cancel()
+            read.set()
+
+    def _kill_unless(self, read: Event) -> None:
+        if not any(read.wait(DEADLINE_S / SLICES) for _ in range(SLICES)):
+            self.process.kill()
 
     def until_answering(self, port: int) -> None:
         """Wait for a node whose log goes elsewhere."""
@@ -131,8 +139,8 @@ class Daemon:
         except ProcessLookupError:
             return
         try:
-            ready, _, _ = select.select([descriptor], [], [], DEADLINE_S)
-            assert ready, f"process {self.pid} has not ended after {DEADLINE_S} s"
+            waits = (select.select([descriptor], [], [], DEADLINE_S / SLICES) for _ in range(SLICES))
+            assert any(ready for ready, _, _ in waits), f"process {self.pid} has not ended after {DEADLINE_S} s"
         finally:
             os.close(descriptor)
 

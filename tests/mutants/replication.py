@@ -17,6 +17,10 @@ CUT = "tests/replication/test_epochs.py::CuttingTests::"
 SAVED = "tests/replication/test_epochs.py::CheckpointTests::"
 FETCH = "tests/api/test_fetch.py::"
 OFFSETS = "tests/api/test_list_offsets.py::"
+LISTING = f"{OFFSETS}ErrorTests::"
+ENDING = f"{OFFSETS}EpochEndTests::"
+OLDER = "test_an_older_epoch_is_fenced"
+NEWER = "test_a_newer_epoch_is_not_known_yet"
 IDEMPOTENCE = "tests/services/test_idempotence.py::"
 
 EPOCH_CACHE = (
@@ -141,7 +145,7 @@ FENCES = (
         PARTITION,
         "raise Refused(ErrorCode.FENCED_LEADER_EPOCH)",
         "pass",
-        [f"{FETCH}EpochTests::test_current_epoch"],
+        [f"{FETCH}EpochTests::test_current_epoch", f"{LISTING}{OLDER}", f"{ENDING}{OLDER}"],
     ),
     Mutant(
         "KR5",
@@ -149,7 +153,7 @@ FENCES = (
         PARTITION,
         "raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH)",
         "pass",
-        [f"{FETCH}EpochTests::test_current_epoch", f"{OFFSETS}ErrorTests::test_epochs"],
+        [f"{FETCH}EpochTests::test_current_epoch", f"{LISTING}{NEWER}", f"{ENDING}{NEWER}"],
     ),
     Mutant(
         "KR5",
@@ -165,7 +169,7 @@ FENCES = (
         "streamline/api/list_offsets.py",
         "partition.check_epoch(part.current_leader_epoch)",
         "",
-        [f"{OFFSETS}ErrorTests::test_epochs"],
+        [f"{LISTING}{OLDER}", f"{LISTING}{NEWER}"],
     ),
     Mutant(
         "KR5",
@@ -173,7 +177,7 @@ FENCES = (
         "streamline/api/epochs.py",
         "partition.check_epoch(part.current_leader_epoch)",
         "",
-        [f"{OFFSETS}EpochEndTests::test_errors"],
+        [f"{ENDING}{OLDER}", f"{ENDING}{NEWER}"],
     ),
     Mutant(
         "KR6",

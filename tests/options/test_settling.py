@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import BrokerConfig, NodeConfig, settings_of
+from streamline.interfaces import IAuthorizer
 from streamline.model import Endpoint
 from streamline.options.declared import BROKER_OPTIONS, OPTIONS
 from streamline.options.settling import settle
 from streamline.options.sources import gather
-from streamline.plugins import discover
+from streamline.plugins import Backend, Installed, discover
 
 BACKENDS = discover()
 
@@ -164,6 +165,13 @@ class ComplaintTests(OptionsCase):
         self.assertTrue(self.complaint(None, {"STREAMLINE_ACKS": "x"}).startswith("STREAMLINE_ACKS: "))
         self.assertIn("should be key=value", self.complaint(storage="segments:x"))
         self.assertIn("no plugin 'x' for IAuthorizer: none is installed", self.complaint(authorizer="x"))
+
+    def test_an_authorizer_that_nobody_would_ask(self) -> None:
+        """It is refused although it is installed: its owner would rely on it."""
+        installed = Installed([*BACKENDS.backends, Backend(IAuthorizer, "acme", "Asks Acme.", "acme.Authorizer")])
+        given = gather({"authorizer": "acme"}, {})
+        message = str(self.assertRaises(ValueError, settle, given, installed))
+        self.assertIn("--authorizer has no effect in this release", message)
 
     def test_choices(self) -> None:
         self.assertIn("--reads must be one of any, leader", self.complaint(reads="x"))

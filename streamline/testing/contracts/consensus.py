@@ -12,26 +12,19 @@ make yours::
 
 from __future__ import annotations
 
-import gc
 import json
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host, IConsensus, IStateMachine
-from streamline.testing.simulation import Fabric, Machine, MachineDown, Simulation, Weather
-
-T = TypeVar("T")
-
-DEADLINE_S = 60.0
-"""Longest that anything is waited for, in simulated seconds."""
+from streamline.testing.contracts.waiting import WaitingCase
+from streamline.testing.simulation import Fabric, Machine, Simulation, Weather
 
 
 @implementer(IStateMachine)
@@ -76,7 +69,7 @@ class Ledger:
         return [text for _, text in self.entries]
 
 
-class ConsensusHarness(SynchronousTestCase):
+class ConsensusHarness(WaitingCase):
     """
     Makes a node with a consensus for each test; a suite's user says how in L{make}.
 
@@ -101,7 +94,8 @@ class ConsensusHarness(SynchronousTestCase):
 
     def begin(self, seed: int) -> None:
         """Start a node in a world of its own."""
-        self.machine = Machine(Fabric.of(Simulation(seed), Weather()), "n1", "10.0.0.1")
+        self.simulation = Simulation(seed)
+        self.machine = Machine(Fabric.of(self.simulation, Weather()), "n1", "10.0.0.1")
         self.start()
 
     def start(self) -> None:
@@ -119,32 +113,6 @@ class ConsensusHarness(SynchronousTestCase):
         self.machine.platter.faults.dies_in = None
         self.machine.crash(power=power)
         self.start()
-
-    def run_until(self, enough: Any) -> None:
-        """Let time pass until something is so."""
-        simulation = self.machine.simulation
-        if not enough():
-            simulation.run(simulation.now + DEADLINE_S, enough)
-        self.assertTrue(enough(), f"not so after {DEADLINE_S} s")
-
-    def outcome_of(self, deferred: Deferred[T]) -> T | Failure:
-        """Wait for a Deferred; return its result or its failure."""
-        outcome: list[T | Failure] = []
-        deferred.addBoth(outcome.append)
-        self.run_until(lambda: outcome)
-        return outcome[0]
-
-    def result_of(self, deferred: Deferred[T]) -> T:
-        """Wait for a Deferred; return its result or raise its failure."""
-        outcome = self.outcome_of(deferred)
-        if isinstance(outcome, Failure):
-            outcome.raiseException()
-        return outcome
-
-    def refusal_of(self, deferred: Deferred[Any]) -> ErrorCode:
-        """Wait for a Deferred to be refused; return with which code."""
-        refusal: Refused = self.assertRaises(Refused, self.result_of, deferred)
-        return refusal.code
 
     def propose(self, *texts: str) -> list[Any]:
         """Propose all of these at once and wait for what comes of them."""
@@ -299,17 +267,12 @@ class ConsensusContract(ConsensusHarness):
             self.machine.simulation.run(self.machine.simulation.now + 1)
             told, applied = list(answered), list(self.ledger.entries)
             self.crash(power=power)
-            self.assertEqual(self.ledger.entries[: len(applied)], applied, f"seed {self.machine.simulation.seed}")
+            self.assertEqual(self.ledger.entries[: len(applied)], applied, f"seed {self.simulation.seed}")
             self.assertEqual(applied[: len(before)], before)
             found = [text for _, text in self.ledger.entries[len(before) :]]
-            self.assertLessEqual(set(told), set(found), f"seed {self.machine.simulation.seed}")
+            self.assertLessEqual(set(told), set(found), f"seed {self.simulation.seed}")
             self.assertLessEqual(set(found), set(texts))
             self.assertEqual(len(found), len(set(found)), "no command comes twice")
-
-    def forget_the_dead(self) -> None:
-        """A death within a Deferred's callback ends up in that Deferred, and is no error of anybody's."""
-        gc.collect()
-        self.flushLoggedErrors(MachineDown)
 
     def _note_answer(self, text: str, answered: list[str]) -> None:
         self.consensus.propose(text.encode()).addCallbacks(lambda _: answered.append(text), lambda _: None)

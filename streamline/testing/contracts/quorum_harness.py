@@ -4,27 +4,19 @@ Several replicas on machines of one simulation, for the contract of a quorum.
 
 from __future__ import annotations
 
-import gc
 import json
-from typing import Any, TypeVar
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import NodeConfig
-from streamline.errors import ErrorCode, Refused
+from streamline.errors import ErrorCode
 from streamline.interfaces import Host, IQuorum
 from streamline.raft import Change, Replica, ReplicaKey
 from streamline.testing.contracts.consensus import Ledger
+from streamline.testing.contracts.waiting import WaitingCase
 from streamline.testing.post import Post
-from streamline.testing.simulation import Fabric, Machine, MachineDown, Simulation, Weather
-
-T = TypeVar("T")
-
-DEADLINE_S = 90.0
-"""Longest that anything is waited for, in simulated seconds."""
+from streamline.testing.simulation import Fabric, Machine, Simulation, Weather
 
 
 class Register(Ledger):
@@ -82,7 +74,7 @@ class Member:
         return self.machine.running and not self.failures
 
 
-class QuorumHarness(SynchronousTestCase):
+class QuorumHarness(WaitingCase):
     """
     Makes three nodes for each test; a suite's user says how in L{make}.
 
@@ -93,6 +85,7 @@ class QuorumHarness(SynchronousTestCase):
 
     founders: tuple[int, ...] = (1, 2, 3)
     many = 1400
+    deadline_s = 90.0
 
     post: Post
 
@@ -185,37 +178,6 @@ class QuorumHarness(SynchronousTestCase):
         """Return the nodes that are none of these."""
         return [one for one in self.members.values() if one not in members]
 
-    # Time
-
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        self.simulation.run(self.simulation.now + seconds)
-
-    def run_until(self, enough: Any, within_s: float = DEADLINE_S) -> None:
-        """Let time pass until something is so."""
-        if not enough():
-            self.simulation.run(self.simulation.now + within_s, enough)
-        self.assertTrue(enough(), f"not so after {within_s} s; seed {self.simulation.seed}")
-
-    def outcome_of(self, deferred: Deferred[T]) -> T | Failure:
-        """Wait for a Deferred; return its result or its failure."""
-        outcome: list[T | Failure] = []
-        deferred.addBoth(outcome.append)
-        self.run_until(lambda: outcome)
-        return outcome[0]
-
-    def result_of(self, deferred: Deferred[T]) -> T:
-        """Wait for a Deferred; return its result or raise its failure."""
-        outcome = self.outcome_of(deferred)
-        if isinstance(outcome, Failure):
-            outcome.raiseException()
-        return outcome
-
-    def refusal_of(self, deferred: Deferred[Any]) -> ErrorCode:
-        """Wait for a Deferred to be refused; return with which code."""
-        refusal: Refused = self.assertRaises(Refused, self.result_of, deferred)
-        return refusal.code
-
     # Agreeing
 
     def agree(self, *texts: str) -> None:
@@ -238,8 +200,3 @@ class QuorumHarness(SynchronousTestCase):
         equals = members or tuple(self.up)
         self.run_until(lambda: all(one.register.entries == equals[0].register.entries for one in equals))
         return equals[0].register.texts
-
-    def forget_the_dead(self) -> None:
-        """A death within a Deferred's callback ends up in that Deferred, and is no error of anybody's."""
-        gc.collect()
-        self.flushLoggedErrors(MachineDown)

@@ -15,12 +15,12 @@ from collections.abc import Mapping, Sequence
 
 from twisted.logger import globalLogBeginner
 
+from streamline.testing.simulation.asked import faults_option, kinds_of, left_out, run_twice, show_plan, traced
 from streamline.testing.simulation.cores import command as cores
 from streamline.testing.simulation.cores.plan import KIND_NAMES as CORE_KIND_NAMES
 from streamline.testing.simulation.faults import KIND_NAMES
 from streamline.testing.simulation.noderun import NodeRun, Report, Settings
 from streamline.testing.simulation.shrink import broken_by, shrink
-from streamline.testing.simulation.twins import first_difference
 from streamline.testing.simulation.world import Event
 
 PROGRAM = "python -m streamline.testing.simulation"
@@ -55,12 +55,10 @@ def parser() -> argparse.ArgumentParser:
 
 def settings_of(options: argparse.Namespace) -> Settings:
     """Return the settings that the command line asks for."""
-    named = {"swarm": None, "all": KIND_NAMES, "none": ()}
-    words = tuple(word for word in options.faults.split(",") if word)
     return Settings(
         until=60.0 if options.until is None else options.until,
-        kinds=named.get(options.faults, words),
-        without=tuple(int(number) for number in options.without.split(",") if number),
+        kinds=kinds_of(options, KIND_NAMES),
+        without=left_out(options),
         pace_s=0.4 if options.pace is None else options.pace,
         consensus=options.consensus,
     )
@@ -68,10 +66,9 @@ def settings_of(options: argparse.Namespace) -> Settings:
 
 def command_for(seed: int, settings: Settings) -> str:
     """Return the command that replays a run."""
-    kinds = "swarm" if settings.kinds is None else ",".join(settings.kinds) or "none"
-    without = f" --without {','.join(map(str, settings.without))}" if settings.without else ""
     consensus = "" if settings.consensus == "single" else f" --consensus {settings.consensus}"
-    rest = f"--until {settings.until:g} --pace {settings.pace_s:g} --faults {kinds}{without}{consensus}"
+    faults = faults_option(settings.kinds, settings.without)
+    rest = f"--until {settings.until:g} --pace {settings.pace_s:g} {faults}{consensus}"
     return f"{PROGRAM} --seed {seed} {rest}"
 
 
@@ -125,14 +122,11 @@ def _summary(reports: Sequence[Report], cpu_s: float) -> str:
 def run_one(seed: int, settings: Settings, options: argparse.Namespace) -> Report:
     """Run one seed and print all about it."""
     run = NodeRun(seed, settings)
-    if options.plan:
-        print("\n".join(f"  {fault}" for fault in run.plan.faults))
+    show_plan(options, run.plan.faults)
     started = time.process_time()
-    if options.trace:
-        with open(options.trace, "w", encoding="utf-8") as lines:
-            run.simulation.trace = lambda event: lines.write(f"{event}  {run.simulation.digest()[:8]}\n")
-            report = run.run()
-    else:
+    with traced(options) as write:
+        if write is not None:
+            run.simulation.trace = lambda event: write(f"{event}  {run.simulation.digest()[:8]}")
         report = run.run()
     print(describe(report, time.process_time() - started))
     if report.anomalies:
@@ -175,10 +169,7 @@ def main(arguments: list[str]) -> int:
         return cores.main(options)
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
     if options.twice:
-        command = command_for(options.seed, settings_of(options)).split()[1:]
-        difference = first_difference([sys.executable, *command])
-        print(difference or "both runs were the same, event by event")
-        return 1 if difference else 0
+        return run_twice(command_for(options.seed, settings_of(options)))
     if options.shrink:
         settings = settings_of(options)
         numbers = [fault.number for fault in NodeRun(options.seed, settings).plan.faults]

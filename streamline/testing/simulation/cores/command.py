@@ -5,14 +5,13 @@ Level 1 on the command line: C{python -m streamline.testing.simulation --level 1
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import Any
 
+from streamline.testing.simulation.asked import faults_option, kinds_of, left_out, run_twice, show_plan, traced
 from streamline.testing.simulation.cores.plan import KIND_NAMES
 from streamline.testing.simulation.cores.run import CoreReport, CoreRun, CoreSettings
 from streamline.testing.simulation.shrink import shrink
-from streamline.testing.simulation.twins import first_difference
 
 PROGRAM = "python -m streamline.testing.simulation --level 1"
 PACE_S = 0.1
@@ -22,22 +21,18 @@ RECENT_SHOWN = 60
 
 def settings_of(options: argparse.Namespace) -> CoreSettings:
     """Return the settings that the command line asks for."""
-    named: dict[str, tuple[str, ...] | None] = {"swarm": None, "all": KIND_NAMES, "none": ()}
-    words = tuple(word for word in options.faults.split(",") if word)
     return CoreSettings(
         until=UNTIL_S if options.until is None else options.until,
-        kinds=named.get(options.faults, words),
-        without=tuple(int(number) for number in options.without.split(",") if number),
+        kinds=kinds_of(options, KIND_NAMES),
+        without=left_out(options),
         pace=1.0 / (PACE_S if options.pace is None else options.pace),
     )
 
 
 def command_for(seed: int, settings: CoreSettings) -> str:
     """Return the command that replays a run."""
-    kinds = "swarm" if settings.kinds is None else ",".join(settings.kinds) or "none"
-    without = f" --without {','.join(map(str, settings.without))}" if settings.without else ""
-    pace_s = 1.0 / settings.pace
-    return f"{PROGRAM} --seed {seed} --until {settings.until:g} --pace {pace_s:g} --faults {kinds}{without}"
+    faults = faults_option(settings.kinds, settings.without)
+    return f"{PROGRAM} --seed {seed} --until {settings.until:g} --pace {1.0 / settings.pace:g} {faults}"
 
 
 def describe(report: CoreReport, cpu_s: float) -> str:
@@ -59,14 +54,10 @@ def describe(report: CoreReport, cpu_s: float) -> str:
 def run_one(seed: int, settings: CoreSettings, options: argparse.Namespace) -> CoreReport:
     """Run one seed and print all about it; of a run that passed among many, nothing."""
     run = CoreRun(seed, settings)
-    if options.plan:
-        print("\n".join(f"  {fault}" for fault in run.plan.faults))
+    show_plan(options, run.plan.faults)
     started = time.process_time()
-    if options.trace:
-        with open(options.trace, "w", encoding="utf-8") as lines:
-            run.world.trace = lambda line: lines.write(line + "\n")
-            report = run.run()
-    else:
+    with traced(options) as write:
+        run.world.trace = write
         report = run.run()
     cpu_s = max(time.process_time() - started, 1e-9)
     if report.broken or options.seeds == 1:
@@ -113,10 +104,7 @@ def run_all(options: argparse.Namespace) -> int:
 def main(options: argparse.Namespace) -> int:
     """Do what the command line says; return the exit code."""
     if options.twice:
-        command = command_for(options.seed, settings_of(options)).split()[1:]
-        difference = first_difference([sys.executable, *command])
-        print(difference or "both runs were the same, event by event")
-        return 1 if difference else 0
+        return run_twice(command_for(options.seed, settings_of(options)))
     if options.shrink:
         return _shrink(options)
     return run_all(options)
