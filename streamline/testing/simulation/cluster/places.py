@@ -4,8 +4,7 @@ The computers of a simulated cluster, and the nodes that run on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -13,7 +12,6 @@ from twisted.python.failure import Failure
 
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
-from streamline.errors import StartRefused
 from streamline.model import Endpoint
 from streamline.node import Node
 from streamline.raft import RaftNode, ReplicaKey
@@ -94,8 +92,6 @@ class Place:
         with guards.lifted():
             node = build(self.config, process.host)
         self.node = node
-        join = node.join
-        node.join = lambda: _patiently(node, join, process)  # type: ignore[method-assign]
         self.watch = Watch(node, self.machine.platter, self._oracle)
         node.startService().addErrback(self._refused, process)
         node.failed.addCallback(self._failed, process)
@@ -152,19 +148,6 @@ class Place:
         self.machine.platter = new
         self.node = self.watch = None
         return lost
-
-
-async def _patiently(node: Node, join: Callable[[], Coroutine[Any, Any, None]], process: Process) -> None:
-    """Register again and again: so far only who leads can."""
-    while node.running:
-        try:
-            return await join()
-        except StartRefused as refusal:
-            if "cannot register" not in str(refusal):
-                raise
-        waiting: Deferred[None] = Deferred()
-        process.reactor.callLater(0.3, waiting.callback, None)
-        await waiting
 
 
 def quiet(outcome: Deferred[object]) -> None:

@@ -204,6 +204,10 @@ class ClusterRun:
             return f"node {place.number} follows {raft.leader}, not {leader}"
         if watch.metadata.image != self.oracle.tip:
             return f"node {place.number} is at {watch.metadata.image.index} of {self.oracle.tip.index}"
+        if not place.node.factory.is_serving:
+            return f"node {place.number} does not serve"
+        if not self.oracle.tip.is_active(place.number):
+            return f"node {place.number} is {self.oracle.tip.brokers.get(place.number)}"
         return ""
 
     # The report
