@@ -112,7 +112,7 @@ class ClusterInjector:
         place.supervisor.restart_s = fault.length_s
         if place.machine.running:
             place.machine.crash(power=True)
-        lost = place.wipe()
+        lost = place.wipe([other for other in self._places if other is not place])
         if lost is not None:
             self._operator.lost.append(lost)
         return True

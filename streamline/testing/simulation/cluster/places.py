@@ -47,7 +47,7 @@ class Place:
 
     @ivar number: the node's id.
     @ivar address: where clients find it.
-    @ivar keys: whom its disks have made it so far, the present one last.
+    @ivar seeds: the addresses that the node is started with.
     @ivar watch: looks at the process.
     @ivar node: of the process.
     """
@@ -64,11 +64,10 @@ class Place:
         self.machine = machine
         self.number = number
         self.address = Endpoint(machine.host, CLIENT_PORT)
-        self.keys: list[ReplicaKey] = []
         self.node: Node | None = None
         self.watch: Watch | None = None
         self.started: Callable[[Place, Process], object] = lambda place, process: None
-        self._seeds = tuple(seeds)
+        self.seeds = tuple(seeds)
         self._habits = habits
         self._oracle = oracle
         self._refused_with = refused
@@ -81,7 +80,7 @@ class Place:
             node_id=self.number,
             listen=f"tcp:{CLIENT_PORT}:interface={self.machine.host}",
             cluster_listen=f"tcp:{PEER_PORT}:interface={self.machine.host}",
-            seed_nodes=self._seeds,
+            seed_nodes=self.seeds,
             max_voters=self._habits.max_voters,
             data_dir=DATA,
             consensus=self._habits.consensus,
@@ -139,9 +138,16 @@ class Place:
         process.reactor.callLater(0, function)
         return True
 
-    def wipe(self) -> ReplicaKey | None:
-        """Replace the disk by an empty one; the process must be down.  Return whom the old one made of this node."""
+    def wipe(self, others: Sequence[Place]) -> ReplicaKey | None:
+        """
+        Replace the disk by an empty one; the process must be down.
+
+        A node that had been started alone is told of others from now on, or it would found a cluster of its own.
+
+        @return: whom the old disk made of this node.
+        """
         assert not self.machine.running
+        self.seeds = self.seeds or tuple(other.address for other in others)
         lost, old = self.key, self.machine.platter
         new = Platter(old.rng)
         new.faults, new.hits = old.faults, old.hits

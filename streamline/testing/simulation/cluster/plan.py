@@ -52,6 +52,7 @@ KIND_NAMES = tuple(kind.name for kind in KINDS)
 
 SHAPES = ("together", "together", "grown", "late")
 SIZES = (1, 3, 3, 3, 5)
+BEGIN_LATE_S = (6.0, 14.0)
 JOIN_AFTER_S = (0.2, 12.0)
 
 
@@ -71,11 +72,13 @@ class Shape:
     """
     Who is there when (F1).
 
+    @ivar begins_at: when; what goes wrong begins with the plan, so that a late start is one in the midst of it.
     @ivar founders: how many nodes found the cluster.
-    @ivar joining: when each of the others comes.
+    @ivar joining: how much later each of the others comes.
     @ivar max_voters: how many vote at most.
     """
 
+    begins_at: float
     founders: int
     joining: tuple[float, ...]
     max_voters: int
@@ -92,4 +95,5 @@ def shape_of(seed: int, nodes: int | None) -> Shape:
     size, kind = nodes or rng.choice(SIZES), rng.choice(SHAPES)
     founders = {"together": size, "grown": 1, "late": max(1, size - 1)}[kind]
     joining = sorted(rng.uniform(*JOIN_AFTER_S) for _ in range(size - founders))
-    return Shape(founders, tuple(joining), rng.choice((3, 5, 5)))
+    begins_at = rng.choice((0.0, 0.0, rng.uniform(*BEGIN_LATE_S)))
+    return Shape(begins_at, founders, tuple(joining), rng.choice((3, 5, 5)))

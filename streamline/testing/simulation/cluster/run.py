@@ -155,8 +155,9 @@ class ClusterRun:
         self.simulation.run(until, lambda: bool(anomalies) or enough())
 
     def _begin(self) -> None:
+        first = self.shape.begins_at
         for place, at in zip(self.places, [0.0] * self.shape.founders + list(self.shape.joining), strict=True):
-            self.simulation.after(at, place.supervisor.start)
+            self.simulation.after(first + at, place.supervisor.start)
         for administrator in self.administrators:
             administrator.start(self.settings.pace_s)
         self.operator.begin()
