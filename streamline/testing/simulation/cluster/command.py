@@ -61,7 +61,8 @@ def describe(report: ClusterReport, cpu_s: float) -> str:
             f" {report.simulated_s / cpu_s:.0f}x real time; {report.events} events, {report.events / cpu_s:,.0f}/s",
             f"  {shape.founders} founders, {len(shape.joining)} more join, at most {shape.max_voters} vote;"
             f" {report.starts} starts, {report.elections} leaders, {report.committed} entries committed,"
-            f" {report.topics} topics ever; together again after {report.converged_s:.1f} s",
+            f" {report.topics} topics ever, {report.calm_spans} calm spans; together again after"
+            f" {report.converged_s:.1f} s",
             f"  heard: {_listed(report.done)}",
             f"  answered: {', '.join(f'{api} {report.answered.get(api, 0)}/{n}' for api, n in report.asked.items())}",
             f"  faults that took effect: {_listed(report.injected)}",

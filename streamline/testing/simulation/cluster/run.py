@@ -12,6 +12,7 @@ from attrs import define, field, frozen
 from streamline.model import Endpoint
 from streamline.testing.checks import Anomaly
 from streamline.testing.history import History
+from streamline.testing.simulation.cluster.calm import Calm
 from streamline.testing.simulation.cluster.injector import ClusterInjector
 from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.oracle import Oracle
@@ -57,6 +58,7 @@ class ClusterReport:
     What a run came to.
 
     @ivar anomalies: what must not be; empty for a run that passed.
+    @ivar calm_spans: in how many the cluster was one, and had to stay so.
     @ivar done: what clients were told is done, and what nodes said when they were asked from within.
     @ivar invalid: why the run says nothing, or an empty text.
     """
@@ -74,6 +76,7 @@ class ClusterReport:
     elections: int = 0
     committed: int = 0
     topics: int = 0
+    calm_spans: int = 0
     done: dict[str, int] = field(factory=dict)
     asked: dict[str, int] = field(factory=dict)
     answered: dict[str, int] = field(factory=dict)
@@ -108,6 +111,7 @@ class ClusterRun:
         self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed)
         self.insider = Insider(self.oracle, self.simulation.stream("insider"))
         self.administrators = self._administrators()
+        self.calm = Calm(self.simulation, self.plan, self.oracle, self._what_is_missing)
         self._missing = "nobody has looked"
 
     def _places(self, fabric: Fabric, rng: Random) -> list[Place]:
@@ -162,6 +166,7 @@ class ClusterRun:
             administrator.start(self.settings.pace_s)
         self.operator.begin()
         self.injector.begin()
+        self.calm.begin()
 
     def _find_together(self) -> None:
         self.injector.end()
@@ -193,7 +198,7 @@ class ClusterRun:
         keys = [place.key for place in self.places]
         if configuration.is_joint or sorted(configuration.member_keys) != sorted(key for key in keys if key):
             return f"the members are {configuration}, and the nodes {', '.join(map(str, keys))}"
-        if len(configuration.voters) != min(self.shape.size, max(self.shape.max_voters, self.shape.founders)):
+        if len(configuration.voters) < min(self.shape.size, self.shape.max_voters):
             return f"the members are {configuration}"
         return next((said for place in self.places if (said := self._what_it_lacks(place, leader.raft.key))), "")
 
@@ -219,7 +224,7 @@ class ClusterRun:
         report.simulated_s, report.events = self.simulation.now, self.simulation.events
         report.starts = sum(place.supervisor.starts for place in self.places)
         report.elections, report.committed = monitor.elections, monitor.committed_index
-        report.topics = len(self.oracle.born)
+        report.topics, report.calm_spans = len(self.oracle.born), self.calm.spans
         report.done = added(*(one.done for one in self.administrators), self.insider.outcomes)
         report.asked, report.answered = self.history.asked, self.history.answered
         report.injected = self.injector.totals()
