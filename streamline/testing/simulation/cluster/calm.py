@@ -12,6 +12,7 @@ from streamline.testing.simulation.world import Simulation
 
 GRACE_S = 6.0
 """How long after the last fault a cluster may still be busy with it."""
+AGAIN_S = 1.0
 LINGERING = ("silence",)
 """What is found out only after a while that no fault has a length for."""
 
@@ -21,11 +22,15 @@ class Calm:
     Watches the calm spans of one run.
 
     @ivar spans: how many it could watch.
+    @param until: when the run's faults end.
     @param what_is_missing: says what keeps the cluster from being one; it is not watched before it is.
     """
 
-    def __init__(self, simulation: Simulation, plan: Plan, oracle: Oracle, what_is_missing: Callable[[], str]) -> None:
+    def __init__(
+        self, simulation: Simulation, plan: Plan, until: float, oracle: Oracle, what_is_missing: Callable[[], str]
+    ) -> None:
         self.spans = 0
+        self._until = until
         self._simulation = simulation
         self._plan = plan
         self._oracle = oracle
@@ -35,7 +40,8 @@ class Calm:
         """Watch them as they come."""
         if any(kind in LINGERING for kind in self._plan.kinds):
             return
-        for start, end in self._plan.calm:
+        spans = self._plan.calm if self._plan.faults else ((0.0, self._until),)
+        for start, end in spans:
             last = max((one.at + one.length_s for one in self._plan.faults if one.at < end), default=0.0)
             at = max(start, last) + GRACE_S
             if at < end:
@@ -45,6 +51,8 @@ class Calm:
         if not self._what_is_missing():
             self.spans += 1
             self._simulation.after(end - self._simulation.now, self._ends, *self._seen())
+        elif self._simulation.now + AGAIN_S < end:
+            self._simulation.after(AGAIN_S, self._begins, end)
 
     def _ends(self, elections: int, fenced: tuple[int, ...]) -> None:
         now_elections, now_fenced = self._seen()

@@ -34,7 +34,7 @@ KINDS = (
     Kind("read-error", 30.0, (0.1, 2.0), (0.05, 1.0)),
     Kind("stall", 8.0, (0.05, 8.0)),
     Kind("clock-jump", 20.0, (0.0, 0.0), (-3_500_000.0, 3_500_000.0)),
-    Kind("wipe", 25.0, (0.0, 5.0)),
+    Kind("wipe", 12.0, (0.0, 5.0)),
     Kind("transfer", 10.0),
     Kind("campaign", 15.0),
 )

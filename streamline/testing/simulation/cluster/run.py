@@ -43,6 +43,8 @@ class ClusterSettings:
     @ivar kinds: kinds of fault, or None where the seed draws them.
     @ivar without: numbers of faults to leave out.
     @ivar pace_s: mean time between two things that one client asks for.
+    @ivar shape: how the cluster comes to be, where the seed does not say; then C{nodes} says nothing.
+    @ivar snapshot_entries: how many entries make a snapshot worth its while; None leaves it to the seed.
     """
 
     nodes: int | None = None
@@ -50,6 +52,8 @@ class ClusterSettings:
     kinds: tuple[str, ...] | None = None
     without: tuple[int, ...] = ()
     pace_s: float = 0.5
+    shape: Shape | None = None
+    snapshot_entries: int | None = None
 
 
 @define
@@ -98,7 +102,7 @@ class ClusterRun:
         self.settings = settings
         kinds = swarm(seed) if settings.kinds is None else settings.kinds
         self.plan: Plan = plan_of(seed, settings.until, kinds).without(settings.without)
-        self.shape = shape_of(seed, settings.nodes)
+        self.shape = settings.shape or shape_of(seed, settings.nodes)
         self.report = ClusterReport(seed, settings, self.shape)
         self.oracle = Oracle(self.report.anomalies)
         self.log = LogReader(self.report.anomalies)
@@ -111,12 +115,14 @@ class ClusterRun:
         self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed)
         self.insider = Insider(self.oracle, self.simulation.stream("insider"))
         self.administrators = self._administrators()
-        self.calm = Calm(self.simulation, self.plan, self.oracle, self._what_is_missing)
+        self.calm = Calm(self.simulation, self.plan, settings.until, self.oracle, self.what_is_missing)
         self._missing = "nobody has looked"
 
     def _places(self, fabric: Fabric, rng: Random) -> list[Place]:
+        snapshot_entries = rng.choice(SNAPSHOT_ENTRIES)
+        snapshot_entries = self.settings.snapshot_entries or snapshot_entries
         habits = Habits(
-            consensus=f"raft:snapshot_entries={rng.choice(SNAPSHOT_ENTRIES)}", max_voters=self.shape.max_voters
+            consensus=f"raft:snapshot_entries={snapshot_entries}", max_voters=self.shape.max_voters
         )
         hosts = [f"10.0.0.{number}" for number in range(1, self.shape.size + 1)]
         founders = [Endpoint(host, CLIENT_PORT) for host in hosts[: self.shape.founders]]
@@ -147,18 +153,20 @@ class ClusterRun:
     def run(self) -> ClusterReport:
         """Run it to its end, or to the first thing that must not be."""
         with self.log.watching():
-            self._begin()
-            self._pass_time(self.settings.until)
+            self.begin()
+            self.pass_time(self.settings.until)
             if not self.oracle.is_broken:
                 self._find_together()
         self._describe()
         return self.report
 
-    def _pass_time(self, until: float, enough: Callable[[], bool] = lambda: False) -> None:
+    def pass_time(self, until: float, enough: Callable[[], bool] = lambda: False) -> None:
+        """Let happen what happens up to a time, or to the first thing that must not be."""
         anomalies = self.report.anomalies
         self.simulation.run(until, lambda: bool(anomalies) or enough())
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Put everything where it will happen: starts, requests, faults."""
         first = self.shape.begins_at
         for place, at in zip(self.places, [0.0] * self.shape.founders + list(self.shape.joining), strict=True):
             self.simulation.after(first + at, place.supervisor.start)
@@ -175,9 +183,9 @@ class ClusterRun:
             administrator.stop()
         began = self.simulation.now
         last = self._administrator("last")
-        last.start(1.0)
+        last.insist()
         self._look_again()
-        self._pass_time(began + CONVERGE_S, lambda: not self._missing and bool(last.done.get("created")))
+        self.pass_time(began + CONVERGE_S, lambda: not self._missing and bool(last.done.get("created")))
         self.report.converged_s = self.simulation.now - began
         if self.oracle.is_broken:
             return
@@ -186,10 +194,10 @@ class ClusterRun:
             self.oracle.broke("Convergence", f"not together {CONVERGE_S:g} s after all was mended: {what}")
 
     def _look_again(self) -> None:
-        self._missing = self._what_is_missing()
+        self._missing = self.what_is_missing()
         self.simulation.after(LOOK_EVERY_S, self._look_again)
 
-    def _what_is_missing(self) -> str:
+    def what_is_missing(self) -> str:
         """Say what keeps the cluster from being one: a leader, members, the same image everywhere."""
         leader = self.operator.leader()
         if leader is None or leader.raft is None:

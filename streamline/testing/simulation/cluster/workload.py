@@ -63,6 +63,20 @@ class Administrator:
         """Begin."""
         Deferred.fromCoroutine(self._run(pace_s)).addErrback(alarm)
 
+    def insist(self) -> None:
+        """Have a topic made, by whoever can."""
+        Deferred.fromCoroutine(self._insist()).addErrback(alarm)
+
+    async def _insist(self) -> None:
+        attempts = 0
+        while not self.done.get("created"):
+            attempts += 1
+            try:
+                await self._create(f"last-{attempts}")
+            except Gone:
+                self._turn_to_another()
+                await self._line.pause()
+
     def stop(self) -> None:
         """End."""
         for line in self._lines.values():
@@ -79,7 +93,8 @@ class Administrator:
 
     def _turn_to_another(self) -> None:
         self._line.drop()
-        self._line = self._lines[self._rng.choice(self._places).number]
+        others = [line for line in self._lines.values() if line is not self._line]
+        self._line = self._rng.choice(others or [self._line])
 
     async def _ask(self, request: Message, version: int) -> tuple[Any, Connection]:
         connection = await self._line.connection()
