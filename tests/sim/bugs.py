@@ -244,10 +244,10 @@ CLUSTER_BUGS = (
         nodes="3",
     ),
     Bug(
-        "a node founds a cluster with those whom it has seen so far",
+        "a node that sees no cluster founds one of its own",
         "streamline/cluster/forming.py",
-        "        missing = [seed for seed in self.to_ask if not isinstance(self._heard.get(seed), _Seen)]\n",
-        "        missing: list[str] = []\n",
+        "        return self._cluster() or self._complaint() or self._founding()\n",
+        "        return self._cluster() or Found((self._me,))\n",
         "cut,split,one-way",
         nodes="3",
     ),

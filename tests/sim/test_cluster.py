@@ -25,7 +25,7 @@ from streamline.testing.simulation.cluster.run import ClusterReport, ClusterRun,
 from streamline.testing.simulation.cores.monitor import Committed, Violation
 from streamline.testing.simulation.twins import first_difference
 
-SEEDS = int(os.environ.get("STREAMLINE_SIM_SEEDS", "6"))
+SEEDS = int(os.environ.get("STREAMLINE_SIM_SEEDS", "4"))
 FIRST_SEED = int(os.environ.get("STREAMLINE_SIM_FIRST_SEED", "1"))
 SPEED_MIN = 10.0
 """Simulated seconds in one of a core, at least; several times as much is usual."""
