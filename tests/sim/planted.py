@@ -1,8 +1,8 @@
 """
 The tester, tested: bugs that are planted into a copy of the product, each of which some seed must find.
 
-    python tests/sim/planted.py                    # all of them
-    python tests/sim/planted.py "torn tail" marker # those with one of these words in their names
+    python -m tests.sim.planted                    # all of them
+    python -m tests.sim.planted "torn tail" marker # those with one of these words in their names
 
 L{plant} makes the copy, L{find} runs seeds in it until one fails; neither knows of the other.
 """
@@ -20,38 +20,16 @@ from tempfile import TemporaryDirectory
 
 from attrs import frozen
 
+from tests.sim.bugs import CLUSTER_BUGS, NODE_BUGS, Bug
+
+BUGS = (*NODE_BUGS, *CLUSTER_BUGS)
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("streamline", "twisted")
 SEEDS_MAX = 40
 TIMEOUT_S = 600.0
 
 _FAILED = re.compile(r"^seed (\d+) FAILED", re.MULTILINE)
-_RULE = re.compile(r"^  ! ([a-z0-9-]+): ", re.MULTILINE)
-
-
-@frozen
-class Bug:
-    """
-    One bug.
-
-    @ivar says: what it is.
-    @ivar file: where it is, from the root of the tree.
-    @ivar guard: what stands there, once.
-    @ivar instead: what takes its place.
-    @ivar faults: those that bring it to light.
-    @ivar seed: where to begin; one that found it, not long ago.
-    @ivar pace_s: mean time between a producer's batches; who is busy syncs what others neglect.
-    @ivar until_s: simulated time of trouble; where several things have to come together, one run has to see much.
-    """
-
-    says: str
-    file: str
-    guard: str
-    instead: str
-    faults: str
-    seed: int = 1
-    pace_s: float = 0.4
-    until_s: float = 60.0
+_RULE = re.compile(r"^  ! ([A-Za-z0-9-]+): ", re.MULTILINE)
 
 
 @frozen
@@ -65,104 +43,6 @@ class Finding:
 
     seed: int | None
     rules: tuple[str, ...]
-
-
-BUGS = (
-    Bug(
-        "a sync is acknowledged before it has ended",
-        "streamline/storage/syncing.py",
-        "        if self.recovery_point >= target:\n            return succeed(self.recovery_point)\n",
-        "        if target >= 0:\n            return succeed(target)\n",
-        "power,kill",
-        seed=3,
-    ),
-    Bug(
-        "the directory is not synced after a roll",
-        "streamline/storage/syncing.py",
-        "    disk.sync_directory(directory)\n    return saved\n",
-        "    return saved\n",
-        "power,kill",
-        seed=3,
-    ),
-    Bug(
-        "a sync counts although the segment before is not durable yet",
-        "streamline/storage/syncing.py",
-        "        if self._settling:  # also",
-        "        if not target:  # also",
-        "power,lost-sync,slow-disk",
-        seed=27,
-    ),
-    Bug(
-        "recovery keeps a torn tail",
-        "streamline/storage/recovery.py",
-        "                segment.size = whole\n",
-        "",
-        "power,kill",
-        seed=3,
-    ),
-    Bug(
-        "recovery drops a last batch that is whole",
-        "streamline/storage/recovery.py",
-        "            or position + size > segment.size\n",
-        "            or position + size >= segment.size\n",
-        "kill",
-    ),
-    Bug(
-        "recovery serves what is not durable",
-        "streamline/storage/recovery.py",
-        "        segment.file.sync()\n        segment.synced_size = segment.size\n",
-        "        segment.synced_size = segment.size\n",
-        "relapse,kill",
-        seed=2,
-        pace_s=1.5,
-        until_s=180.0,
-    ),
-    Bug(
-        "the marker of a clean stop is not taken away",
-        "streamline/storage/segments.py",
-        "        self._disk.remove(path)\n        self._disk.sync_directory(self._directory)\n        return epoch\n",
-        "        return epoch\n",
-        "stop,power,kill",
-        seed=2,
-    ),
-    Bug(
-        "readers see what is not committed",
-        "streamline/storage/readable.py",
-        "        end_offset = min(end_offset, self._chain.end_offset)\n",
-        "        end_offset = self._chain.end_offset\n",
-        "power,slow-disk",
-        seed=3,
-    ),
-    Bug(
-        "producers are not rebuilt from the log",
-        "streamline/services/opening.py",
-        "    producers.wrote(header.producer_id, header.producer_epoch, batch, now_ms)\n",
-        "",
-        "kill,reset",
-    ),
-    Bug(
-        "one batch is remembered of each producer, not five",
-        "streamline/transactions/producers.py",
-        "REMEMBERED_BATCHES = 5\n",
-        "REMEMBERED_BATCHES = 1\n",
-        "kill,reset",
-    ),
-    Bug(
-        "a batch that could not be written is remembered",
-        "streamline/transactions/producers.py",
-        "        for offset, producer_id, before in reversed(self._undo):\n",
-        "        for offset, producer_id, before in ():\n",
-        "full-disk,write-error",
-    ),
-    Bug(
-        "a metadata command is applied before its sync",
-        "streamline/services/single.py",
-        "        self._file.sync_later().addCallbacks(self._synced, self._sync_failed, callbackArgs=(entry.index,))\n",
-        "        self._synced(None, entry.index)\n",
-        "power",
-        seed=3,
-    ),
-)
 
 
 def plant(bug: Bug, directory: Path) -> None:
@@ -184,6 +64,7 @@ def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     """Run seeds with the product in a directory until one fails."""
     options = ["--seed", str(bug.seed), "--seeds", str(seeds), "--first"]
     options += ["--faults", bug.faults, "--pace", str(bug.pace_s), "--until", str(bug.until_s)]
+    options += ["--nodes", bug.nodes] if bug.nodes else []
     done = subprocess.run(
         [sys.executable, "-m", "streamline.testing.simulation", *options],
         cwd=directory,

@@ -132,7 +132,7 @@ class VerdictTests(NodeCase):
     def test_alarm(self) -> None:
         """What a client cannot accept is found, and told from a traceback of the node; a death is neither."""
         run = NodeRun(1, Settings(kinds=()))
-        with run._watched():
+        with run.log.watching():
             alarm(Failure(BadAnswer("no batch is like this")))
             Logger().failure("the node's own", Failure(ValueError("what was that?")))
             Logger().failure("how it died", Failure(MachineDown()))

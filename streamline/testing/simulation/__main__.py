@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from twisted.logger import globalLogBeginner
 
 from streamline.testing.simulation.asked import faults_option, kinds_of, left_out, run_twice, show_plan, traced
+from streamline.testing.simulation.cluster import command as cluster
+from streamline.testing.simulation.cluster.plan import KIND_NAMES as CLUSTER_KIND_NAMES
 from streamline.testing.simulation.cores import command as cores
 from streamline.testing.simulation.cores.plan import KIND_NAMES as CORE_KIND_NAMES
 from streamline.testing.simulation.faults import KIND_NAMES
@@ -34,16 +36,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--seed", type=int, default=1, help="the first seed (default 1)")
     made.add_argument("--seeds", type=int, default=1, metavar="N", help="how many seeds (default 1)")
     made.add_argument("--level", type=int, choices=(1, 2), default=2, help="1: consensus cores, 2: whole nodes (2)")
+    made.add_argument("--nodes", metavar="N", help="level 2: a cluster of so many nodes, or of 'any' size")
     made.add_argument("--consensus", default="single", metavar="NAME", help="level 2: single (default) or raft")
     made.add_argument("--until", type=float, metavar="S", help="simulated seconds of trouble (60)")
     made.add_argument("--pace", type=float, metavar="S", help="mean time between a client's requests")
-    made.add_argument("--hours", type=float, default=0.0, metavar="H", help="level 1: begin no run after so long")
+    made.add_argument("--hours", type=float, default=0.0, metavar="H", help="begin no run after so long")
     made.add_argument("--first", action="store_true", help="end with the first run that fails")
     made.add_argument(
         "--faults",
         default="swarm",
         help=f"'swarm' (the seed draws them; default), 'all', 'none', or a list of {', '.join(KIND_NAMES)};"
-        f" at level 1, of {', '.join(CORE_KIND_NAMES)}",
+        f" at level 1, of {', '.join(CORE_KIND_NAMES)}; in clusters, of {', '.join(CLUSTER_KIND_NAMES)}",
     )
     made.add_argument("--without", default="", metavar="N,N", help="leave these faults of the plan out")
     made.add_argument("--plan", action="store_true", help="show the faults that are planned")
@@ -168,6 +171,8 @@ def main(arguments: list[str]) -> int:
     if options.level == 1:
         return cores.main(options)
     globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
+    if options.nodes:
+        return cluster.main(options)
     if options.twice:
         return run_twice(command_for(options.seed, settings_of(options)))
     if options.shrink:

@@ -115,6 +115,10 @@ class Injector:
     def end(self) -> None:
         """Mend all that is still broken."""
         self.machine.fabric.heal()
+        self.mend_disk()
+
+    def mend_disk(self) -> None:
+        """Let nothing be wrong with the disk any more."""
         healthy = DiskFaults()
         for name in DiskFaults.__slots__:
             if name != "__weakref__":
@@ -130,9 +134,13 @@ class Injector:
 
     def _inject(self, fault: Fault) -> None:
         self.machine.simulation.saw("fault", self.machine.name, fault.kind, b"")
-        method = getattr(self, "_" + fault.kind.replace("-", "_"))
-        if method(fault):
+        if self.strike(fault):
             self.hit(fault.kind)
+
+    def strike(self, fault: Fault) -> bool:
+        """Do one thing to the machine; return whether it took effect."""
+        took_effect: bool = getattr(self, "_" + fault.kind.replace("-", "_"))(fault)
+        return took_effect
 
     def _later(self, fault: Fault, function: Callable[..., object], *args: object) -> None:
         self.machine.simulation.after(fault.length_s, function, *args)

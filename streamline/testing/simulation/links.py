@@ -50,12 +50,12 @@ class Link:
     """
     One direction between two machines.
 
-    @ivar cut: whether nothing gets through.
+    @ivar cuts: how many faults cut it at present; while there is one, nothing gets through.
     @ivar clogged_until: true time before which nothing arrives.
     """
 
     def __init__(self, simulation: Simulation, rng: Random, weather: Weather, *, loopback: bool) -> None:
-        self.cut = False
+        self.cuts = 0
         self.clogged_until = 0.0
         self._simulation = simulation
         self._rng = rng
@@ -82,14 +82,20 @@ class Link:
         return weather.delay_min_s + self._rng.expovariate(1.0) * weather.delay_mean_s
 
     def _arrive(self, arrive: Callable[..., object], args: tuple[object, ...]) -> None:
-        if self.cut:
+        if self.cuts:
             self._parked.append((arrive, args))
         else:
             arrive(*args)
 
+    def mend(self) -> None:
+        """Undo one cut; where it was the last, what waited is sent once more, a little later."""
+        self.cuts = max(0, self.cuts - 1)
+        if not self.cuts:
+            self.heal()
+
     def heal(self) -> None:
-        """Let everything through again; what waited is sent once more, a little later."""
-        self.cut = False
+        """Let everything through again, however often it was cut."""
+        self.cuts = 0
         parked, self._parked = self._parked, []
         again_s = self._rng.random() * RETRANSMIT_S
         for arrive, args in parked:
@@ -124,14 +130,16 @@ class Fabric:
         """Return the machine with this address, as seen from another."""
         return asking if host in LOOPBACK else self.machines.get(host)
 
-    def cut(self, sources: Iterable[Machine], targets: Iterable[Machine], *, both_ways: bool = True) -> None:
-        """Let nothing through from some machines to others (F4)."""
-        for source in sources:
-            for target in targets:
-                if source is not target:
-                    self.link(source, target).cut = True
-                    if both_ways:
-                        self.link(target, source).cut = True
+    def cut(self, sources: Iterable[Machine], targets: Iterable[Machine], *, both_ways: bool = True) -> list[Link]:
+        """Let nothing through from some machines to others (F4); return the links, each to be mended once."""
+        targets = list(targets)
+        pairs = [(source, target) for source in sources for target in targets if source is not target]
+        links = [self.link(source, target) for source, target in pairs]
+        if both_ways:
+            links += [self.link(target, source) for source, target in pairs]
+        for link in links:
+            link.cuts += 1
+        return links
 
     def clog(self, machine: Machine, seconds: float) -> None:
         """Hold up everything to and from a machine, losing nothing (F5)."""

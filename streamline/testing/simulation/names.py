@@ -66,6 +66,13 @@ class Names:
             node = node.entries[part]
         return node
 
+    def durable_file(self, path: str) -> Inode | None:
+        """Return the file that a path leads to on the device, if there is one."""
+        node: Node | None = self.root
+        for part in parts_of(path):
+            node = node.platter.get(part) if isinstance(node, Directory) else None
+        return node if isinstance(node, Inode) else None
+
     def file(self, path: str) -> Inode:
         """
         Return the file at a path.

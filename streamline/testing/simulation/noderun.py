@@ -8,16 +8,10 @@ answered; all of it is read once more.  Then the history is judged.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from attrs import define, field, frozen
-from twisted.internet.defer import FirstError
-from twisted.logger import ILogObserver, LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from streamline.assembly import build
 from streamline.config import BrokerConfig, NodeConfig
@@ -34,13 +28,13 @@ from streamline.testing.checks import (
 from streamline.testing.durability import PowerCuts, judge
 from streamline.testing.history import OK
 from streamline.testing.simulation import guards
-from streamline.testing.simulation.clients.connection import alarm
 from streamline.testing.simulation.faults import Plan, draw, swarm
 from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
+from streamline.testing.simulation.logged import LogReader
 from streamline.testing.simulation.machine import Machine, Process
 from streamline.testing.simulation.workload import KEPT, SYNCED, Workload
-from streamline.testing.simulation.world import MachineDown, Simulation
+from streamline.testing.simulation.world import Simulation
 
 HOST = "10.0.0.1"
 PORT = 9092
@@ -56,12 +50,6 @@ SETTLE_S = 5.0
 """After a calm span began, how long until things must work again."""
 
 CALM_SHARE_MIN = 0.5
-
-ALARMS = alarm.__module__
-"""Whose failures are those of clients, who were told what cannot be."""
-
-UNHANDLED = "Unhandled error in Deferred"
-"""What Twisted says before it logs the failure itself, which then is judged."""
 
 
 @frozen(kw_only=True)
@@ -116,13 +104,13 @@ class Report:
     invalid: str = ""
 
 
-@implementer(ILogObserver)
 class NodeRun:
     """
     One run.
 
     @ivar simulation: its world, for whoever wants to watch.
     @ivar plan: what goes wrong in it.
+    @ivar log: reads what is logged.
     """
 
     def __init__(self, seed: int, settings: Settings) -> None:
@@ -148,6 +136,7 @@ class NodeRun:
         workload_rng = self.simulation.stream("workload")
         self.workload = Workload(client.host, Endpoint(HOST, PORT), workload_rng, pace_s=settings.pace_s)
         self.report = Report(seed, settings, planned=len(self.plan.faults))
+        self.log = LogReader(self.report.anomalies)
         self._cuts: list[float] = []
         self._topics: list[str] | None = None
 
@@ -178,23 +167,11 @@ class NodeRun:
             self.report.refusals.append(f"{self.simulation.now:.3f}: {failure.getErrorMessage()}")
             process.machine.crash(power=False)
 
-    def __call__(self, event: dict[str, Any]) -> None:
-        """Read the log: a traceback in it is an anomaly."""
-        failure = event.get("log_failure")
-        if event.get("log_level") != LogLevel.critical or (failure is not None and _is_death(failure)):
-            return
-        text = failure.getErrorMessage() if failure is not None else str(event.get("log_format"))
-        if text.startswith(UNHANDLED):
-            return
-        trace = failure.getBriefTraceback() if failure is not None else ""
-        kind = "bad-answer" if event.get("log_namespace") == ALARMS else "traceback"
-        self.report.anomalies.append(Anomaly(kind, "log", f"{text}\n{trace}"))
-
     # The phases
 
     def run(self) -> Report:
         """Go through all phases and return the verdict."""
-        with self._watched():
+        with self.log.watching():
             self._supervisor.start()
             self.workload.start()
             if self._reaches(READY_S, lambda: self.workload.is_ready, "the topics were never made"):
@@ -202,22 +179,6 @@ class NodeRun:
                 self._wind_down()
         self._judge()
         return self.report
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """
-        Read the log, and let no garbage be collected meanwhile.
-
-        When the remains of a dead process are collected, its coroutines end, and what they do then is nobody's fault.
-        """
-        gc.collect()
-        gc.disable()
-        globalLogPublisher.addObserver(self)
-        try:
-            yield
-        finally:
-            globalLogPublisher.removeObserver(self)
-            gc.enable()
 
     def _reaches(self, within_s: float, condition: Any, otherwise: str) -> bool:
         self.simulation.run(self.simulation.now + within_s, condition)
@@ -287,10 +248,3 @@ class NodeRun:
         if report.calm_share < CALM_SHARE_MIN:
             return f"only {report.calm_share:.0%} of what was sent in calm spans was acknowledged"
         return ""
-
-
-def _is_death(failure: Failure) -> bool:
-    """Say whether this is only how a process died."""
-    while failure.check(FirstError):
-        failure = failure.value.subFailure  # type: ignore[union-attr]
-    return failure.check(MachineDown) is not None

@@ -23,12 +23,19 @@ class Inode:
 
     @ivar data: what reading shows now.
     @ivar pending: the changes that the device lacks, in order: (byte, bytes) for a write, (size, None) to truncate.
+    @ivar version: counts how often what the device holds may have changed.
     """
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.pending: list[tuple[int, bytes | None]] = []
+        self.version = 0
         self._platter = bytearray()
+
+    @property
+    def durable(self) -> bytes:
+        """What the device holds."""
+        return bytes(self._platter)
 
     def write(self, at: int, data: bytes) -> None:
         """Write into the page cache; a gap before C{at} reads as zeros."""
@@ -46,6 +53,7 @@ class Inode:
 
     def end_sync(self, covered: int) -> None:
         """Let those changes be on the device."""
+        self.version += 1
         for at, data in self.pending[:covered]:
             _apply(self._platter, at, data)
         del self.pending[:covered]
@@ -69,6 +77,7 @@ class Inode:
         _resize(image, size)
         self.data = image
         self._platter = bytearray(image)
+        self.version += 1
         self.pending.clear()
 
     def _tear(self, rng: Random) -> None:

@@ -14,6 +14,7 @@ C{PYTHONHASHSEED} is.
 from __future__ import annotations
 
 import random
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
@@ -32,6 +33,7 @@ log = Logger()
 RECENT_EVENTS = 200
 EVENTS_PER_SECOND_MAX = 500_000
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 _STAMP = Struct("<dII").pack
 
 
@@ -107,10 +109,15 @@ class Event:
     data: bytes = b""
 
     def __str__(self) -> str:
-        text = self.what if isinstance(self.what, str) else getattr(self.what, "__qualname__", type(self.what).__name__)
+        text = self.what if isinstance(self.what, str) else _name_of(self.what)
         shown = f" {len(self.data)} B {self.data[:24].hex()}" if self.data else ""
         route = self.source if self.source == self.target else f"{self.source} -> {self.target}"
         return f"{self.at:14.6f}  {route:16}  {text}{shown}"
+
+
+def _name_of(function: object) -> str:
+    """Return a function's name without the address that some have in it, which no seed decides."""
+    return _ADDRESS.sub("", getattr(function, "__qualname__", type(function).__name__))
 
 
 class Simulation:

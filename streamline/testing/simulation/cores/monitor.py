@@ -7,15 +7,14 @@ of every L{Ready}, of every start and of every report of a disk.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, MutableMapping
+from typing import Any, Protocol
 
 from attrs import Factory, define
 
-from streamline.raft import Entry, Fate, Proposal, RaftNode, Ready, ReplicaKey, Snapshot
+from streamline.raft import Entry, Fate, HardState, Proposal, RaftNode, Ready, ReplicaKey, Snapshot
 from streamline.raft.messages import AppendResponse, Message, VoteResponse
 from streamline.raft.quorum import majority
-from streamline.testing.simulation.cores.disk import CoreDisk
 
 
 class Violation(Exception):
@@ -30,6 +29,25 @@ class Violation(Exception):
         self.rule = rule
 
 
+class Durable(Protocol):
+    """What is durable of one replica."""
+
+    @property
+    def key(self) -> ReplicaKey:
+        """Whose it is."""
+
+    @property
+    def hard_state(self) -> HardState:
+        """Its term and its vote."""
+
+    @property
+    def last_index(self) -> int:
+        """The index of the last entry, as such or in a snapshot."""
+
+    def has(self, index: int, term: int) -> bool:
+        """Say whether the entry of this index and term is there, or in a snapshot."""
+
+
 @define
 class Watched:
     """
@@ -41,7 +59,7 @@ class Watched:
     """
 
     node: RaftNode
-    disk: CoreDisk
+    disk: Durable
     term: int = 0
     commit_index: int = 0
     applied_index: int = 0
@@ -72,9 +90,9 @@ class Monitor:
     @ivar elections: how many leaders there were.
     """
 
-    disks: dict[ReplicaKey, CoreDisk] = Factory(dict)
+    disks: MutableMapping[ReplicaKey, Durable] = Factory(dict)
     committed: list[Committed] = Factory(list)
-    states: dict[int, int] = Factory(dict)
+    states: dict[int, Any] = Factory(dict)
     leaders: dict[int, ReplicaKey] = Factory(dict)
     votes: dict[tuple[ReplicaKey, int], ReplicaKey] = Factory(dict)
     entries: dict[tuple[int, int], tuple[bytes, int | None]] = Factory(dict)
@@ -154,7 +172,7 @@ class Monitor:
             if is_committed:
                 raise Violation("DroppedIsDropped", f"{proposal} was reported as dropped")
 
-    def restored(self, watched: Watched, snapshot: Snapshot, state: int) -> None:
+    def restored(self, watched: Watched, snapshot: Snapshot, state: Any) -> None:
         """Hear that a state machine starts over from a snapshot."""
         if snapshot.index and self.states.get(snapshot.index) != state:
             raise Violation("SnapshotIsState", f"{watched.node.key} restores another state at {snapshot.index}")
@@ -162,7 +180,7 @@ class Monitor:
             raise Violation("SnapshotIsNews", f"{watched.node.key} goes back to {snapshot.index}")
         watched.applied_index = snapshot.index
 
-    def applied(self, index: int, state: int) -> None:
+    def applied(self, index: int, state: Any) -> None:
         """Hear what applying up to C{index} came to."""
         if self.states.setdefault(index, state) != state:
             raise Violation("EqualImages", f"applying up to {index} comes to different states")

@@ -1,0 +1,174 @@
+"""
+Carrying out the plan in a cluster: which nodes it hits, and how the links between them are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+from streamline.testing.simulation.cluster.operator import Operator
+from streamline.testing.simulation.cluster.places import Place
+from streamline.testing.simulation.faults import Fault, Plan
+from streamline.testing.simulation.injector import Injector
+from streamline.testing.simulation.links import Fabric, Link
+from streamline.testing.simulation.machine import Machine
+
+DEATHS = ("kill", "power", "lost-sync", "stop")
+NETWORK = ("cut", "split", "ring", "bridge", "one-way", "swizzle")
+SWIZZLE_S = 0.5
+
+
+class ClusterInjector:
+    """
+    Hits nodes, links and disks.
+
+    @ivar counts: how many faults of each kind took effect.
+    """
+
+    def __init__(self, places: Sequence[Place], clients: Machine, operator: Operator, plan: Plan, seed: int) -> None:
+        self.counts: dict[str, int] = {}
+        self._places = places
+        self._clients = clients
+        self._operator = operator
+        self._plan = plan
+        self._seed = seed
+        self._is_over = False
+        self._fabric: Fabric = clients.fabric
+        self._nodes = {place.number: Injector(place.supervisor, Plan((), (), ())) for place in places}
+
+    def begin(self) -> None:
+        """Put every fault of the plan where it will happen."""
+        for fault in self._plan.faults:
+            self._fabric.simulation.after(fault.at, self._inject, fault)
+
+    def end(self) -> None:
+        """Mend everything: nothing is hit any more."""
+        self._is_over = True
+        self._fabric.heal()
+        for injector in self._nodes.values():
+            injector.mend_disk()
+        for machine in self._fabric.machines.values():
+            for other in self._fabric.machines.values():
+                self._fabric.link(machine, other).clogged_until = 0.0
+
+    def totals(self) -> dict[str, int]:
+        """Return how often each fault took effect, those that disk calls met included."""
+        met: dict[str, int] = {}
+        for place in self._places:
+            for name, count in place.machine.platter.hits.items():
+                met[f"met: {name}"] = met.get(f"met: {name}", 0) + count
+        return dict(sorted({**self.counts, **met}.items()))
+
+    def _inject(self, fault: Fault) -> None:
+        if self._is_over:
+            return
+        simulation = self._fabric.simulation
+        simulation.saw("fault", fault.kind, str(fault.number), b"")
+        # By number and time, so that other faults may be left out without disturbing this one.
+        rng = Random(f"{self._seed}/cluster/fault/{fault.number}/{fault.at}")
+        if self._strike(fault, rng):
+            self.counts[fault.kind] = self.counts.get(fault.kind, 0) + 1
+
+    def _strike(self, fault: Fault, rng: Random) -> bool:
+        if fault.kind in NETWORK:
+            cut: Callable[[Fault, Random], bool] = getattr(self, "_" + fault.kind.replace("-", "_"))
+            return cut(fault, rng)
+        if fault.kind in DEATHS:
+            return self._deaths(fault, rng)
+        if fault.kind == "wipe":
+            return self._wipe(fault, rng)
+        if fault.kind == "transfer":
+            return self._operator.transfer(rng)
+        if fault.kind == "campaign":
+            return self._campaign(rng)
+        return self._nodes[self._victim(rng).number].strike(fault)
+
+    def _victim(self, rng: Random) -> Place:
+        """Choose whom a fault hits: more often than others, whoever leads."""
+        leader = self._operator.leader()
+        return leader if leader is not None and rng.random() < 0.3 else rng.choice(self._places)
+
+    def _later(self, delay_s: float, mend: Callable[[], object]) -> None:
+        self._fabric.simulation.after(delay_s, lambda: None if self._is_over else mend())
+
+    # Processes and disks
+
+    def _deaths(self, fault: Fault, rng: Random) -> bool:
+        """Hit one, a minority, a majority, or all at once."""
+        half, share = len(self._places) // 2, rng.random()
+        count = next(
+            (number for limit, number in ((0.6, 1), (0.75, max(1, half)), (0.9, half + 1)) if share < limit),
+            len(self._places),
+        )
+        victims = [self._victim(rng)] if count == 1 else rng.sample(self._places, count)
+        return any([self._nodes[place.number].strike(fault) for place in victims])
+
+    def _wipe(self, fault: Fault, rng: Random) -> bool:
+        """Replace a disk, where a majority of every set of voters goes on to have theirs."""
+        place = self._victim(rng)
+        if place.key is None or not self._operator.can_spare(place.key):
+            return False
+        place.supervisor.restart_s = fault.length_s
+        if place.machine.running:
+            place.machine.crash(power=True)
+        lost = place.wipe([other for other in self._places if other is not place])
+        if lost is not None:
+            self._operator.lost.append(lost)
+        return True
+
+    def _campaign(self, rng: Random) -> bool:
+        place = self._victim(rng)
+        watch = place.watch
+        return watch is not None and place.within(watch.consensus.campaign)
+
+    # Links
+
+    def _cut_for(self, links: Sequence[Link], length_s: float) -> bool:
+        self._later(length_s, lambda: [link.mend() for link in links])
+        return bool(links)
+
+    def _machines(self, places: Sequence[Place]) -> list[Machine]:
+        return [place.machine for place in places]
+
+    def _cut(self, fault: Fault, rng: Random) -> bool:
+        place = self._victim(rng)
+        others = self._machines(self._places) + [self._clients] * (fault.amount < 0.5)
+        return self._cut_for(self._fabric.cut([place.machine], others), fault.length_s)
+
+    def _split(self, fault: Fault, rng: Random) -> bool:
+        shuffled = self._machines(rng.sample(self._places, len(self._places)))
+        at = rng.randint(1, len(shuffled))
+        return self._cut_for(self._fabric.cut(shuffled[:at], shuffled[at:]), fault.length_s)
+
+    def _ring(self, fault: Fault, rng: Random) -> bool:
+        """Let each hear the nodes next to it in a ring, as many as make a majority with it."""
+        ring = self._machines(rng.sample(self._places, len(self._places)))
+        size = len(ring)
+        reach = (size // 2 + 1) // 2
+        apart = [(at, to) for at in range(size) for to in range(at + 1, size) if reach < to - at < size - reach]
+        links = [link for at, to in apart for link in self._fabric.cut([ring[at]], [ring[to]])]
+        return self._cut_for(links, fault.length_s)
+
+    def _bridge(self, fault: Fault, rng: Random) -> bool:
+        """Let two halves hear each other only through one node that hears both."""
+        bridge, *others = self._machines(rng.sample(self._places, len(self._places)))
+        half = len(others) // 2
+        return self._cut_for(self._fabric.cut(others[:half], others[half:]), fault.length_s)
+
+    def _one_way(self, fault: Fault, rng: Random) -> bool:
+        machine, everybody = self._victim(rng).machine, self._machines(self._places)
+        if fault.amount < 0.5:
+            links = self._fabric.cut(everybody, [machine], both_ways=False)
+        else:
+            links = self._fabric.cut([machine], everybody, both_ways=False)
+        return self._cut_for(links, fault.length_s)
+
+    def _swizzle(self, fault: Fault, rng: Random) -> bool:
+        """Hold up one node after the other, and let them go in another order (F5)."""
+        chosen = rng.sample(self._places, rng.randint(1, len(self._places)))
+        for number, place in enumerate(chosen):
+            begins_s = number * SWIZZLE_S
+            length_s = fault.length_s + (rng.random() * len(chosen) - number) * SWIZZLE_S
+            self._later(begins_s, lambda machine=place.machine, s=length_s: self._fabric.clog(machine, max(0.1, s)))
+        return True

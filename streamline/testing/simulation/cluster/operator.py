@@ -1,0 +1,90 @@
+"""
+Whoever runs the simulated cluster: knows who leads, and takes members out whose disks are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from streamline.errors import Refused
+from streamline.raft import Remove, ReplicaKey
+from streamline.raft.quorum import majority
+from streamline.testing.simulation.cluster.durable import DurableReplica
+from streamline.testing.simulation.cluster.oracle import Oracle
+from streamline.testing.simulation.cluster.places import Place, quiet
+from streamline.testing.simulation.world import Simulation
+
+EVERY_S = 0.5
+
+
+class Operator:
+    """
+    Looks after a cluster.
+
+    @ivar lost: replicas whose disks are gone.
+    @ivar removals: how often it asked for one to be taken out.
+    """
+
+    def __init__(self, simulation: Simulation, places: Sequence[Place], oracle: Oracle) -> None:
+        self.lost: list[ReplicaKey] = []
+        self.removals = 0
+        self._simulation = simulation
+        self._places = places
+        self._oracle = oracle
+
+    def begin(self) -> None:
+        """Look, now and then, from now on."""
+        self._simulation.after(EVERY_S, self._look)
+
+    def leader(self) -> Place | None:
+        """Return whoever leads the highest term, if anybody does."""
+        leading = [(raft.term, place) for place in self._places if (raft := place.raft) is not None and raft.is_leader]
+        return max(leading, key=lambda one: one[0])[1] if leading else None
+
+    def _look(self) -> None:
+        self.begin()
+        place = self.leader()
+        if place is not None and self._missing(place):
+            place.within(lambda: self._take_out(place))
+
+    def _missing(self, place: Place) -> list[ReplicaKey]:
+        raft = place.raft
+        return [] if raft is None else [key for key in raft.configuration.member_keys if key in self.lost]
+
+    def _take_out(self, place: Place) -> None:
+        if place.watch is not None and (missing := self._missing(place)):
+            self.removals += 1
+            quiet(place.watch.consensus.change_members([Remove(key) for key in missing]))
+
+    def can_spare(self, key: ReplicaKey) -> bool:
+        """Say whether all voters that anybody knows of go on to have majorities of real disks without this one."""
+        current = [place.key for place in self._places if place.key is not None and place.key != key]
+        for place in self._places:
+            for voters in self._voter_sets(place):
+                if voters and sum(voter in current for voter in voters) < majority(len(voters)):
+                    return False
+        return True
+
+    def _voter_sets(self, place: Place) -> list[tuple[ReplicaKey, ...]]:
+        """Return the sets of voters that a node knows, or would know after a restart."""
+        raft, key = place.raft, place.key
+        durable = None if key is None else self._oracle.monitor.disks.get(key)
+        known = [] if raft is None else [raft.configuration]
+        known += durable.configurations if isinstance(durable, DurableReplica) else []
+        return [voters for one in known for voters in one.voter_sets]
+
+    def transfer(self, rng: Random) -> bool:
+        """Ask the leader to hand over to some voter."""
+        place = self.leader()
+        if place is None or place.raft is None:
+            return False
+        target = rng.choice(place.raft.configuration.voters).key
+        return place.within(lambda: self._hand_over(place, target))
+
+    def _hand_over(self, place: Place, target: ReplicaKey) -> None:
+        assert place.watch is not None
+        try:
+            place.watch.consensus.transfer_leadership(target)
+        except Refused:
+            return

@@ -1,0 +1,161 @@
+"""
+The computers of a simulated cluster, and the nodes that run on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from streamline.assembly import build
+from streamline.config import BrokerConfig, NodeConfig
+from streamline.model import Endpoint
+from streamline.node import Node
+from streamline.raft import RaftNode, ReplicaKey
+from streamline.testing.simulation import guards
+from streamline.testing.simulation.cluster.oracle import Oracle
+from streamline.testing.simulation.cluster.watch import Watch
+from streamline.testing.simulation.injector import Stop, Supervisor
+from streamline.testing.simulation.machine import Machine, Process
+from streamline.testing.simulation.platter import Platter
+
+CLIENT_PORT = 9092
+PEER_PORT = 9093
+DATA = "/data"
+WORRYING = ("damaged", "is missing", "belongs to", "written by the replica", "does not reach", "cannot go on")
+"""Words of refusals to start that no fault of these runs explains: what was durable is lost or mixed up."""
+
+
+@frozen(kw_only=True)
+class Habits:
+    """
+    What all nodes of a run have in common.
+
+    @ivar consensus: the plugin, with its options.
+    """
+
+    consensus: str
+    max_voters: int
+
+
+class Place:
+    """
+    A computer, its disk, and whichever process of the node runs on it.
+
+    @ivar number: the node's id.
+    @ivar address: where clients find it.
+    @ivar seeds: the addresses that the node is started with.
+    @ivar watch: looks at the process.
+    @ivar node: of the process.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        number: int,
+        seeds: Sequence[Endpoint],
+        habits: Habits,
+        oracle: Oracle,
+        refused: Callable[[Place, str], None],
+    ) -> None:
+        self.machine = machine
+        self.number = number
+        self.address = Endpoint(machine.host, CLIENT_PORT)
+        self.node: Node | None = None
+        self.watch: Watch | None = None
+        self.started: Callable[[Place, Process], object] = lambda place, process: None
+        self.seeds = tuple(seeds)
+        self._habits = habits
+        self._oracle = oracle
+        self._refused_with = refused
+        self.supervisor = Supervisor(machine, self._run)
+
+    @property
+    def config(self) -> NodeConfig:
+        """What the node is started with."""
+        return NodeConfig(
+            node_id=self.number,
+            listen=f"tcp:{CLIENT_PORT}:interface={self.machine.host}",
+            cluster_listen=f"tcp:{PEER_PORT}:interface={self.machine.host}",
+            seed_nodes=self.seeds,
+            max_voters=self._habits.max_voters,
+            data_dir=DATA,
+            consensus=self._habits.consensus,
+            broker=BrokerConfig(offsets_topic_num_partitions=1),
+        )
+
+    def _run(self, process: Process) -> Stop:
+        with guards.lifted():
+            node = build(self.config, process.host)
+        self.node = node
+        self.watch = Watch(node, self.machine.platter, self._oracle)
+        node.startService().addErrback(self._refused, process)
+        node.failed.addCallback(self._failed, process)
+        self.started(self, process)
+        return node.stopService
+
+    def _refused(self, failure: Failure, process: Process) -> None:
+        if not process.dead:
+            text = failure.getErrorMessage()
+            if any(word in text for word in WORRYING):
+                self._oracle.broke("refused", f"node {self.number} does not start: {text}")
+            self._refused_with(self, text)
+            process.machine.crash(power=False)
+
+    def _failed(self, why: str, process: Process) -> None:
+        """Do as the launcher does: end the process."""
+        if not process.dead:
+            self._refused_with(self, why)
+            process.machine.simulation.after(0.0, self._crash, process)
+
+    def _crash(self, process: Process) -> None:
+        if not process.dead:
+            process.machine.crash(power=False)
+
+    # What is known of it
+
+    @property
+    def raft(self) -> RaftNode | None:
+        """The replica's core, where it runs."""
+        if not self.machine.running or self.watch is None or self.watch.consensus._replica is None:
+            return None
+        return self.watch.consensus._replica.node
+
+    @property
+    def key(self) -> ReplicaKey | None:
+        """Who the present disk makes it; None before the first start on it."""
+        meta = None if self.node is None else self.node.directory.meta
+        return None if meta is None else ReplicaKey(self.number, meta.directory_uuid)
+
+    def within(self, function: Callable[[], object]) -> bool:
+        """Have something happen in the process, in a turn of its own; say whether there is one."""
+        process = self.machine.process
+        if process is None or process.dead:
+            return False
+        process.reactor.callLater(0, function)
+        return True
+
+    def wipe(self, others: Sequence[Place]) -> ReplicaKey | None:
+        """
+        Replace the disk by an empty one; the process must be down.
+
+        A node that had been started alone is told of others from now on, or it would found a cluster of its own.
+
+        @return: whom the old disk made of this node.
+        """
+        assert not self.machine.running
+        self.seeds = self.seeds or tuple(other.address for other in others)
+        lost, old = self.key, self.machine.platter
+        new = Platter(old.rng)
+        new.faults, new.hits = old.faults, old.hits
+        self.machine.platter = new
+        self.node = self.watch = None
+        return lost
+
+
+def quiet(outcome: Deferred[object]) -> None:
+    """Let nobody care how something ends."""
+    outcome.addErrback(lambda _: None)

@@ -1,0 +1,261 @@
+"""
+One run of a simulated cluster: it forms, has trouble for a while, then everything is mended, and it must find together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+from attrs import define, field, frozen
+
+from streamline.model import Endpoint
+from streamline.testing.checks import Anomaly
+from streamline.testing.history import History
+from streamline.testing.simulation.cluster.calm import Calm
+from streamline.testing.simulation.cluster.injector import ClusterInjector
+from streamline.testing.simulation.cluster.operator import Operator
+from streamline.testing.simulation.cluster.oracle import Oracle
+from streamline.testing.simulation.cluster.places import CLIENT_PORT, Habits, Place
+from streamline.testing.simulation.cluster.plan import Shape, plan_of, shape_of, swarm
+from streamline.testing.simulation.cluster.workload import Administrator, Insider, added
+from streamline.testing.simulation.faults import Plan
+from streamline.testing.simulation.links import Fabric, Weather
+from streamline.testing.simulation.logged import LogReader
+from streamline.testing.simulation.machine import Machine
+from streamline.testing.simulation.world import Simulation
+
+SNAPSHOT_ENTRIES = (5, 30, 200, 1000)
+SYNC_S = (0.0005, 0.001, 0.005, 0.02)
+CLIENTS = 3
+CONVERGE_S = 90.0
+"""How long, at most, a cluster in which nothing is wrong any more takes to find together."""
+LOOK_EVERY_S = 0.25
+DRIFT = 0.1
+
+
+@frozen(kw_only=True)
+class ClusterSettings:
+    """
+    What a run is like, beside its seed.
+
+    @ivar nodes: how many there are in the end; None leaves it to the seed.
+    @ivar kinds: kinds of fault, or None where the seed draws them.
+    @ivar without: numbers of faults to leave out.
+    @ivar pace_s: mean time between two things that one client asks for.
+    @ivar shape: how the cluster comes to be, where the seed does not say; then C{nodes} says nothing.
+    @ivar snapshot_entries: how many entries make a snapshot worth its while; None leaves it to the seed.
+    """
+
+    nodes: int | None = None
+    until: float = 60.0
+    kinds: tuple[str, ...] | None = None
+    without: tuple[int, ...] = ()
+    pace_s: float = 0.5
+    shape: Shape | None = None
+    snapshot_entries: int | None = None
+
+
+@define
+class ClusterReport:
+    """
+    What a run came to.
+
+    @ivar anomalies: what must not be; empty for a run that passed.
+    @ivar calm_spans: in how many the cluster was one, and had to stay so.
+    @ivar done: what clients were told is done, and what nodes said when they were asked from within.
+    @ivar invalid: why the run says nothing, or an empty text.
+    """
+
+    seed: int
+    settings: ClusterSettings
+    shape: Shape
+    anomalies: list[Anomaly] = field(factory=list)
+    invalid: str = ""
+    digest: str = ""
+    simulated_s: float = 0.0
+    converged_s: float = -1.0
+    events: int = 0
+    starts: int = 0
+    elections: int = 0
+    committed: int = 0
+    topics: int = 0
+    calm_spans: int = 0
+    done: dict[str, int] = field(factory=dict)
+    asked: dict[str, int] = field(factory=dict)
+    answered: dict[str, int] = field(factory=dict)
+    injected: dict[str, int] = field(factory=dict)
+    refusals: list[str] = field(factory=list)
+    nodes: list[str] = field(factory=list)
+
+
+class ClusterRun:
+    """
+    One seed's cluster and its history.
+
+    @ivar simulation: its world.
+    @ivar plan: what goes wrong in it, and when.
+    """
+
+    def __init__(self, seed: int, settings: ClusterSettings) -> None:
+        self.simulation = Simulation(seed)
+        self.settings = settings
+        kinds = swarm(seed) if settings.kinds is None else settings.kinds
+        self.plan: Plan = plan_of(seed, settings.until, kinds).without(settings.without)
+        self.shape = settings.shape or shape_of(seed, settings.nodes)
+        self.report = ClusterReport(seed, settings, self.shape)
+        self.oracle = Oracle(self.report.anomalies)
+        self.log = LogReader(self.report.anomalies)
+        self.history = History()
+        rng = self.simulation.stream("world")
+        fabric = Fabric.of(self.simulation, _weather(rng))
+        self.places = self._places(fabric, rng)
+        self._clients = Machine(fabric, "clients", "10.0.1.1")
+        self.operator = Operator(self.simulation, self.places, self.oracle)
+        self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed)
+        self.insider = Insider(self.oracle, self.simulation.stream("insider"))
+        self.administrators = self._administrators()
+        self.calm = Calm(self.simulation, self.plan, settings.until, self.oracle, self.what_is_missing)
+        self._missing = "nobody has looked"
+
+    def _places(self, fabric: Fabric, rng: Random) -> list[Place]:
+        snapshot_entries = rng.choice(SNAPSHOT_ENTRIES)
+        snapshot_entries = self.settings.snapshot_entries or snapshot_entries
+        habits = Habits(
+            consensus=f"raft:snapshot_entries={snapshot_entries}", max_voters=self.shape.max_voters
+        )
+        hosts = [f"10.0.0.{number}" for number in range(1, self.shape.size + 1)]
+        founders = [Endpoint(host, CLIENT_PORT) for host in hosts[: self.shape.founders]]
+        places = []
+        for number, host in enumerate(hosts, 1):
+            machine = Machine(fabric, f"n{number}", host, rate=rng.choice((1.0, rng.uniform(1 - DRIFT, 1 + DRIFT))))
+            machine.platter.faults.sync_mean_s = rng.choice(SYNC_S)
+            is_alone = number == 1 and self.shape.founders == 1
+            seeds = [] if is_alone else rng.sample(founders, len(founders))
+            place = Place(machine, number, seeds, habits, self.oracle, self._refused)
+            place.started = lambda place, process: self.insider.joins(place, process)
+            places.append(place)
+        return places
+
+    def _administrators(self) -> list[Administrator]:
+        self._host = self._clients.start().host
+        return [self._administrator(f"admin-{number}") for number in range(CLIENTS)]
+
+    def _administrator(self, name: str) -> Administrator:
+        rng = self.simulation.stream(name)
+        return Administrator(self._host, name, self.places, self.oracle, self.history, rng)
+
+    def _refused(self, place: Place, why: str) -> None:
+        self.report.refusals.append(f"{self.simulation.now:.3f}: node {place.number}: {why}")
+
+    # The phases
+
+    def run(self) -> ClusterReport:
+        """Run it to its end, or to the first thing that must not be."""
+        with self.log.watching():
+            self.begin()
+            self.pass_time(self.settings.until)
+            if not self.oracle.is_broken:
+                self._find_together()
+        self._describe()
+        return self.report
+
+    def pass_time(self, until: float, enough: Callable[[], bool] = lambda: False) -> None:
+        """Let happen what happens up to a time, or to the first thing that must not be."""
+        anomalies = self.report.anomalies
+        self.simulation.run(until, lambda: bool(anomalies) or enough())
+
+    def begin(self) -> None:
+        """Put everything where it will happen: starts, requests, faults."""
+        first = self.shape.begins_at
+        for place, at in zip(self.places, [0.0] * self.shape.founders + list(self.shape.joining), strict=True):
+            self.simulation.after(first + at, place.supervisor.start)
+        for administrator in self.administrators:
+            administrator.start(self.settings.pace_s)
+        self.operator.begin()
+        self.injector.begin()
+        self.calm.begin()
+
+    def _find_together(self) -> None:
+        self.injector.end()
+        self.insider.end()
+        for administrator in self.administrators:
+            administrator.stop()
+        began = self.simulation.now
+        last = self._administrator("last")
+        last.insist()
+        self._look_again()
+        self.pass_time(began + CONVERGE_S, lambda: not self._missing and bool(last.done.get("created")))
+        self.report.converged_s = self.simulation.now - began
+        if self.oracle.is_broken:
+            return
+        if self._missing or not last.done.get("created"):
+            what = self._missing or "no topic can be made"
+            self.oracle.broke("Convergence", f"not together {CONVERGE_S:g} s after all was mended: {what}")
+
+    def _look_again(self) -> None:
+        self._missing = self.what_is_missing()
+        self.simulation.after(LOOK_EVERY_S, self._look_again)
+
+    def what_is_missing(self) -> str:
+        """Say what keeps the cluster from being one: a leader, members, the same image everywhere."""
+        leader = self.operator.leader()
+        if leader is None or leader.raft is None:
+            return "nobody leads"
+        configuration = leader.raft.configuration
+        keys = [place.key for place in self.places]
+        if configuration.is_joint or sorted(configuration.member_keys) != sorted(key for key in keys if key):
+            return f"the members are {configuration}, and the nodes {', '.join(map(str, keys))}"
+        if len(configuration.voters) < min(self.shape.size, self.shape.max_voters):
+            return f"the members are {configuration}"
+        return next((said for place in self.places if (said := self._what_it_lacks(place, leader.raft.key))), "")
+
+    def _what_it_lacks(self, place: Place, leader: object) -> str:
+        raft, watch = place.raft, place.watch
+        if raft is None or watch is None or place.node is None:
+            return f"node {place.number} is down"
+        if raft.leader != leader:
+            return f"node {place.number} follows {raft.leader}, not {leader}"
+        if watch.metadata.image != self.oracle.tip:
+            return f"node {place.number} is at {watch.metadata.image.index} of {self.oracle.tip.index}"
+        if not place.node.factory.is_serving:
+            return f"node {place.number} does not serve"
+        if not self.oracle.tip.is_active(place.number):
+            return f"node {place.number} is {self.oracle.tip.brokers.get(place.number)}"
+        return ""
+
+    # The report
+
+    def _describe(self) -> None:
+        report, monitor = self.report, self.oracle.monitor
+        report.digest = self.simulation.digest()
+        report.simulated_s, report.events = self.simulation.now, self.simulation.events
+        report.starts = sum(place.supervisor.starts for place in self.places)
+        report.elections, report.committed = monitor.elections, monitor.committed_index
+        report.topics, report.calm_spans = len(self.oracle.born), self.calm.spans
+        report.done = added(*(one.done for one in self.administrators), self.insider.outcomes)
+        report.asked, report.answered = self.history.asked, self.history.answered
+        report.injected = self.injector.totals()
+        report.nodes = [_state(place) for place in self.places]
+        if self.plan.faults and not report.injected:
+            report.invalid = "none of the planned faults took effect"
+
+
+def _weather(rng: Random) -> Weather:
+    return Weather(
+        delay_min_s=rng.choice((0.00005, 0.0005, rng.uniform(0.0, 0.03))),
+        delay_mean_s=rng.choice((0.0002, 0.001, 0.005, 0.03)),
+        split_chance=rng.choice((0.0, 0.1, 0.5)),
+        refuse_chance=rng.choice((0.0, 0.02)),
+        hang_chance=rng.choice((0.0, 0.01)),
+    )
+
+
+def _state(place: Place) -> str:
+    raft = place.raft
+    if raft is None:
+        return f"node {place.number}: down"
+    return (
+        f"node {place.number} {raft.key}: {raft.role_name} of term {raft.term}, leader {raft.leader}, boundary"
+        f" {raft.boundary_index}, commit {raft.commit_index}, last {raft.last_index}, {raft.configuration}"
+    )
