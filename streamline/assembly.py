@@ -7,30 +7,52 @@ L{Host}, so the simulator builds the same node as production does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import BrokerServices, no_controllers
+from streamline.api.membership import (
+    ControllerServices,
+    allocate_producer_ids,
+    broker_heartbeat,
+    broker_registration,
+    controlled_shutdown,
+)
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
 from streamline.net.cluster import ClusterRoom
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
 from streamline.net.listener import KafkaListener, Serving
+from streamline.net.peer import Guest, PeerApi
 from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import make
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
+from streamline.services.controller_line import ControllerLine
+from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
+from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
+from streamline.services.registering import Registrar
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
+from streamline.wire.messages.peer import (
+    BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse,
+    BrokerRegistrationRequest,
+    BrokerRegistrationResponse,
+)
+from streamline.wire.messages.peer_pushes import ControlledShutdownRequest, ControlledShutdownResponse
+from streamline.wire.messages.producer_ids import AllocateProducerIdsRequest, AllocateProducerIdsResponse
 
 __all__ = ["Node", "build"]
 
@@ -53,7 +75,8 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room)
-    for step in _steps(node, host, storage, replicator, listener):
+    controllership, membership = _membership(node, host, storage)
+    for step in _steps(node, host, storage, replicator, listener, controllership, membership):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
 
@@ -87,8 +110,45 @@ def _services(
     )
 
 
+def _membership(node: Node, host: Host, storage: IStorage) -> tuple[Controllership, Membership]:
+    """Make what keeps this node registered, and what keeps others where this node is the controller."""
+    config, metadata = node.config, node.broker.metadata
+    controllership = Controllership(host, config.node_id, metadata)
+    membership = Membership(host, config, metadata, controllership)
+    line = ControllerLine(config.node_id, metadata.consensus)
+    node.registrar = Registrar(
+        host, config, metadata, controllership, membership, line, storage, node.introduce
+    )
+    if node.room is not None:
+        line.connect(node.room.peers)
+        membership.meet(node.room.peers)
+        node.room.factory.answer(*_peer_apis(ControllerServices(controllership, membership)))
+    return controllership, membership
+
+
+def _peer_apis(services: ControllerServices) -> Iterable[PeerApi]:
+    """Yield what nodes ask of the controller."""
+    for request, response, answer in (
+        (BrokerRegistrationRequest, BrokerRegistrationResponse, broker_registration),
+        (BrokerHeartbeatRequest, BrokerHeartbeatResponse, broker_heartbeat),
+        (ControlledShutdownRequest, ControlledShutdownResponse, controlled_shutdown),
+        (AllocateProducerIdsRequest, AllocateProducerIdsResponse, allocate_producer_ids),
+    ):
+        yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer, services))
+
+
+def _for_sender(answer: Callable[..., Any], services: ControllerServices, guest: Guest, request: Any) -> Any:
+    return answer(services, guest.key, request)
+
+
 def _steps(
-    node: Node, host: Host, storage: IStorage, replicator: IReplicator, listener: KafkaListener
+    node: Node,
+    host: Host,
+    storage: IStorage,
+    replicator: IReplicator,
+    listener: KafkaListener,
+    controllership: Controllership,
+    membership: Membership,
 ) -> Iterable[Service]:
     """Yield the rooms in the order in which they open; they close in the opposite one."""
     config, broker, factory = node.config, node.broker, node.factory
@@ -101,12 +161,17 @@ def _steps(
     yield Step(lambda: Deferred.fromCoroutine(node.form()), broker.metadata.consensus.stop)
     yield node.foundation
     yield Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None)
+    yield controllership
+    yield membership
+    yield node.registrar
     yield Step(replicator.start, replicator.stop)
     yield broker.replicas
     yield broker.groups
     yield Housekeeping(host, config, broker.replicas)
     yield Watchman(factory, host.clock)
     yield node.pulse
+    yield Step(lambda: Deferred.fromCoroutine(node.ready()), lambda: None)
     yield Serving(listener, factory, broker.deadlines)
+    yield Step(lambda: None, node.registrar.leave)
     if config.http_listen is not None:
         yield HttpRoom(node, host, config.http_listen)

@@ -255,6 +255,20 @@ class BrokerConfig:
         DAY_MS, "How long a silent producer's sequence numbers are remembered.", at_least(1)
     )
 
+    # Brokers and leaders
+    broker_session_timeout_ms: int = setting(
+        3000, "Silence after which the controller takes a broker for gone; Kafka's default is 9000.", at_least(100)
+    )
+    broker_heartbeat_interval_ms: int = setting(
+        500, "How often a broker tells the controller that it lives; Kafka's default is 2000.", at_least(10)
+    )
+    controlled_shutdown_enable: bool = setting(True, "Have others lead before this node stops.")
+    auto_leader_rebalance_enable: bool = setting(True, "Give partitions back to their preferred leaders.")
+    leader_imbalance_check_interval_seconds: int = setting(300, "How often the controller looks at that.", at_least(1))
+    leader_imbalance_per_broker_percentage: int = setting(
+        10, "Share of a broker's preferred partitions that others may lead before something is done.", between(0, 100)
+    )
+
     # Groups and offsets
     group_initial_rebalance_delay_ms: int = setting(
         3000, "How long an empty group waits for more members before its first assignment.", at_least(0)

@@ -304,6 +304,9 @@ class IStorage(Interface):
     Nothing that looks unknown is ever deleted (KR30).
     """
 
+    clean_epoch: int | None = Attribute("The broker epoch that a clean stop left behind; None after any other (KR21).")
+    broker_epoch: int = Attribute("What the next clean stop leaves behind; set when this process has registered.")
+
     def start() -> Deferred[None]:
         """
         Make ready, and learn whether the last stop was clean.

@@ -18,9 +18,9 @@ from twisted.python.failure import Failure
 
 from streamline import __version__
 from streamline.api.call import BrokerServices
-from streamline.cluster.commands import RegisterBroker
+from streamline.cluster.image import MetadataImage
+from streamline.cluster.membership import Registration
 from streamline.config import NodeConfig
-from streamline.errors import Refused, StartRefused
 from streamline.interfaces import Host, IQuorum
 from streamline.model import Endpoint
 from streamline.net.cluster import ClusterRoom
@@ -29,6 +29,7 @@ from streamline.net.listener import KafkaListener
 from streamline.services.data_directory import DataDirectory
 from streamline.services.foundation import Foundation
 from streamline.services.pulse import Pulse
+from streamline.services.registering import Registrar
 from streamline.services.staircase import Staircase
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 log = Logger()
 
+INCARNATION_BYTES = 16
 HTTP_AFTER_S = 0.1
 """How long after the clients the HTTP room opens."""
 
@@ -63,9 +65,12 @@ class Node(Staircase):
     One node, from its data directory to its listener.
 
     @ivar room: where it meets other nodes; None where it takes none.
+    @ivar registrar: keeps it registered; there once the node has been put together.
     @ivar pulse: how long its reactor is held up.
     @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
     """
+
+    registrar: Registrar
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class Node(Staircase):
         self.pulse = Pulse(host.clock)
         self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
         self.foundation = Foundation(host, config, broker.metadata, directory)
-        self._host = host
+        self._incarnation_id = host.rng.randbytes(INCARNATION_BYTES)
         self._listener = listener
 
     @property
@@ -99,11 +104,27 @@ class Node(Staircase):
         """Where clients are told to connect."""
         return self.config.advertised_addr or self.address
 
+    def introduce(self) -> Registration:
+        """Say who this process is; it listens by now."""
+        meta = self.directory.meta
+        assert meta is not None, "the data directory is open by now"
+        return Registration(
+            node_id=self.config.node_id,
+            cluster_id=self.broker.metadata.image.cluster_id,
+            incarnation_id=self._incarnation_id,
+            directory_id=meta.directory_uuid,
+            endpoint=self.advertised,
+            peer_endpoint=None if self.room is None else self.room.own_address,
+            rack=self.config.rack,
+        )
+
     def stopService(self) -> Deferred[None]:
         """Stop; what still waits for other nodes waits no more."""
         if self.room is not None:
             self.room.stop_forming()
         self.foundation.give_up()
+        if not self.factory.is_serving and self.registrar.running:
+            self.registrar.stopService()
         return super().stopService()
 
     async def form(self) -> None:
@@ -114,6 +135,7 @@ class Node(Staircase):
         """
         metadata = self.broker.metadata
         if self.room is not None:
+            metadata.listen(self._became)
             await self.room.form(metadata)
             return
         consensus = metadata.consensus
@@ -123,35 +145,34 @@ class Node(Staircase):
             consensus.identify(self.directory.meta.directory_uuid)
         await consensus.start(metadata)
 
+    def _became(self, old: MetadataImage, new: MetadataImage) -> None:
+        if new.cluster_id and self.room is not None:
+            self.room.peers.became(new.cluster_id)
+
     async def join(self) -> None:
         """
-        Write down which cluster this is, and register under the address that clients are told.
+        Write down which cluster this is, once that is known.
 
-        @raise StartRefused: the metadata has been lost, or cannot be written.
+        @raise StartRefused: it is not the one that this node was of, or the metadata has been lost.
         """
         cluster_id = await self.foundation.when_founded()
-        if not cluster_id:
-            return  # the node stops
-        self.directory.join(cluster_id)
-        advertised = self.advertised
-        try:
-            await self.broker.metadata.propose(
-                RegisterBroker(
-                    node_id=self.config.node_id,
-                    incarnation_id=self._host.rng.randbytes(16),
-                    host=advertised.host,
-                    port=advertised.port,
-                    rack=self.config.rack,
-                )
+        if cluster_id:  # else the node stops
+            self.directory.join(cluster_id)
+
+    async def ready(self) -> None:
+        """
+        Take part, now that everything is open.
+
+        @raise StartRefused: the cluster does not take this node.
+        """
+        await self.registrar.ready()
+        if self.registrar.is_unfenced:
+            log.info(
+                "node {node_id} of cluster {cluster_id} is ready for clients at {address}",
+                node_id=self.config.node_id,
+                cluster_id=self.broker.metadata.image.cluster_id,
+                address=str(self.advertised),
             )
-        except (Refused, OSError) as error:
-            raise StartRefused(f"the node cannot register itself: {error}") from error
-        log.info(
-            "node {node_id} of cluster {cluster_id} is ready for clients at {address}",
-            node_id=self.config.node_id,
-            cluster_id=cluster_id,
-            address=str(advertised),
-        )
 
 
 class HttpRoom(Service):

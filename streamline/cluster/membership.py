@@ -34,7 +34,7 @@ from streamline.cluster.failover import after, begin_shutdown, departures, fence
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.sessions import Sessions
 from streamline.errors import ErrorCode, Refused
-from streamline.model import Broker, Endpoint
+from streamline.model import ZERO_UUID, Broker, Endpoint
 
 NO_BROKER_EPOCH = -1
 
@@ -94,8 +94,37 @@ def register(
             f"another process has the node id {wanted.node_id}; it was heard of a moment ago",
         )
     is_clean = _is_clean(known, wanted)
-    command = _command(wanted, is_clean)
+    command = _command(wanted, is_clean, fenced=True)
     return Registered((command, *departures(image, wanted.node_id, lost=not is_clean, unclean=True)))
+
+
+def register_here(
+    image: MetadataImage, sessions: Sessions, now: float, wanted: Registration
+) -> Registered:
+    """
+    Take in the broker of the process that decides here.
+
+    It has applied its registration as soon as that is agreed on, so it need not begin fenced: where it has lost
+    nothing, and nobody has to be elected for it to be there, it goes on as if it had never been away.  Where another
+    process of this node was heard of a moment ago, that has gone: it had the same data directory, which one process
+    holds at a time.
+
+    @raise Refused: as L{register}.
+    """
+    known = image.brokers.get(wanted.node_id)
+    if known is not None and known.directory_id in (wanted.directory_id, ZERO_UUID):
+        sessions.forget(wanted.node_id)
+    registered = register(image, sessions, now, wanted)
+    if not registered.commands:
+        return registered
+    command = registered.commands[0]
+    assert isinstance(command, RegisterBroker), "it comes first"
+    at_once = _command(wanted, command.is_clean, fenced=False)
+    try:
+        after(image, [at_once])
+    except Refused:
+        return registered  # something follows for partitions: one thing after the other
+    return Registered([at_once])
 
 
 def _check_features(image: MetadataImage, wanted: Registration) -> None:
@@ -121,7 +150,7 @@ def _is_clean(known: Broker | None, wanted: Registration) -> bool:
     return wanted.previous_epoch == known.epoch or wanted.incarnation_id == known.incarnation_id
 
 
-def _command(wanted: Registration, is_clean: bool) -> RegisterBroker:
+def _command(wanted: Registration, is_clean: bool, *, fenced: bool) -> RegisterBroker:
     peer = wanted.peer_endpoint
     return RegisterBroker(
         node_id=wanted.node_id,
@@ -129,7 +158,7 @@ def _command(wanted: Registration, is_clean: bool) -> RegisterBroker:
         host=wanted.endpoint.host,
         port=wanted.endpoint.port,
         rack=wanted.rack,
-        fenced=True,
+        fenced=fenced,
         directory_id=wanted.directory_id,
         peer_host=None if peer is None else peer.host,
         peer_port=0 if peer is None else peer.port,

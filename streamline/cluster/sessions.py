@@ -3,6 +3,12 @@ When each broker was last heard of, and how far it has come: what a controller k
 
 It is lost with the controller, and the next one gives everybody a whole time-out
 again.  Times are seconds of a clock that only goes forward.
+
+# Note [Who is silent]
+
+A controller that stood still, for a collection of garbage or a SIGSTOP, has heard nobody meanwhile, and must not take
+its own sleep for their silence (RF18): their heartbeats wait in its sockets.  It knows of its sleep by the timer that
+was set for the next deadline and came late, and gives everybody half a time-out more.
 """
 
 from __future__ import annotations
@@ -28,14 +34,12 @@ class Sessions:
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._sessions: dict[int, _Session] = {}
-        self._looked_at: float | None = None
 
     def adopt(self, image: MetadataImage, now: float) -> None:
         """Begin to lead: everybody has been heard of just now."""
         self._sessions = {
             broker.node_id: _Session(broker.epoch, now) for broker in image.brokers.values() if not broker.fenced
         }
-        self._looked_at = now
 
     def heard(self, node: int, epoch: int, metadata_index: int, now: float) -> None:
         """Note a sign of life of a broker that is registered under this epoch."""
@@ -54,23 +58,29 @@ class Sessions:
         session = self._sessions.get(node)
         return session is not None and session.epoch == epoch and now - session.heard_at < self._timeout_s
 
-    def overdue(self, image: MetadataImage, now: float) -> list[int]:
-        """
-        Return the brokers that should be fenced now, sorted; to be asked several times in each time-out.
+    def deadline(self, image: MetadataImage) -> float | None:
+        """Return when somebody is overdue if nobody is heard of until then; None where there is nobody to wait for."""
+        deadlines = [
+            session.heard_at + self._timeout_s
+            if (session := self._sessions.get(node)) is not None and session.epoch == broker.epoch
+            else 0.0
+            for node, broker in image.brokers.items()
+            if not broker.fenced
+        ]
+        return min(deadlines, default=None)
 
-        A controller that was itself away for long has heard nobody, which says nothing about them (RF18): it gives
-        back the time that it was away.
-        """
-        away_s = 0.0 if self._looked_at is None else now - self._looked_at
-        self._looked_at = now
-        if away_s > self._timeout_s / 2:
-            for session in self._sessions.values():
-                session.heard_at = min(now, session.heard_at + away_s)
+    def overdue(self, image: MetadataImage, now: float) -> list[int]:
+        """Return the brokers that should be fenced now, sorted."""
         return [
             node
             for node, broker in sorted(image.brokers.items())
             if not broker.fenced and not self.is_alive(node, broker.epoch, now)
         ]
+
+    def slept(self, now: float) -> None:
+        """Hear that this process stood still until now.  See Note [Who is silent]."""
+        for session in self._sessions.values():
+            session.heard_at = max(session.heard_at, now - self._timeout_s / 2)
 
     def metadata_index(self, node: int) -> int:
         """Return how far a broker is known to have applied the agreed commands."""

@@ -60,7 +60,7 @@ class ClusterRoom(Service):
             host, directory, self.peers, quorum,
             seeds=config.seed_nodes,
             own_name=own_name,
-            own_address=lambda: config.advertised_cluster_addr or self.address,
+            own_address=lambda: self.own_address,
         )  # fmt: skip
         self.joining = Joining(host, self.peers, quorum, lambda: self.formation.me, config.max_voters)
         self.factory.answer(
@@ -73,6 +73,11 @@ class ClusterRoom(Service):
         self._quorum = quorum
         self._port: IListeningPort | None = None
         self._is_stopping = False
+
+    @property
+    def own_address(self) -> Endpoint:
+        """Where other nodes are told that this one is."""
+        return self._config.advertised_cluster_addr or self.address
 
     def controllers(self) -> Controllers | None:
         """Say where the controllers are, as far as is known; None before this room is open."""

@@ -171,6 +171,11 @@ class Peers(Service):
         """The nodes to which there is a connection, in the order in which they became known."""
         return tuple(key for key, link in self._links.items() if link.is_up)
 
+    @property
+    def gone(self) -> tuple[ReplicaKey, ...]:
+        """The nodes whose processes are gone, as far as is known."""
+        return tuple(self._gone)
+
     # What callers say
 
     def judge(self, said: GreetingRequest) -> Refusal | None:

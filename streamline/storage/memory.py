@@ -303,7 +303,14 @@ class MemoryLog:
 
 @implementer(IStorage)
 class MemoryStorage:
-    """Partitions in memory, gone when the storage stops."""
+    """
+    Partitions in memory, gone when the storage stops.
+
+    @ivar clean_epoch: None: whatever there was is lost.
+    """
+
+    clean_epoch: int | None = None
+    broker_epoch = -1
 
     def __init__(self, host: Host, config: NodeConfig) -> None:
         self._host = host

@@ -16,6 +16,7 @@ from streamline.cluster.membership import (
     fence_silent,
     heartbeat,
     register,
+    register_here,
 )
 from streamline.cluster.sessions import Sessions
 from streamline.errors import ErrorCode, Refused
@@ -139,6 +140,55 @@ class RegistrationTests(MembershipCase):
         self.assertFalse(command.is_clean)
 
 
+class HereTests(MembershipCase):
+    """The broker of the process that decides has caught up as soon as it is taken in."""
+
+    def arrive(self, node: int = 1, **more: Any) -> Registered:
+        """Register another process of the node that decides."""
+        known = self.image.brokers.get(node)
+        given: dict[str, Any] = {
+            "node_id": node, "cluster_id": "c", "incarnation_id": NEW, "directory_id": DISKS[node],
+            "endpoint": Endpoint("h", node), "previous_epoch": known.epoch if known else -1,
+        }  # fmt: skip
+        registered = register_here(self.image, self.sessions, 0.0, Registration(**(given | more)))
+        self.do(registered.commands)
+        return registered
+
+    def test_a_new_node(self) -> None:
+        self.arrive(5)
+        self.assertTrue(self.image.is_active(5))
+
+    def test_after_a_clean_stop(self) -> None:
+        """It has everything, and leads what it led."""
+        before = self.image.topics
+        self.arrive()
+        self.assertTrue(self.image.is_active(1))
+        self.assertEqual(self.image.topics, before)
+
+    def test_the_last_process_is_gone(self) -> None:
+        """However short ago it was heard of: its directory is held by this one."""
+        refusal = self.assertRaises(Refused, self.arrive, directory_id=b"d" * 16)
+        self.assertEqual(refusal.code, ErrorCode.DUPLICATE_BROKER_REGISTRATION)
+        self.assertEqual(len(self.arrive().commands), 1)
+
+    def test_after_any_other_end(self) -> None:
+        """KR21: first it leaves what it may have lost records of."""
+        self.arrive(previous_epoch=-1)
+        self.assertFalse(self.image.is_active(1))
+        self.shows(leader=2, isr=(2, 3))
+
+    def test_somebody_has_to_be_elected(self) -> None:
+        """That follows once it is there."""
+        self.given(isr=(), elr=(1,), leader=NO_LEADER)
+        self.broker(1, fenced=True)
+        self.arrive()
+        self.assertFalse(self.image.is_active(1))
+
+    def test_the_same_process_again(self) -> None:
+        registered = self.arrive(incarnation_id=self.image.brokers[1].incarnation_id)
+        self.assertEqual((registered.commands, registered.epoch), ((), 11))
+
+
 class HeartbeatTests(MembershipCase):
     """What a broker is told, and what follows for everybody."""
 
@@ -155,10 +205,8 @@ class HeartbeatTests(MembershipCase):
         refusal = self.assertRaises(Refused, self.beat, broker_epoch=10)
         self.assertEqual(refusal.code, ErrorCode.STALE_BROKER_EPOCH)
         self.assertEqual(self.assertRaises(Refused, self.beat, 9).code, ErrorCode.BROKER_ID_NOT_REGISTERED)
-        self.assertEqual(self.sessions.overdue(self.image, 2.0), [])
-        for at in (4.0, 8.0, 9.0):
-            overdue = self.sessions.overdue(self.image, at)
-        self.assertEqual(overdue, [1, 2, 3, 4])
+        self.assertEqual(self.sessions.overdue(self.image, 8.9), [])
+        self.assertEqual(self.sessions.overdue(self.image, 9.0), [1, 2, 3, 4])
 
     def test_unfenced_once_caught_up(self) -> None:
         """KR15: with its own registration, which is the index of its epoch."""
@@ -225,13 +273,6 @@ class HeartbeatTests(MembershipCase):
 class SilenceTests(MembershipCase):
     """Who is not heard of is fenced; a crash is not a silence."""
 
-    def look(self, *times: float) -> list[int]:
-        """Ask at these times who is overdue; return the last answer."""
-        overdue: list[int] = []
-        for now in times:
-            overdue = self.sessions.overdue(self.image, now)
-        return overdue
-
     def test_silent(self) -> None:
         for now in (2.0, 6.0):
             self.assertEqual(fence_silent(self.image, self.sessions, now), [])
@@ -244,13 +285,29 @@ class SilenceTests(MembershipCase):
 
     def test_everybody_has_time_after_an_election(self) -> None:
         self.sessions.adopt(self.image, 100.0)
-        self.assertEqual(self.look(104.0, 108.0, 108.9), [])
-        self.assertEqual(self.look(109.0), [1, 2, 3, 4])
+        self.assertEqual(self.sessions.overdue(self.image, 108.9), [])
+        self.assertEqual(self.sessions.overdue(self.image, 109.0), [1, 2, 3, 4])
+
+    def test_when_to_look(self) -> None:
+        """When the first of those who are there is overdue; the fenced are not waited for."""
+        self.assertEqual(self.sessions.deadline(self.image), 9.0)
+        self.broker(1, fenced=True)
+        for node in (2, 3, 4):
+            self.sessions.heard(node, 10 + node, 5, float(node))
+        self.assertEqual(self.sessions.deadline(self.image), 11.0)
+        self.sessions.forget(3)
+        self.assertEqual(self.sessions.deadline(self.image), 0.0)
+        for node in (2, 3, 4):
+            self.broker(node, fenced=True)
+        self.assertIsNone(self.sessions.deadline(self.image))
 
     def test_a_controller_that_was_away_itself(self) -> None:
         """RF18: nobody could be heard of meanwhile."""
-        self.assertEqual(self.look(4.0, 64.0, 68.0), [])
-        self.assertEqual(self.look(69.0), [1, 2, 3, 4])
+        self.sessions.heard(4, 14, 5, 58.0)
+        self.sessions.slept(60.0)
+        self.assertEqual(self.sessions.overdue(self.image, 64.4), [])
+        self.assertEqual(self.sessions.overdue(self.image, 64.5), [1, 2, 3])
+        self.assertEqual(self.sessions.overdue(self.image, 67.0), [1, 2, 3, 4])
 
     def test_a_crash(self) -> None:
         self.do(crashed(self.image, self.sessions, 1, 11))
@@ -261,7 +318,7 @@ class SilenceTests(MembershipCase):
         """It is told late: another is there by now."""
         self.assertEqual(crashed(self.image, self.sessions, 1, 10), [])
         self.assertEqual(crashed(self.image, self.sessions, 9, 1), [])
-        self.assertEqual(self.look(1.0), [])
+        self.assertEqual(self.sessions.overdue(self.image, 1.0), [])
 
     def test_time_only_goes_forward(self) -> None:
         self.sessions.heard(1, 11, 5, 8.0)

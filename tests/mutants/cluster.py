@@ -292,7 +292,7 @@ BELONGING = (
     ),
     Mutant(
         "KR15", "A broker is fenced until it has caught up.", MEMBERSHIP,
-        "fenced=True,", "fenced=False,",
+        "command = _command(wanted, is_clean, fenced=True)", "command = _command(wanted, is_clean, fenced=False)",
         [f"{REGISTER}test_a_new_node", f"{REGISTER}test_it_begins_fenced"],
     ),
     Mutant(
@@ -327,8 +327,8 @@ BELONGING = (
         [f"{REGISTER}test_another_cluster"],
     ),
     Mutant(
-        "KR15", "A controller that was away itself gives everybody that time back.", SESSIONS,
-        "if away_s > self._timeout_s / 2:", "if False:",
+        "RF18", "A controller that stood still itself gives everybody more time.", SESSIONS,
+        "session.heard_at = max(session.heard_at, now - self._timeout_s / 2)", "pass",
         [f"{SILENT}test_a_controller_that_was_away_itself"],
     ),
     Mutant(

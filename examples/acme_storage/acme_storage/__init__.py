@@ -25,7 +25,14 @@ __all__ = ["AcmeLog", "AcmeStorage"]
 
 @implementer(IStorage)
 class AcmeStorage:
-    """All partitions of a node in one file."""
+    """
+    All partitions of a node in one file.
+
+    @ivar clean_epoch: None: it does not keep how it stopped, so the cluster takes it for one that may lack records.
+    """
+
+    clean_epoch: int | None = None
+    broker_epoch = -1
 
     def __init__(self, host: Host, config: NodeConfig, path: str = "") -> None:
         self._host = host

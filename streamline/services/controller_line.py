@@ -1,0 +1,90 @@
+"""
+The line to whoever is the controller: where it is by what this node knows, and asking it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.python.failure import Failure
+
+from streamline.errors import ErrorCode, Refused
+from streamline.interfaces import IConsensus, IQuorum
+from streamline.raft import ReplicaKey
+from streamline.services.peer_call import NoAnswer
+from streamline.services.peers import Peers
+from streamline.wire.schema import Message
+
+R = TypeVar("R", bound=Message)
+T = TypeVar("T")
+
+
+class ControllerLine:
+    """Asks the controller, when that is another node."""
+
+    def __init__(self, node_id: int, consensus: IConsensus) -> None:
+        self._node_id = node_id
+        self._consensus = consensus
+        self._peers: Peers | None = None
+        self._asking: dict[Deferred[Any], None] = {}
+        self._listeners: list[Callable[[], None]] = []
+        if IQuorum.providedBy(consensus):
+            consensus.listen(self._leader_changed)
+
+    def connect(self, peers: Peers) -> None:
+        """Ask over these connections from now on."""
+        self._peers = peers
+
+    def listen(self, changed: Callable[[], None]) -> None:
+        """Call this each time that another node leads, or none does."""
+        self._listeners.append(changed)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this node itself leads."""
+        return self._consensus.leader_id == self._node_id
+
+    @property
+    def key(self) -> ReplicaKey | None:
+        """The node that leads, where that is another one and known."""
+        if self.is_here or not IQuorum.providedBy(self._consensus):
+            return None
+        voters = self._consensus.configuration.voter_keys
+        return next((key for key in voters if key.node_id == self._consensus.leader_id), None)
+
+    def ask(self, request: Message, response: type[R], timeout_s: float) -> Deferred[R]:
+        """
+        Ask it something.
+
+        @raise Refused: through the Deferred: NOT_CONTROLLER where nobody is known to lead.
+        @raise NoAnswer: through the Deferred: none came; at once where another node has come to lead.
+        """
+        key = self.key
+        if key is None or self._peers is None:
+            return fail(Refused(ErrorCode.NOT_CONTROLLER, "no controller is known"))
+        return self.follow(self._peers.ask(key, request, response, timeout_s))
+
+    def follow(self, asking: Deferred[T]) -> Deferred[T]:
+        """
+        Wait for something that the controller was asked, be it this node; no longer than it is the controller.
+
+        @raise NoAnswer: through the Deferred: another node has come to lead; what came of it is not known.
+        """
+        self._asking[asking] = None
+        return asking.addBoth(self._came, asking)
+
+    def _came(self, answer: T | Failure, asking: Deferred[Any]) -> T | Failure:
+        self._asking.pop(asking, None)
+        if isinstance(answer, Failure) and answer.check(CancelledError):
+            return Failure(NoAnswer("it was not waited for any longer"))
+        return answer
+
+    def _leader_changed(self, leader_id: int | None, term: int) -> None:
+        """Wait no longer for the last controller."""
+        asking, self._asking = list(self._asking), {}
+        for one in asking:
+            one.cancel()
+        for changed in self._listeners:
+            changed()
