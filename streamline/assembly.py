@@ -31,7 +31,7 @@ from streamline.net.listener import KafkaListener, Serving
 from streamline.net.peer import Guest, PeerApi
 from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
-from streamline.plugins import make
+from streamline.plugins import Installed, discover, make
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
 from streamline.services.controller_line import ControllerLine
@@ -65,13 +65,14 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     @raise streamline.errors.StartRefused: a plugin cannot be made.
     """
     directory = directory or DataDirectory(host, config)
-    storage: IStorage = make(IStorage, config.storage, host, config)
-    consensus: IConsensus = make(IConsensus, config.consensus, host, config)
-    replicator: IReplicator = make(IReplicator, config.replicator, host, config)
+    installed = discover()
+    storage: IStorage = make(IStorage, config.storage, host, config, installed)
+    consensus: IConsensus = make(IConsensus, config.consensus, host, config, installed)
+    replicator: IReplicator = make(IReplicator, config.replicator, host, config, installed)
     room: ClusterRoom | None = None
     if IQuorum.providedBy(consensus) and config.cluster_listen is not None:
         room = ClusterRoom(host, config, directory, consensus, lambda: node.advertised)
-    broker = _services(config, host, storage, consensus, replicator, room)
+    broker = _services(config, host, installed, storage, consensus, replicator, room)
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room)
@@ -84,14 +85,15 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
 def _services(
     config: NodeConfig,
     host: Host,
+    installed: Installed,
     storage: IStorage,
     consensus: IConsensus,
     replicator: IReplicator,
     room: ClusterRoom | None,
 ) -> BrokerServices:
     """Make what handlers talk to."""
-    acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
-    placement: IPlacement = make(IPlacement, config.placement, host, config)
+    acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
+    placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
     deadlines = Deadlines(host.clock)
     metadata = Metadata(consensus)
     controller = Controller(host, config, metadata, placement)

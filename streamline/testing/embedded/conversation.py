@@ -21,6 +21,7 @@ from streamline.wire.messages.list_offsets import (
 )
 from streamline.wire.records import Record, records
 from streamline.wire.schema import Message
+from streamline.wire.types import Buffers
 
 R = TypeVar("R", bound=Message)
 
@@ -94,13 +95,19 @@ def read_partition(talk: Conversation, topic: str, partition: int) -> list[Recor
         )
         [answered] = talk.ask(request, FetchResponse, FETCH_VERSION).responses[0].partitions
         _check(answered.error_code, topic, partition)
-        data = b"".join(answered.records or ())
+        data = _joined(answered.records)
         for at, header in headers(data):
             if not header.is_control:
                 read += [record for record in records(data, header, at) if record.offset >= offset]
             offset = header.next_offset
         if not data:
             return read
+
+
+def _joined(blob: Buffers | None) -> bytes:
+    if blob is None:
+        return b""
+    return bytes(blob) if isinstance(blob, bytes | bytearray | memoryview) else b"".join(blob)
 
 
 def _first_offset(talk: Conversation, topic: str, partition: int) -> int:

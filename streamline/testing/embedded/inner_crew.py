@@ -83,7 +83,7 @@ class InnerCrew:
         """Cut a node's links to all other nodes, and on request to its clients."""
 
         def cut() -> None:
-            self.links.cut(one, self._nodes)
+            self.links.isolate(one, self._nodes)
             if clients:
                 self.links.cut_clients(one)
             self._changed()

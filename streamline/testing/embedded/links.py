@@ -32,6 +32,7 @@ class Links:
         self._client_ports = client_ports
         self._reactors: dict[int, NodeReactor] = {}
         self._cut: set[frozenset[int]] = set()
+        self._apart: set[int] = set()
         self._deaf: set[int] = set()
         self._waiting: dict[int, list[Callable[[], object]]] = {}
 
@@ -52,11 +53,12 @@ class Links:
         return other is not None and frozenset((one, other)) in self._cut
 
     def is_apart(self, node_id: int) -> bool:
-        """Say whether some link of a node is cut."""
-        return any(node_id in pair for pair in self._cut)
+        """Say whether a node was isolated."""
+        return node_id in self._apart
 
-    def cut(self, one: int, others: Iterable[int]) -> None:
+    def isolate(self, one: int, others: Iterable[int]) -> None:
         """Let nothing through between a node and others."""
+        self._apart.add(one)
         self._cut |= {frozenset((one, other)) for other in others if other != one}
         callers = {}
         for node_id, reactor in self._reactors.items():
@@ -87,6 +89,7 @@ class Links:
 
     def heal(self) -> None:
         """Let everything through again."""
+        self._apart.clear()
         self._cut.clear()
         self._deaf.clear()
         for reactor in self._reactors.values():
