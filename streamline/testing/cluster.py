@@ -1,9 +1,9 @@
 """
 A whole cluster for tests: real nodes, on loopback, that can be killed, held, cut off and mended.
 
-By default the nodes run in this process.  That is quick, and their parts are the ones of production: each has a reactor,
-a disk and sockets of its own, and nothing of it is left when it is killed.  With C{processes=True} each node is a
-C{twist streamline} process, which is slower to start and shares nothing.
+By default the nodes run in this process.  That is quick, and their parts are those of production: each has a reactor, a
+disk and sockets of its own, and nothing of it is left when it is killed.  With C{processes=True} each node is a process
+of its own, C{twist streamline}, which takes longer to start.
 
     with Cluster(3) as cluster:
         producer = confluent_kafka.Producer({"bootstrap.servers": cluster.bootstrap})
@@ -15,48 +15,27 @@ Every wait ends after a time, with a message that says what was waited for.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from attrs import frozen
 
 from streamline.model import Endpoint
 from streamline.testing.embedded.conversation import Conversation, read_partition
+from streamline.testing.embedded.crew import Crew, named
 from streamline.testing.embedded.plans import Plan, sort_out
-from streamline.testing.embedded.ports import PortTaken, ReservedPort
-from streamline.testing.embedded.seeing import Sight, all_take_part, has_controller, has_isr, has_leader
+from streamline.testing.embedded.ports import PortTaken
+from streamline.testing.embedded.premises import Premises
+from streamline.testing.embedded.seeing import all_take_part, has_controller, has_isr, has_leader
 from streamline.wire.records import Record
 
 __all__ = ["Cluster", "ClusterNode", "PortTaken"]
 
 TIMEOUT_S = 30.0
 """How long is waited for anything, unless told otherwise."""
-PORTS_NAME = "ports.json"
-"""Where a directory that is kept remembers the ports: nodes know each other by them."""
-
-
-class Crew(Sight, Protocol):
-    """The nodes of a cluster, however they run."""
-
-    pids: dict[int, int]
-
-    def start(self, ids: Sequence[int], timeout_s: float) -> None: ...
-    def stop(self, ids: Sequence[int], timeout_s: float) -> None: ...
-    def kill(self, one: int) -> None: ...
-    def pause(self, one: int) -> None: ...
-    def resume(self, one: int) -> None: ...
-    def is_running(self, one: int) -> bool: ...
-    def is_paused(self, one: int) -> bool: ...
-    def isolate(self, one: int, *, clients: bool) -> None: ...
-    def heal(self) -> None: ...
-    def log_tail(self) -> str: ...
-    def close(self) -> None: ...
 
 
 @frozen
@@ -117,15 +96,12 @@ class Cluster:
     ) -> None:
         if nodes < 1:
             raise ValueError(f"a cluster has one node or more, not {nodes}")
-        self._count = nodes
         self._has_processes = processes
-        self._given_dir = None if data_dir is None else Path(data_dir).absolute()
-        self._syncs = data_dir is not None if sync is None else sync
-        self._port = port
+        self._keeps = data_dir is not None
+        self._syncs = self._keeps if sync is None else sync
+        self._premises = Premises(nodes, None if data_dir is None else Path(data_dir).absolute(), port)
         self._options, self._broker = sort_out(settings)
         self._crew: Crew | None = None
-        self._ports: list[ReservedPort] = []
-        self._temporary: Path | None = None
         self.nodes: tuple[ClusterNode, ...] = ()
 
     # Life
@@ -150,7 +126,7 @@ class Cluster:
         if self._crew is not None:
             raise RuntimeError("the cluster has been started already")
         try:
-            plans = self._plan()
+            plans = self._premises.open(self._options, self._broker)
             crew = self._crew = self._make_crew(plans)
             self.nodes = tuple(
                 ClusterNode(plan.node_id, plan.kafka.address, Path(plan.data_dir), crew) for plan in plans
@@ -160,66 +136,23 @@ class Cluster:
             self._let_go()
             raise
 
-    def stop(self, timeout_s: float = TIMEOUT_S) -> None:
+    def stop(self, timeout_s: float = TIMEOUT_S, *, clean: bool | None = None) -> None:
         """
         End everything; fine where that is so.
 
-        Nodes whose data is kept end in peace, except those that are paused; others are killed, which is quicker.
+        @param clean: whether nodes end in peace, except those that are paused, or are killed, which is quicker; by
+            default where their data is kept.
+        @raise TimeoutError: they did not end in peace; they have been killed.
         """
         crew = self._crew
         try:
-            if crew is not None and self._given_dir is not None:
+            if crew is not None and (self._keeps if clean is None else clean):
                 crew.stop([node.node_id for node in self.nodes if node.is_running], timeout_s)
         finally:
             self._let_go()
 
-    def _plan(self) -> list[Plan]:
-        if self._given_dir is None:
-            base = self._temporary = Path(tempfile.mkdtemp(prefix="streamline-"))
-        else:
-            base = self._given_dir
-            base.mkdir(parents=True, exist_ok=True)
-        numbers = self._remembered(base / PORTS_NAME)
-        pairs = []
-        for node_id in range(1, self._count + 1):
-            for number in numbers[2 * node_id - 2 : 2 * node_id]:
-                self._ports.append(ReservedPort(number))
-            pairs.append(tuple(self._ports[-2:]))
-        if self._given_dir is not None:
-            (base / PORTS_NAME).write_text(json.dumps([port.number for port in self._ports]))
-        seeds = [kafka.address for kafka, _ in pairs] if self._count > 1 else []
-        return [
-            Plan(
-                node_id=node_id,
-                kafka=kafka,
-                peers=peers,
-                data_dir=str(base / f"node-{node_id}"),
-                seeds=seeds,
-                options=self._options,
-                broker=self._broker,
-            )
-            for node_id, (kafka, peers) in enumerate(pairs, 1)
-        ]
-
-    def _remembered(self, path: Path) -> list[int]:
-        """Return the ports to take, those for clients and those for nodes in turns; 0 is any."""
-        if path.exists():
-            numbers: list[int] = json.loads(path.read_text())
-            kafka = numbers[0]
-            if len(numbers) != 2 * self._count or self._port not in (0, kafka):
-                raise ValueError(
-                    f"{path.parent} holds a cluster of {len(numbers) // 2} from port {kafka} on; start that one, "
-                    "or name another directory"
-                )
-            return numbers
-        if not self._port:
-            return [0, 0] * self._count
-        first, count = self._port, self._count
-        return [number for one in range(first, first + count) for number in (one, one + count)]
-
     def _make_crew(self, plans: Sequence[Plan]) -> Crew:
-        for plan in plans:
-            plan.config()  # a wrong setting is told here, in the same way for all crews
+        plans[0].config()  # a wrong setting is told here, in the same way however they run
         if self._has_processes:
             from streamline.testing.embedded.outer_crew import OuterCrew
 
@@ -232,12 +165,7 @@ class Cluster:
         if self._crew is not None:
             self._crew.close()
             self._crew = None
-        for port in self._ports:
-            port.release()
-        self._ports.clear()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
-            self._temporary = None
+        self._premises.close()
 
     # What clients need
 
@@ -298,15 +226,15 @@ class Cluster:
         what = f"partition {partition} of {topic} to have {should} in sync"
         return self._running.until(has_isr(topic, partition, wanted), what, timeout_s)
 
-    def wait_all(self, timeout_s: float = TIMEOUT_S) -> None:
+    def wait_all(self, *node_ids: int, timeout_s: float = TIMEOUT_S) -> None:
         """
-        Wait until every node that could takes part, and one is the controller.
+        Wait until these nodes take part, with all others that are neither dead, paused nor isolated, and a controller.
 
         @raise TimeoutError: one does not.
         """
-        crew = self._running
-        there = [one for one in self.node_ids if crew.is_running(one) and not crew.is_paused(one)]
-        crew.until(all_take_part(there), f"nodes {there} to take part", timeout_s)
+        ids = self._known(node_ids)
+        what = f"{named(ids)} to take part" if ids else "all nodes to take part"
+        self._running.until(all_take_part(ids), what, timeout_s)
 
     # What can be done to it
 
@@ -330,7 +258,7 @@ class Cluster:
             if crew.is_running(one):
                 crew.stop([one], timeout_s)
         crew.start(ids, timeout_s)
-        self.wait_all(timeout_s)
+        self.wait_all(*ids, timeout_s=timeout_s)
 
     def shut_down(self, *node_ids: int, timeout_s: float = TIMEOUT_S) -> None:
         """Stop nodes in peace, as SIGTERM does; fine where they are dead."""

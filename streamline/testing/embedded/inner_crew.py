@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, FirstError
 
+from streamline.testing.embedded.crew import named
 from streamline.testing.embedded.inner_node import InnerNode
 from streamline.testing.embedded.links import Links
+from streamline.testing.embedded.logs import NodeLog
 from streamline.testing.embedded.plans import Plan
 from streamline.testing.embedded.seeing import Judge, Topology, Unmet, in_vain
 from streamline.testing.embedded.turning import Turner
@@ -26,19 +28,23 @@ class InnerCrew:
     @param syncs: whether what is written is to survive the loss of power, too.
     """
 
-    pids: dict[int, int] = {}
-    """Nodes of this process have no process of their own."""
-
     def __init__(self, plans: Sequence[Plan], *, syncs: bool) -> None:
         ports = {port.number: plan.node_id for plan in plans for port in (plan.kafka, plan.peers)}
         self.links = Links(ports, [plan.kafka.number for plan in plans])
         self._turner = Turner("streamline-cluster")
+        self._log = NodeLog(self._turner)
         self._nodes = {
             plan.node_id: InnerNode(self._turner, plan, self.links, syncs=syncs, changed=self._changed)
             for plan in plans
         }
         self._watches: list[Callable[[], None]] = []
         self._is_looking = False
+        self._log.open()
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """The processes of the nodes; they have none of their own."""
+        return {}
 
     # Lives
 
@@ -50,14 +56,14 @@ class InnerCrew:
         @raise streamline.errors.StartRefused: one cannot.
         """
         try:
-            self._ask(lambda: _all([self._nodes[one].start() for one in ids]), f"{_named(ids)} to serve", timeout_s)
+            self._ask(lambda: _all([self._nodes[one].start() for one in ids]), f"{named(ids)} to serve", timeout_s)
         except FirstError as error:
             assert error.subFailure.value is not None
             raise error.subFailure.value from None
 
     def stop(self, ids: Sequence[int], timeout_s: float) -> None:
         """Have nodes end in peace, and wait for that."""
-        self._ask(lambda: _all([self._nodes[one].stop() for one in ids]), f"{_named(ids)} to stop", timeout_s)
+        self._ask(lambda: _all([self._nodes[one].stop() for one in ids]), f"{named(ids)} to stop", timeout_s)
 
     def kill(self, one: int) -> None:
         """End a node as SIGKILL does."""
@@ -99,15 +105,12 @@ class InnerCrew:
 
         self._at_once(heal, "links to be healed")
 
-    def log_tail(self) -> str:
-        """Return nothing: the log of these nodes is in this process's log."""
-        return ""
-
     def close(self) -> None:
         """Kill what lives, and end."""
         for one in self._nodes:
             self.kill(one)
         self._turner.close()
+        self._log.close()
 
     def _at_once(self, function: Callable[[], object], what: str) -> None:
         self._ask(function, what, AT_ONCE_S)
@@ -160,10 +163,11 @@ class InnerCrew:
             if each.node is not None and not each.is_paused and not self.links.is_apart(one)
         }
         if not there:
-            return Topology(None, (), lambda topic, index: None)
+            return Topology((), None, (), lambda topic, index: None)
         seer = max(there.values(), key=lambda metadata: (metadata.consensus.term, metadata.image.index))
         leader_id = seer.consensus.leader_id
         return Topology(
+            list(there),
             leader_id if leader_id in there else None,
             [one for one in there if seer.image.is_active(one) and self._nodes[one].is_serving],
             seer.image.partition,
@@ -172,7 +176,3 @@ class InnerCrew:
 
 def _all(deferreds: Sequence[Deferred[None]]) -> Deferred[Any]:
     return DeferredList(deferreds, fireOnOneErrback=True, consumeErrors=True)
-
-
-def _named(ids: Sequence[int]) -> str:
-    return f"node{'s' if len(ids) > 1 else ''} {', '.join(map(str, ids))}"

@@ -117,9 +117,13 @@ class CuttableNetwork(ReactorNetwork):
         """Connect; where the link is cut, wait for it to be healed, and for no longer than that."""
         if not self._links.are_cut(self._node_id, port):
             return super().connect(host, port, factory, timeout_s)
-        connected: Deferred[IProtocol] = Deferred(lambda _: timer.active() and timer.cancel())
+        connected: Deferred[IProtocol] = Deferred(lambda _: give_up())
         timer: IDelayedCall = self._reactor.callLater(timeout_s, lambda: connected.errback(ConnectTimedOut()))
         connect = super().connect
+
+        def give_up() -> None:
+            if timer.active():
+                timer.cancel()
 
         def go_on() -> None:
             if timer.active():

@@ -15,6 +15,7 @@ from attrs import evolve
 from streamline.errors import ProtocolError
 from streamline.model import PartitionState
 from streamline.testing.embedded.conversation import Conversation
+from streamline.testing.embedded.crew import named
 from streamline.testing.embedded.outer_node import OuterNode
 from streamline.testing.embedded.plans import Plan
 from streamline.testing.embedded.ports import ReservedPort
@@ -71,14 +72,15 @@ class OuterCrew:
 
     def start(self, ids: Sequence[int], timeout_s: float) -> None:
         """Start processes, and wait until they serve."""
-        self._at_once(lambda: [self._proxies[one].open() for one in ids], "links to be opened")
+        for one in ids:
+            self._at_once(self._proxies[one].open, "links to be opened")
         serving = {self._nodes[one].start(): one for one in ids}
         done, missing = wait(serving, timeout_s)
-        for one in done:
-            one.result()
+        for begun in done:
+            begun.result()
         if missing:
-            late = ", ".join(str(serving[one]) for one in missing)
-            raise TimeoutError(f"waited {timeout_s:g} s in vain for node {late} to serve:\n{self.log_tail()}")
+            late = named(sorted(serving[one] for one in missing))
+            raise TimeoutError(f"waited {timeout_s:g} s in vain for {late} to serve:\n{self._log_tail()}")
 
     def stop(self, ids: Sequence[int], timeout_s: float) -> None:
         """Have processes end in peace; those that are paused are killed."""
@@ -134,8 +136,7 @@ class OuterCrew:
         self._apart.clear()
         self._at_once(heal, "links to be healed")
 
-    def log_tail(self) -> str:
-        """Return the last lines of each node's log."""
+    def _log_tail(self) -> str:
         return "\n".join(f"node {one}:\n{''.join(node.tail)}" for one, node in self._nodes.items())
 
     def close(self) -> None:
@@ -144,7 +145,8 @@ class OuterCrew:
             node.signal(signal.SIGKILL)
         for node in self._nodes.values():
             node.wait(AT_ONCE_S)
-        self._at_once(lambda: (self._turner.take_out(self._reactor), self._reactor.die()), "links to end")
+        self._at_once(lambda: self._turner.take_out(self._reactor), "links to end")
+        self._at_once(self._reactor.die, "links to end")
         self._turner.close()
         for port in self._behind.values():
             port.release()
@@ -175,7 +177,7 @@ class OuterCrew:
         for one in there:
             with suppress(OSError, ProtocolError):
                 return _seen(self._ask(one), there)
-        return Topology(None, (), lambda topic, index: None)
+        return Topology(there, None, (), lambda topic, index: None)
 
     def _ask(self, one: int) -> MetadataResponse:
         with Conversation(self._nodes[one].plan.kafka.address, ANSWER_S) as talk:
@@ -197,6 +199,7 @@ def _seen(said: MetadataResponse, there: Sequence[int]) -> Topology:
         for one in topic.partitions
     }
     return Topology(
+        there,
         said.controller_id if said.controller_id in there else None,
         [one.node_id for one in said.brokers if one.node_id in there],
         lambda topic, index: partitions.get((topic, index)),

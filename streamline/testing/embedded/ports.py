@@ -2,9 +2,9 @@
 Addresses that are a cluster's own for as long as it lives.
 
 A port that is only picked and let go again can be somebody else's before a node listens there, and a node that restarts
-may find its own taken by an outgoing connection.  Here a socket stays bound to each, without listening: whoever connects
-is refused, the kernel gives the port to nobody else, and a node that sets C{SO_REUSEADDR}, as servers do, can listen
-beside it as often as it likes.
+may find its own taken by an outgoing connection.  Here a socket stays bound to each, without listening: whoever
+connects is refused, the kernel gives the port to nobody else, and a node that sets C{SO_REUSEADDR}, as servers do, can
+listen beside it as often as it likes.
 """
 
 from __future__ import annotations

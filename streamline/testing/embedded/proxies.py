@@ -132,7 +132,7 @@ class Proxy(Factory[_Incoming]):
         assert incoming.caller is not None
         self._legs[incoming] = incoming.caller
         endpoint = TCP4ClientEndpoint(self._reactor, LOOPBACK, self._behind.number, CONNECT_S)
-        connecting: Deferred[_Leg] = endpoint.connect(Factory.forProtocol(lambda: _Leg(self)))
+        connecting: Deferred[Any] = endpoint.connect(Factory.forProtocol(lambda: _Leg(self)))
         connecting.addCallbacks(self._connected, lambda _: incoming.transport.abortConnection(), (incoming,))
         self._silence()
 

@@ -34,7 +34,7 @@ class NodeReactor(EPollReactor):
         self.name = name
         self._known: WeakSet[Any] = WeakSet()
         self._silenced: dict[Any, set[str]] = {}
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.startRunning(installSignalHandlers=False)
 
     def fileno(self) -> int:
@@ -45,7 +45,7 @@ class NodeReactor(EPollReactor):
     def turn(self) -> None:
         """Do what there is to do, and do not wait."""
         self.runUntilCurrent()
-        self.doIteration(0)  # type: ignore[no-untyped-call]
+        self.doIteration(0)
 
     # What is looked at
 
@@ -55,7 +55,7 @@ class NodeReactor(EPollReactor):
         if reader in self._silenced:
             self._silenced[reader].add(READING)
         else:
-            super().addReader(reader)  # type: ignore[no-untyped-call]
+            super().addReader(reader)
 
     def addWriter(self, writer: Any) -> None:
         """Look at it for writing, unless it was silenced."""
@@ -63,21 +63,21 @@ class NodeReactor(EPollReactor):
         if writer in self._silenced:
             self._silenced[writer].add(WRITING)
         else:
-            super().addWriter(writer)  # type: ignore[no-untyped-call]
+            super().addWriter(writer)
 
     def removeReader(self, reader: Any) -> None:
         """Look at it no more."""
         if reader in self._silenced:
             self._silenced[reader].discard(READING)
         else:
-            super().removeReader(reader)  # type: ignore[no-untyped-call]
+            super().removeReader(reader)
 
     def removeWriter(self, writer: Any) -> None:
         """Look at it no more."""
         if writer in self._silenced:
             self._silenced[writer].discard(WRITING)
         else:
-            super().removeWriter(writer)  # type: ignore[no-untyped-call]
+            super().removeWriter(writer)
 
     def callers(self) -> Iterator[Client]:
         """Yield the connections that were opened here."""
@@ -98,10 +98,10 @@ class NodeReactor(EPollReactor):
         wanted = set()
         if descriptor in self.getReaders():
             wanted.add(READING)
-            super().removeReader(descriptor)  # type: ignore[no-untyped-call]
+            super().removeReader(descriptor)
         if descriptor in self.getWriters():
             wanted.add(WRITING)
-            super().removeWriter(descriptor)  # type: ignore[no-untyped-call]
+            super().removeWriter(descriptor)
         self._silenced[descriptor] = wanted
 
     def hear_again(self) -> None:

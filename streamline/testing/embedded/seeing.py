@@ -21,11 +21,13 @@ class Topology:
     """
     The cluster, as those of its nodes see it that live and hear each other.
 
+    @ivar there: the nodes that live, neither paused nor isolated.
     @ivar controller_id: the controller; None while there is none.
-    @ivar active: the brokers that may lead.
+    @ivar active: those of them that serve, and may lead.
     @ivar partition: looks one up, by topic and index.
     """
 
+    there: Sequence[int]
     controller_id: int | None
     active: Sequence[int]
     partition: Callable[[str, int], PartitionState | None]
@@ -57,12 +59,12 @@ def has_controller(topology: Topology) -> int | Unmet:
 
 
 def all_take_part(nodes: Sequence[int]) -> Judge[bool]:
-    """Judge whether all these nodes may lead partitions, and one is the controller."""
+    """Judge whether these nodes may lead partitions, and all others that are there, and one is the controller."""
 
     def judge(topology: Topology) -> bool | Unmet:
-        missing = [str(node) for node in nodes if node not in topology.active]
+        missing = sorted({*nodes, *topology.there}.difference(topology.active))
         if missing:
-            return Unmet(f"node {', '.join(missing)} does not take part")
+            return Unmet(f"missing are {missing}")
         return True if topology.controller_id is not None else Unmet("there is no controller")
 
     return judge

@@ -42,6 +42,11 @@ class Turner:
         self._thread = Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller is in the thread."""
+        return current_thread() is self._thread
+
     # In the thread
 
     def put_in(self, reactor: NodeReactor) -> None:
@@ -100,7 +105,7 @@ class Turner:
         @param what: what is waited for, as a message says it.
         @raise TimeoutError: it took longer; a Deferred is cancelled then.
         """
-        assert current_thread() is not self._thread, "this would wait for itself"
+        assert not self.is_here, "this would wait for itself"
         answer: Future[Any] = Future()
         waiting: list[Deferred[Any]] = []
 
@@ -115,7 +120,8 @@ class Turner:
         except TimeoutError:
             if answer.done():
                 raise
-            self.call(lambda: [one.cancel() for one in waiting])
+            for one in waiting:
+                self.call(one.cancel)
             raise TimeoutError(f"waited {timeout_s:g} s in vain for {what}") from None
 
     def close(self) -> None:
