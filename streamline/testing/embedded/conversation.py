@@ -56,6 +56,10 @@ class Conversation:
         self._answers.close()
         self._socket.close()
 
+    def timeout(self, seconds: float) -> None:
+        """Wait so long for anything from now on; a L{TimeoutError} ends the conversation."""
+        self._socket.settimeout(seconds)
+
     def ask(self, request: Message, response: type[R], version: int) -> R:
         """Send a request and return its answer."""
         self._asked += 1

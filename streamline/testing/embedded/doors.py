@@ -93,6 +93,7 @@ class MortalDisk(RealDisk):
 
     def elsewhere(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
         """Run a call in a thread, unless the node is dead by then."""
+        self._check()
         return super().elsewhere(self._while_alive, function, *args)
 
     def sync_directory(self, path: str) -> None:

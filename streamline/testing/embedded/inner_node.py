@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
@@ -71,7 +72,7 @@ class InnerNode:
                 consensus.listen(lambda *_: self._changed())
             node.failed.addCallback(self._failed, reactor)
             await node.startService()
-        except BaseException:
+        except Exception:
             await self._turner.between()
             if self._reactor is reactor:
                 self.kill()
@@ -121,9 +122,8 @@ class InnerNode:
     async def _stop(self, node: Node) -> None:
         self.is_serving = False
         self._changed()
-        try:
+        with suppress(Exception):  # it has been logged, and it ends all the same
             await node.stopService()
-        finally:
-            await self._turner.between()
-            if self.node is node:
-                self.kill()
+        await self._turner.between()
+        if self.node is node:
+            self.kill()

@@ -26,12 +26,15 @@ class NodeReactor(EPollReactor):
     through.
 
     @ivar name: whose it is, for the log.
+    @ivar is_dead: whether it looks at nothing any more; what is left of its node, and is found by the garbage
+        collector, may still ask.
     """
 
     _registerAsIOThread = False  # there are many, and the program's own thread is none of ours
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.is_dead = False
         self._known: WeakSet[Any] = WeakSet()
         self._silenced: dict[Any, set[str]] = {}
         super().__init__()
@@ -54,7 +57,7 @@ class NodeReactor(EPollReactor):
         self._known.add(reader)
         if reader in self._silenced:
             self._silenced[reader].add(READING)
-        else:
+        elif not self.is_dead:
             super().addReader(reader)
 
     def addWriter(self, writer: Any) -> None:
@@ -62,21 +65,21 @@ class NodeReactor(EPollReactor):
         self._known.add(writer)
         if writer in self._silenced:
             self._silenced[writer].add(WRITING)
-        else:
+        elif not self.is_dead:
             super().addWriter(writer)
 
     def removeReader(self, reader: Any) -> None:
         """Look at it no more."""
         if reader in self._silenced:
             self._silenced[reader].discard(READING)
-        else:
+        elif not self.is_dead:
             super().removeReader(reader)
 
     def removeWriter(self, writer: Any) -> None:
         """Look at it no more."""
         if writer in self._silenced:
             self._silenced[writer].discard(WRITING)
-        else:
+        elif not self.is_dead:
             super().removeWriter(writer)
 
     def callers(self) -> Iterator[Client]:
@@ -117,6 +120,7 @@ class NodeReactor(EPollReactor):
 
     def die(self) -> None:
         """Close every socket as the kernel does for a process that was killed: nobody here hears of it."""
+        self.is_dead = True
         for descriptor in list(self._known):
             socket = getattr(descriptor, "socket", None)
             if socket is not None:
