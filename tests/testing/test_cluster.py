@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -34,9 +35,9 @@ class Home(SynchronousTestCase):
         self.addCleanup(temporary.cleanup)
         self.home = Path(temporary.name)
 
-    def cluster(self, nodes: int = 3, **settings: object) -> Cluster:
+    def cluster(self, nodes: int = 3, **settings: Any) -> Cluster:
         """Start a cluster that keeps its data, whose topics have one replica, and which is quick to elect."""
-        chosen = {"default_replication_factor": 1, "consensus": "raft:tick_ms=20", **settings}
+        chosen: dict[str, Any] = {"default_replication_factor": 1, "consensus": "raft:tick_ms=20", **settings}
         cluster = Cluster(nodes, data_dir=self.home / "data", sync=False, **chosen)
         self.addCleanup(cluster.stop, clean=False)
         cluster.start()
@@ -63,7 +64,8 @@ class ClusterTests(Home):
         for partition in range(3):
             produce(cluster, "orders", [b"a", b"b%d" % partition], partition)
         self.assertEqual({cluster.leader("orders", partition) for partition in range(3)}, {1, 2, 3})
-        self.assertEqual([values_of(cluster, "orders", at) for at in range(3)], [[b"a", b"b%d" % at] for at in range(3)])
+        for partition in range(3):
+            self.assertEqual(values_of(cluster, "orders", partition), [b"a", b"b%d" % partition])
         self.assertEqual(cluster.wait_isr("orders", 2), (cluster.leader("orders", 2),))
 
     def test_many_at_once(self) -> None:
@@ -197,12 +199,13 @@ class RefusalTests(Home):
 
     def test_settings(self) -> None:
         """Unknown ones, wrong ones, and those that are the cluster's own."""
-        for settings, words in (
-            ({"num_partition": 2}, "there is no setting 'num_partition'; did you mean 'num_partitions'?"),
-            ({"node_id": 2}, "node_id is for the cluster to choose"),
+        for setting, words in (
+            ("num_partition", "there is no setting 'num_partition'; did you mean 'num_partitions'?"),
+            ("node_id", "node_id is for the cluster to choose"),
         ):
+            given: dict[str, Any] = {setting: 2}
             with self.assertRaises(TypeError) as caught:
-                Cluster(**settings)
+                Cluster(**given)
             self.assertEqual(str(caught.exception), words)
         with self.assertRaises(ValueError) as wrong:
             Cluster(1, num_partitions=0).start()

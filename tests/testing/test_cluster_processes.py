@@ -9,11 +9,14 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import StartRefused
 from streamline.testing import Cluster
 from tests.testing.cluster_case import create, metadata, produce, talk_to, values_of
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 60.0

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
+from functools import partial
 from tempfile import TemporaryDirectory
 from threading import Event
+from time import monotonic
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -21,6 +25,7 @@ from streamline.wire.header import write_request_header
 
 PATIENCE_S = 30.0
 SILENCE_S = 0.05
+TURN_S = 0.01
 
 
 class PortTests(SynchronousTestCase):
@@ -94,13 +99,13 @@ class TurnerTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Begin the thread with two reactors."""
         self.turner = Turner("test")
-        self.addCleanup(self.turner.close)
         self.one, self.other = NodeReactor("one"), NodeReactor("other")
         for reactor in (self.one, self.other):
             self.addCleanup(reactor.die)
             self.ask(self.turner.put_in, reactor)
+        self.addCleanup(self.turner.close)
 
-    def ask(self, function: object, *args: object) -> object:
+    def ask(self, function: Callable[..., Any], *args: object) -> Any:
         """Call something in the thread."""
         return self.turner.ask(function, *args, what="a test", timeout_s=PATIENCE_S)
 
@@ -108,8 +113,8 @@ class TurnerTests(SynchronousTestCase):
         """Each reactor's timers are called, in the one thread."""
         for reactor in (self.one, self.other):
             called: Deferred[bool] = Deferred()
-            self.turner.call(lambda reactor=reactor, called=called: reactor.callLater(0.01, self.note, called))
-            self.assertEqual(self.turner.ask(lambda called=called: called, what="timer", timeout_s=PATIENCE_S), True)
+            self.turner.call(partial(reactor.callLater, 0.01, self.note, called))
+            self.assertTrue(self.ask(partial(passed, called)))
 
     def note(self, called: Deferred[bool]) -> None:
         """Say whether this is the thread, and one of the reactors has its turn."""
@@ -140,6 +145,11 @@ class TurnerTests(SynchronousTestCase):
         self.assertTrue(given_up.wait(PATIENCE_S))
 
 
+def passed(result: Deferred[bool]) -> Deferred[bool]:
+    """Return what was given."""
+    return result
+
+
 class UnsyncedDiskTests(disk.DiskContract):
     """The disk of a node that can be killed is a disk, where nothing is synced."""
 
@@ -155,13 +165,14 @@ class UnsyncedDiskTests(disk.DiskContract):
         self.addCleanup(self.mortal.die)
         return self.mortal, temporary.name
 
-    def result_of(self, deferred: Deferred[object]) -> object:
+    def result_of(self, deferred: Deferred[Any]) -> Any:
         """Turn the reactor until the threads have answered."""
-        outcome: list[object] = []
+        outcome: list[Any] = []
         deferred.addBoth(outcome.append)
-        while not outcome:
+        end_s = monotonic() + PATIENCE_S
+        while not outcome and monotonic() < end_s:
             self.reactor.runUntilCurrent()
-            self.reactor.doIteration(self.reactor.timeout())
+            self.reactor.doIteration(TURN_S)
         if hasattr(outcome[0], "raiseException"):
             outcome[0].raiseException()
         return outcome[0]

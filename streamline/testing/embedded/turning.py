@@ -66,8 +66,8 @@ class Turner:
                     os.eventfd_read(self._bell)
             for _ in range(self._calls.qsize()):
                 self._calls.get()()
-            for reactor in list(self._reactors.values()):
-                if reactor.fileno() in self._reactors:  # an earlier one may have had it taken out
+            for number, reactor in list(self._reactors.items()):
+                if number in self._reactors:  # an earlier one may have had it taken out
                     self._turn(reactor)
         self._poll.close()
         os.close(self._bell)
