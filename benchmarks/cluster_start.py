@@ -3,8 +3,9 @@ How long it takes until a client can use a cluster: one of C{streamline.testing}
 
     python -m benchmarks.cluster_start --rounds 10
 
-Each round makes a cluster, lets librdkafka produce one record with acks=all to a topic that nobody has made, and counts
-until it is acknowledged; for the demo from the start of its process.  Printed are the fastest, median and slowest round.
+Each round makes a cluster, lets librdkafka produce one record with acks=all to a topic that nobody has made, and
+counts until it is acknowledged; for the demo from the start of its process.  Printed are the fastest, the median and
+the slowest round.
 """
 
 from __future__ import annotations

@@ -57,15 +57,18 @@ from streamline.wire.messages.producer_ids import AllocateProducerIdsRequest, Al
 __all__ = ["Node", "build"]
 
 
-def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
+def build(
+    config: NodeConfig, host: Host, directory: DataDirectory | None = None, installed: Installed | None = None
+) -> Node:
     """
     Put a node together; nothing is touched before it starts.
 
     @param directory: the data directory, where it has been opened already.
+    @param installed: the plugins, where they have been looked for already.
     @raise streamline.errors.StartRefused: a plugin cannot be made.
     """
     directory = directory or DataDirectory(host, config)
-    installed = discover()
+    installed = installed or discover()
     storage: IStorage = make(IStorage, config.storage, host, config, installed)
     consensus: IConsensus = make(IConsensus, config.consensus, host, config, installed)
     replicator: IReplicator = make(IReplicator, config.replicator, host, config, installed)

@@ -24,6 +24,7 @@ from typing import Any, Self
 from attrs import frozen
 
 from streamline.model import Endpoint
+from streamline.plugins import discover
 from streamline.testing.embedded.conversation import Conversation, read_partition
 from streamline.testing.embedded.crew import Crew, named
 from streamline.testing.embedded.plans import Plan, sort_out
@@ -152,14 +153,15 @@ class Cluster:
             self._let_go()
 
     def _make_crew(self, plans: Sequence[Plan]) -> Crew:
-        plans[0].config()  # a wrong setting is told here, in the same way however they run
+        installed = discover()
+        plans[0].config(installed)  # a wrong setting is told here, in the same way however they run
         if self._has_processes:
             from streamline.testing.embedded.outer_crew import OuterCrew
 
             return OuterCrew(plans)
         from streamline.testing.embedded.inner_crew import InnerCrew
 
-        return InnerCrew(plans, syncs=self._syncs)
+        return InnerCrew(plans, installed, syncs=self._syncs)
 
     def _let_go(self) -> None:
         if self._crew is not None:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, FirstError
 
+from streamline.plugins import Installed
 from streamline.testing.embedded.crew import named
 from streamline.testing.embedded.inner_node import InnerNode
 from streamline.testing.embedded.links import Links
@@ -25,16 +26,17 @@ class InnerCrew:
     """
     The nodes, for threads other than theirs.
 
+    @param installed: the plugins that they can choose from.
     @param syncs: whether what is written is to survive the loss of power, too.
     """
 
-    def __init__(self, plans: Sequence[Plan], *, syncs: bool) -> None:
+    def __init__(self, plans: Sequence[Plan], installed: Installed, *, syncs: bool) -> None:
         ports = {port.number: plan.node_id for plan in plans for port in (plan.kafka, plan.peers)}
         self.links = Links(ports, [plan.kafka.number for plan in plans])
         self._turner = Turner("streamline-cluster")
         self._log = NodeLog(self._turner)
         self._nodes = {
-            plan.node_id: InnerNode(self._turner, plan, self.links, syncs=syncs, changed=self._changed)
+            plan.node_id: InnerNode(self._turner, plan, self.links, installed, syncs=syncs, changed=self._changed)
             for plan in plans
         }
         self._watches: list[Callable[[], None]] = []

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 
 from streamline.interfaces import Host
+from streamline.plugins import Installed
 from streamline.services.host import ReactorClock, SystemRandom
 from streamline.testing.embedded.doors import MortalDisk
 from streamline.testing.embedded.links import CuttableNetwork, Links
@@ -34,13 +35,23 @@ class InnerNode:
     @param changed: called after anything about it or its metadata has changed.
     """
 
-    def __init__(self, turner: Turner, plan: Plan, links: Links, *, syncs: bool, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        turner: Turner,
+        plan: Plan,
+        links: Links,
+        installed: Installed,
+        *,
+        syncs: bool,
+        changed: Callable[[], None],
+    ) -> None:
         self.plan = plan
         self.node: Node | None = None
         self.is_paused = False
         self.is_serving = False
         self._turner = turner
         self._links = links
+        self._installed = installed
         self._syncs = syncs
         self._changed = changed
         self._reactor: NodeReactor | None = None
@@ -65,7 +76,7 @@ class InnerNode:
         self._turner.put_in(reactor)
         self._links.began(self.plan.node_id, reactor)
         try:
-            self.node = node = build(self.plan.config(), host)
+            self.node = node = build(self.plan.config(self._installed), host, installed=self._installed)
             node.broker.metadata.listen(lambda *_: self._changed())
             consensus = node.broker.metadata.consensus
             if hasattr(consensus, "listen"):

@@ -18,7 +18,7 @@ from streamline.model import Endpoint
 from streamline.options.declared import OPTIONS
 from streamline.options.settling import settle
 from streamline.options.sources import Gathered, Given
-from streamline.plugins import discover
+from streamline.plugins import Installed
 from streamline.testing.embedded.ports import LOOPBACK, ReservedPort
 
 OURS = ("node-id", "listen", "cluster-listen", "advertised-addr", "advertised-cluster-addr", "seed-nodes", "data-dir")
@@ -66,15 +66,16 @@ class Plan:
             own["advertised-cluster-addr"] = str(self.advertised)
         return {**self.options, **own}
 
-    def config(self) -> NodeConfig:
+    def config(self, installed: Installed) -> NodeConfig:
         """
         Return the settings of a node in this process.
 
+        @param installed: the plugins to choose from.
         @raise ValueError: with a sentence.
         """
         options = {name: Given(text, name.replace("-", "_")) for name, text in self.spoken().items()}
         broker = {name: Given(text, name) for name, text in self.broker.items()}
-        config = settle(Gathered(options, broker), discover())
+        config = settle(Gathered(options, broker), installed)
         # Whoever wants pages says where: the import alone takes as long as starting the cluster.
         return config if "http-listen" in self.options else evolve(config, http_listen=None)
 
