@@ -29,7 +29,7 @@ from streamline.net.listener import KafkaListener, Serving
 from streamline.net.peer import Guest, PeerApi
 from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
-from streamline.plugins import make
+from streamline.plugins import Installed, discover, make
 from streamline.replication.sessions import FetchSessions
 from streamline.services.altering import Altering
 from streamline.services.balancing import Balancing
@@ -57,17 +57,21 @@ INCARNATION_BYTES = 16
 __all__ = ["Node", "build"]
 
 
-def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None) -> Node:
+def build(
+    config: NodeConfig, host: Host, directory: DataDirectory | None = None, installed: Installed | None = None
+) -> Node:
     """
     Put a node together; nothing is touched before it starts.
 
     @param directory: the data directory, where it has been opened already.
+    @param installed: the plugins, where they have been looked for already.
     @raise streamline.errors.StartRefused: a plugin cannot be made.
     """
     directory = directory or DataDirectory(host, config)
-    storage: IStorage = make(IStorage, config.storage, host, config)
-    consensus: IConsensus = make(IConsensus, config.consensus, host, config)
-    replicator: IReplicator = make(IReplicator, config.replicator, host, config)
+    installed = installed or discover()
+    storage: IStorage = make(IStorage, config.storage, host, config, installed)
+    consensus: IConsensus = make(IConsensus, config.consensus, host, config, installed)
+    replicator: IReplicator = make(IReplicator, config.replicator, host, config, installed)
     incarnation_id = host.rng.randbytes(INCARNATION_BYTES)
     room: ClusterRoom | None = None
     if IQuorum.providedBy(consensus) and config.cluster_listen is not None:
@@ -75,7 +79,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     peers = Peers(host) if room is None else room.peers
     metadata = Metadata(consensus)
     part = _part_in_the_cluster(config, host, metadata, storage, peers, lambda: node.introduce())
-    broker = _services(config, host, storage, metadata, replicator, incarnation_id, part, room)
+    broker = _services(config, host, installed, storage, metadata, replicator, incarnation_id, part, room)
     replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, part.altering))
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
@@ -90,6 +94,7 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
 def _services(
     config: NodeConfig,
     host: Host,
+    installed: Installed,
     storage: IStorage,
     metadata: Metadata,
     replicator: IReplicator,
@@ -98,8 +103,8 @@ def _services(
     room: ClusterRoom | None,
 ) -> BrokerServices:
     """Make what handlers talk to."""
-    acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
-    placement: IPlacement = make(IPlacement, config.placement, host, config)
+    acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
+    placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
     deadlines = Deadlines(host.clock)
     forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
     controller = Controller(host, config, metadata, placement, part.controllership, forwarding)

@@ -58,7 +58,7 @@ class Staircase(MultiService):
                 if child not in self._standing:
                     await maybeDeferred(child.startService)
                     self._standing.append(child)
-        except BaseException:
+        except Exception:
             self.stopService()  # begins when this climb has ended
             raise
 

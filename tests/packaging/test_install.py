@@ -56,6 +56,17 @@ def test_what_is_built_in_is_found(installed: Environment) -> None:
         assert f"\n    {name} " in listed
 
 
+def test_the_demo_is_known(installed: Environment) -> None:
+    """As a command of its own."""
+    assert "--nodes N" in installed.run("streamline", "demo", "--help").stdout
+
+
+def test_fixtures_are_found(installed: Environment) -> None:
+    """By pytest, which looks for its plugins among entry points."""
+    code = "from importlib.metadata import entry_points; print(entry_points(group='pytest11')['streamline'].value)"
+    assert installed.run("python", "-c", code).stdout == "streamline.testing.fixtures\n"
+
+
 def test_a_node_runs(installed: Environment, tmp_path: Path) -> None:
     """Away from any source."""
     node = Launched(tmp_path, [str(installed.bin / "twist"), "streamline", EPHEMERAL], {"PYTHONPATH": ""})

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -87,6 +88,10 @@ def _applied(slot: Slot) -> int:
     return -1 if slot.process is None else slot.process.machine.index
 
 
+def _has_applied(slot: Slot) -> bool:
+    return _applied(slot) > 0
+
+
 class ScenarioTests(SynchronousTestCase):
     """Seven situations."""
 
@@ -160,7 +165,7 @@ class ScenarioTests(SynchronousTestCase):
             scenario.kill([slot.number])
             scenario.world.wipe(slot)
             scenario.start([slot.number])
-            scenario.until(lambda slot=slot: _applied(slot) > 0, 3 * ELECTED_S, "it is told nothing")
+            scenario.until(partial(_has_applied, slot), 3 * ELECTED_S, "it is told nothing")
             scenario.expect_progress()
             leader = scenario.expect_leader()
             assert leader.process is not None

@@ -156,6 +156,6 @@ class Place:
         return lost
 
 
-def quiet(outcome: Deferred[object]) -> None:
+def quiet(outcome: Deferred[Any]) -> None:
     """Let nobody care how something ends."""
     outcome.addErrback(lambda _: None)

@@ -1,0 +1,1 @@
+"""The command C{streamline}: what people type who want to see something, beside C{twist streamline}."""
