@@ -5,6 +5,7 @@ The computers of a simulated cluster, and the nodes that run on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
