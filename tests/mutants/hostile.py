@@ -294,6 +294,14 @@ CONNECTIONS = (
     ),
     Mutant(
         "SE12",
+        "Several that wait in one place are as many as they are.",
+        "streamline/net/answers.py",
+        "self.owed += slot.requests",
+        "self.owed += 1",
+        ["tests/services/test_runs.py::WaitingRunTests::test_requests_are_counted"],
+    ),
+    Mutant(
+        "SE12",
         "A client that takes nothing is let go.",
         WATCHMAN,
         "if untaken_s > limits.stalled_s_max:",

@@ -169,4 +169,15 @@ MUTANTS = (
         "if False:",
         ["tests/services/test_durability.py::SyncEachTests::test_time_is_up"],
     ),
+    Mutant(
+        "LE14",
+        "Also of produces that came together and are answered together.",
+        "streamline/services/partition.py",
+        "if receipt.next_offset > reached or receipt.refusal is not None:\n    return False",
+        "pass",
+        [
+            "tests/services/test_runs.py::SyncedRunTests::test_time_is_up",
+            "tests/services/test_runs.py::SyncedRunTests::test_they_wait_in_one_place",
+        ],
+    ),
 )
