@@ -77,7 +77,7 @@ def _default(field: Field) -> Any:
 
 
 def _plain(value: Any, version: int, flexible: bool) -> Any:
-    if hasattr(value, "__attrs_attrs__"):
+    if hasattr(value, "FIELDS"):
         return container(value, version, flexible)
     if isinstance(value, memoryview):
         return bytes(value)

@@ -8,7 +8,7 @@ One declaration per message.
     ...     member_id: str = wire(STRING)
     ...     group_instance_id: str | None = wire(NULLABLE_STRING, "3+", default=None)
 
-The class is an attrs class with slots; every field has Kafka's default, so that a caller names only what it
+The class has slots; every field has Kafka's default, so that a caller names only what it
 means.  L{streamline.wire.codec} derives the reader and the writer from the declaration,
 L{streamline.wire.construct_spec} the readable specification.
 
@@ -16,6 +16,7 @@ A version range is C{"3"}, C{"3-7"} or C{"3+"}; none means every version of the 
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 import attrs
@@ -26,7 +27,6 @@ T = TypeVar("T")
 Kind = Literal["request", "response", "data"]
 
 _FOREVER = 1 << 15
-_METADATA = "streamline.wire"
 _UNSET: Any = object()
 
 
@@ -56,6 +56,7 @@ class Range:
     last: int
 
     @classmethod
+    @cache
     def parse(cls, text: str | None) -> "Range":
         """Read C{"3"}, C{"3-7"} or C{"3+"}; None is every version."""
         if text is None:
@@ -120,10 +121,7 @@ def wire(
         default, factory = _default(type, tag)
     tags = Range.parse(tagged or versions) if tag is not None else None
     nulls = Range.parse(nullable) if nullable else None
-    declared = Field("", type, Range.parse(versions), default, factory, tag, tags, nulls, ignorable)
-    if factory is not None:
-        return attrs.field(factory=factory, metadata={_METADATA: declared})
-    return attrs.field(default=default, metadata={_METADATA: declared})
+    return Field("", type, Range.parse(versions), default, factory, tag, tags, nulls, ignorable)
 
 
 def _default(type: Type, tag: int | None) -> tuple[Any, Callable[[], Any] | None]:
@@ -144,11 +142,42 @@ def _default(type: Type, tag: int | None) -> tuple[Any, Callable[[], Any] | None
 @dataclass_transform(kw_only_default=True)
 def struct(cls: type[T]) -> type[T]:
     """Make a class a struct that messages nest; its versions are those of the message."""
-    # attrs would compile an __eq__ and a __repr__ for each class, a quarter of the time that it takes to make one;
-    # two that serve all are slower to run, and only tests and debuggers run them.
-    made: Any = attrs.define(slots=True, weakref_slot=False, eq=False, repr=False)(cls)
-    made.__eq__, made.__repr__, made.__hash__ = _equal, _repr, None
+    # There are hundreds, and every start of a node makes all of them.  What attrs would make anew for each, two methods
+    # for all do here; they are slower to run, and only tests and debuggers run them.  A constructor is compiled when
+    # it is first called.
+    declared = {name: value for name, value in cls.__dict__.items() if isinstance(value, Field)}
+    left_out = {*declared, "__dict__", "__weakref__"}
+    namespace = {name: value for name, value in cls.__dict__.items() if name not in left_out}
+    namespace |= {
+        "__qualname__": cls.__qualname__, "__slots__": tuple(declared), "__init__": _first_init,
+        "__eq__": _equal, "__hash__": None, "__repr__": _repr, "FIELDS": declared,
+    }  # fmt: skip
+    made: Any = type(cls.__name__, cls.__bases__, namespace)
     return made  # type: ignore[no-any-return]
+
+
+def _first_init(self: Any, *args: Any, **more: Any) -> None:
+    made = type(self)
+    made.__init__ = _constructor(made.FIELDS)
+    made.__init__(self, *args, **more)
+
+
+def _constructor(declared: dict[str, Field]) -> Callable[..., None]:
+    """Compile what sets all fields, as fast as if it had been written by hand."""
+    names: dict[str, Any] = {"_unset": _UNSET}
+    arguments, lines = [], []
+    for name, field in declared.items():
+        if field.factory is None:
+            names[f"_default_{name}"] = field.default
+            arguments.append(f"{name}=_default_{name}")
+            lines.append(f"    self.{name} = {name}\n")
+        else:
+            names[f"_make_{name}"] = field.factory
+            arguments.append(f"{name}=_unset")
+            lines.append(f"    self.{name} = {name} if {name} is not _unset else _make_{name}()\n")
+    exec(f"def __init__(self, {', '.join(arguments)}):\n{''.join(lines)}    pass\n", names)
+    constructor: Callable[..., None] = names["__init__"]
+    return constructor
 
 
 def _equal(self: Any, other: Any) -> Any:
@@ -195,8 +224,8 @@ def fields(cls: type, version: int) -> tuple[list[Field], list[Field], list[Fiel
     @return: the plain ones in order, the tagged ones by tag, and the ones that do not exist in the version.
     """
     plain, tagged, absent = [], [], []
-    for attribute in attrs.fields(cls):
-        field = attrs.evolve(attribute.metadata[_METADATA], name=attribute.name)
+    for name, unnamed in cls.FIELDS.items():  # type: ignore[attr-defined]
+        field = attrs.evolve(unnamed, name=name)
         if version not in field.versions:
             absent.append(field)
         elif field.is_tagged(version):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from copy import copy
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
@@ -93,9 +93,9 @@ class AccountTests(ConnectionCase):
         for _ in range(6):
             self.broker.fetch_later("t", client=self.broker.connect(), max_wait_ms=60_000)
         request = fetch_request("wide", min_bytes=1, max_wait_ms=60_000)
-        request.topics[0].partitions = [
-            evolve(cast(Any, request.topics[0].partitions[0]), partition=index) for index in range(150)
-        ]
+        request.topics[0].partitions = [copy(request.topics[0].partitions[0]) for _ in range(150)]
+        for index, part in enumerate(request.topics[0].partitions):
+            part.partition = index
         self.client.send(request, 12)
         self.assertEqual(self.numbers(), [1])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -56,6 +57,13 @@ class WrongRequest(Message):
     records: Buffers | None = wire(RECORDS, tag=0)
 
 
+@struct
+class Fresh:
+    number: int = wire(INT32)
+    text: str = wire(STRING, default="s")
+    numbers: Sequence[int] = wire(ARRAY(INT32))
+
+
 class DeclarationTests(SynchronousTestCase):
     """A declared class is a class that says what it is."""
 
@@ -70,6 +78,18 @@ class DeclarationTests(SynchronousTestCase):
         self.assertEqual((toy.numbers, toy.rack, toy.extra), ([], None, None))
         self.assertIsNot(toy.inner, ToyRequest().inner)
         self.assertIsNot(toy.numbers, ToyRequest().numbers)
+
+    def test_made_before_or_not(self) -> None:
+        """Its constructor is compiled when it is first called, and is the same to all who call it."""
+        for _ in range(2):
+            self.assertRaises(TypeError, Fresh, nothing=1)
+            self.assertRaises(TypeError, Fresh, 1, "s", [], 4)
+        first, second = Fresh(number=1, text="t"), Fresh(numbers=[2])
+        self.assertEqual((first.number, first.text, first.numbers), (1, "t", []))
+        self.assertEqual((second.number, second.text, second.numbers), (0, "s", [2]))
+        self.assertIsNot(first.numbers, Fresh().numbers)
+        self.assertEqual(copy(second), second)
+        self.assertRaises(TypeError, hash, first)
 
     def test_has_slots(self) -> None:
         self.assertRaises(AttributeError, setattr, ToyRequest(), "nmae", "x")
