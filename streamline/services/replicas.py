@@ -23,6 +23,7 @@ from streamline.errors import ErrorCode, Refused, StartRefused, StreamlineError
 from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
 from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
 from streamline.replication.roles import Role, role_of
+from streamline.services.close_look import look_closely
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import own_epoch
 from streamline.services.opening import open_partition
@@ -32,10 +33,6 @@ from streamline.services.receipts import Receipt, refused
 from streamline.services.replica import Replica
 from streamline.services.sharing import Shared
 from streamline.services.topic_configs import TopicConfigs
-from streamline.wire.batch import BatchHeader, check, produced_header
-from streamline.wire.quick import Looked
-from streamline.wire.recompress import CODECS, recompress
-from streamline.wire.recordcheck import checking
 
 log = Logger()
 
@@ -353,7 +350,7 @@ class Replicas(Service):
         self, partition: Partition, records: Buffer | None, acks: int, produce_version: int | None
     ) -> Generator[None, None, Receipt]:
         try:
-            stored, looked = yield from self._look_closely(partition, records, produce_version)
+            stored, looked = yield from look_closely(records, partition.config, self._wall_ms(), produce_version)
             receipt = partition.append(stored, looked, acks)
         except Refused as refusal:
             return refused(refusal)
@@ -377,29 +374,6 @@ class Replicas(Service):
         assert self.full is not None
         raise self.full.again()
 
-    def _look_closely(
-        self, partition: Partition, records: Buffer | None, produce_version: int | None
-    ) -> Generator[None, None, tuple[Buffer, Looked]]:
-        """Check a batch that is not plain; return it as it is to be stored."""
-        header = produced_header(records)
-        assert records is not None
-        config = partition.config
-        check(
-            records,
-            0,
-            header,
-            max_bytes=config.max_message_bytes,
-            produce_version=produce_version,
-            now_ms=None if config.message_timestamp_type == "LogAppendTime" else self._wall_ms(),
-            timestamp_before_max_ms=config.message_timestamp_before_max_ms,
-            timestamp_after_max_ms=config.message_timestamp_after_max_ms,
-        )
-        checked = yield from checking(records, header)
-        codec = CODECS.get(config.compression_type, header.compression)
-        if codec != header.compression:
-            records, header = _recompressed(records, config, codec)
-        return records, (header, checked.max_timestamp, checked.has_null_key)
-
     def flush(self) -> None:
         """Write what was collected in every partition, each in one write."""
         while self._dirty:
@@ -414,13 +388,3 @@ class Replicas(Service):
     def checkpoint(self) -> Deferred[Any]:
         """Have the storage note how far everything is durable."""
         return self._storage.checkpoint() if self.running else succeed(None)
-
-
-def _recompressed(records: Buffer, config: TopicConfig, codec: int) -> tuple[bytes, BatchHeader]:
-    batch, header = recompress(records, codec)
-    if header.size > config.max_message_bytes:
-        raise Refused(
-            ErrorCode.MESSAGE_TOO_LARGE,
-            f"a batch of {header.size} bytes in {config.compression_type} is larger than {config.max_message_bytes}",
-        )
-    return batch, header

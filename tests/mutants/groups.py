@@ -69,7 +69,7 @@ COORDINATING = (
         "KR29",
         "The log is read up to its end, once that is committed.",
         LOADING,
-        "if partition.high_watermark < end_offset:\n    await _committed(partition, end_offset)",
+        "if partition.high_watermark < end_offset:\n    await partition.when_committed(end_offset)",
         "",
         [f"{LOAD}test_it_waits_for_what_is_not_committed_yet"],
     ),

@@ -9,6 +9,7 @@ SNAPSHOTS = "streamline/transactions/snapshots.py"
 PARTITION = "streamline/services/partition.py"
 TAKING = "streamline/services/taking.py"
 BOOKS = "streamline/services/bookkeeping.py"
+REMEMBERING = "streamline/services/remembering.py"
 OPENING = "streamline/services/opening.py"
 CONTROLLER = "streamline/services/controller.py"
 
@@ -141,9 +142,9 @@ SEQUENCES = (
     Mutant(
         "SQ5",
         "All that wait for a block take it up one by one.",
-        CONTROLLER,
-        "taken, self._producer_ids = self._producer_ids[0], self._producer_ids[1:]",
-        "taken = self._producer_ids[0]",
+        "streamline/services/producer_ids.py",
+        "taken, self._left = self._left[0], self._left[1:]",
+        "taken = self._left[0]",
         [f"{SERVICE}InitProducerIdTests::test_never_twice"],
     ),
     Mutant(
@@ -168,7 +169,7 @@ REBUILDING = (
     Mutant(
         "KR27",
         "Producers are rebuilt from the batches of the log.",
-        OPENING,
+        REMEMBERING,
         "producers.wrote(header.producer_id, header.producer_epoch, batch, now_ms)",
         "pass",
         [f"{SERVICE}CrashTests::test_from_the_log_alone", f"{SERVICE}CrashTests::test_epoch_after_a_crash"],
@@ -176,7 +177,7 @@ REBUILDING = (
     Mutant(
         "KR27",
         "A batch that is in the snapshot does not count twice.",
-        OPENING,
+        REMEMBERING,
         "if header.producer_id == NO_PRODUCER_ID or header.base_offset < from_offset or header.is_control:",
         "if header.producer_id == NO_PRODUCER_ID or header.is_control:",
         [f"{SERVICE}CrashTests::test_epochs_missing_and_a_start_that_has_moved"],
@@ -184,7 +185,7 @@ REBUILDING = (
     Mutant(
         "KR27",
         "A snapshot that is damaged is passed over.",
-        OPENING,
+        REMEMBERING,
         "except ValueError:\n    continue",
         "except ZeroDivisionError:\n    continue",
         [f"{SERVICE}CrashTests::test_snapshot_missing_or_damaged"],
@@ -216,7 +217,7 @@ REBUILDING = (
     Mutant(
         "KR27",
         "A snapshot of more than the log holds goes.",
-        OPENING,
+        REMEMBERING,
         "if offset is not None and offset > log.end_offset:",
         "if False:",
         [f"{SERVICE}CrashTests::test_a_snapshot_of_more_than_the_log_holds"],
@@ -415,8 +416,8 @@ ACKS = (
         "KR26",
         "Fetches that wait at a partition that is led no longer are told so.",
         PARTITION,
-        "self._for_count.release_all()\nself._poke(0)",
-        "self._for_count.release_all()",
+        "_poke(self._readers, 0, self)",
+        "",
         [
             "tests/api/test_fetch.py::WaitingTests::test_topic_deleted",
             f"{DURABLE}LostSyncTests::test_waiting_readers_are_told",

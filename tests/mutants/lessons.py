@@ -44,7 +44,7 @@ MUTANTS = (
     Mutant(
         "LE3",
         "Batches are stored as they come.",
-        REPLICAS,
+        "streamline/services/close_look.py",
         "codec = CODECS.get(config.compression_type, header.compression)",
         "codec = CODECS.get(config.compression_type, 0)",
         [f"{BATCHES}BatchTests::test_every_codec_is_kept_as_it_came"],
@@ -132,7 +132,7 @@ MUTANTS = (
     Mutant(
         "LE10",
         "Also where the batch was looked at closely.",
-        REPLICAS,
+        "streamline/services/close_look.py",
         "return records, (header, checked.max_timestamp, checked.has_null_key)",
         "return records, (header, checked.max_timestamp, False)",
         [f"{BATCHES}CompactedTests::test_keys"],
@@ -157,8 +157,8 @@ MUTANTS = (
         "LE13",
         "The ids of topics are drawn by chance, not made of their names.",
         "streamline/services/controller.py",
-        "self._new_topic_id(),",
-        "wanted.name.encode().ljust(16)[:16],",
+        "topic_id = self._new_topic_id()",
+        "topic_id = wanted.name.encode().ljust(16)[:16]",
         ["tests/api/test_topics.py::DeleteTests::test_made_again"],
     ),
     Mutant(
@@ -173,8 +173,8 @@ MUTANTS = (
         "LE14",
         "Also of produces that came together and are answered together.",
         "streamline/services/partition.py",
-        "if receipt.next_offset > reached or receipt.refusal is not None:\n    return False",
-        "pass",
+        "    receipt.next_offset > reached\n    or receipt.refusal is not None\n",
+        "    False\n",
         [
             "tests/services/test_runs.py::SyncedRunTests::test_time_is_up",
             "tests/services/test_runs.py::SyncedRunTests::test_they_wait_in_one_place",

@@ -30,7 +30,7 @@ EPOCH_CACHE = (
         "streamline/wire/batch.py",
         "return _STAMP.pack(base_offset, self.batch_length, leader_epoch)",
         "return _STAMP.pack(base_offset, self.batch_length, 0)",
-        ["tests/services/test_housekeeping.py::LeadingTests::test_a_new_epoch_is_written_down_at_once"],
+        ["tests/services/test_housekeeping.py::LeadingTests::test_a_new_epoch_survives_with_its_first_record"],
     ),
     Mutant(
         "KR3",
@@ -98,11 +98,11 @@ EPOCH_CACHE = (
     ),
     Mutant(
         "KR4",
-        "A new epoch is written down before its first batch.",
-        PARTITION,
-        "books.save_epochs()",
+        "What a cut leaves of the epochs is written down at once.",
+        "streamline/services/replica.py",
+        "self.books.save_epochs()",
         "pass",
-        ["tests/services/test_housekeeping.py::LeadingTests::test_a_new_epoch_is_written_down_at_once"],
+        ["tests/services/test_replica.py::CuttingTests::test_epochs_are_written_down"],
     ),
     Mutant(
         "KR4",
@@ -223,7 +223,7 @@ FENCES = (
         "KR9",
         "The end that consumers are told is the high watermark.",
         "streamline/api/list_offsets.py",
-        "return NO_TIMESTAMP, partition.high_watermark",
+        "return NO_TIMESTAMP, partition.latest_offset",
         "return NO_TIMESTAMP, log.end_offset",
         [f"{OFFSETS}EndTests::test_uncommitted_records_are_not_the_end"],
     ),

@@ -1,0 +1,126 @@
+"""One partition's copy while it follows: what is copied, cut, and known because of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+from twisted.trial.unittest import SynchronousTestCase
+
+from streamline.errors import ErrorCode
+from streamline.replication.epochs import CHECKPOINT_NAME
+from streamline.replication.roles import Role
+from streamline.services.replica import Replica
+from streamline.wire.batch import read_header
+from tests.broker import Broker, batch_of
+
+PRODUCER = 7
+
+
+class CopyCase(SynchronousTestCase):
+    """
+    A node that follows a partition which it led before.
+
+    @ivar replica: its copy; two records of epoch 0 are in it.
+    """
+
+    def setUp(self) -> None:
+        """Have it lead, and follow."""
+        self.broker = Broker(2, storage="segments").start()
+        self.broker.create("t")
+        for _ in range(2):
+            self.broker.produce("t", batch_of(b"v"))
+        self.replica: Replica = self.broker.partition("t")
+        self.become(Role.FOLLOWER, 1, 2)
+
+    def become(self, role: Role, leader_epoch: int, leader: int = 1) -> None:
+        """Have the metadata want something of it."""
+        replicas: Any = self.broker.node.broker.replicas
+        state = evolve(self.replica.state, leader=leader, leader_epoch=leader_epoch, replicas=(1, 2), isr=(1, 2))
+        self.replica.become(role, state, 1, replicas._replicator)
+
+    def copy(self, epoch: int, sequence: int = -1, producer: int = -1) -> None:
+        """Take one batch as a leader of that epoch sent it."""
+        batch = bytearray(batch_of(b"w", producer_id=producer, producer_epoch=0, base_sequence=sequence))
+        head = read_header(batch).place(self.replica.log.end_offset, epoch)
+        batch[: len(head)] = head
+        self.replica.copy(read_header(batch), memoryview(batch))
+        self.replica.write()
+
+
+class CuttingTests(CopyCase):
+    """KR1 to KR4, KR27: a cut takes along whatever was known because of the records that go."""
+
+    def test_copied(self) -> None:
+        """Records count as soon as they are written, and bring their epoch."""
+        self.copy(1)
+        self.assertEqual([self.replica.log.end_offset, self.replica.counted_offset], [3, 3])
+        self.assertEqual(self.replica.epochs.entries(), [(0, 0), (1, 2)])
+
+    def test_epochs_are_written_down(self) -> None:
+        """KR4: at once, because they say more than the log does once that has grown again."""
+        self.copy(1)
+        self.replica.checkpoint()
+        self.replica.cut(2)
+        self.assertEqual(self.replica.epochs.entries(), [(0, 0)])
+        self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n1\n0 0\n")
+
+    def test_nothing_counts_that_is_gone(self) -> None:
+        self.copy(1)
+        self.replica.cut(1)
+        self.assertEqual([self.replica.log.end_offset, self.replica.counted_offset], [1, 1])
+        self.copy(1)
+        self.assertEqual(self.replica.counted_offset, 2)
+
+    def test_a_sync_that_began_before(self) -> None:
+        """It says nothing about what was copied since."""
+        config = evolve(self.replica.config, flush_messages=1)
+        self.replica.configure(config)
+        self.broker.machine.platter.faults.thread_mean_s = 0.5
+        self.copy(1)
+        self.assertEqual(self.replica.counted_offset, 2)
+        self.replica.cut(2)
+        self.copy(1)
+        seen = []
+        while self.replica.counted_offset < 3:
+            self.broker.wait(0.01)
+            seen.append((self.replica.counted_offset, self.replica.log.recovery_point))
+        self.assertTrue(all(point >= counted for counted, point in seen), seen[-3:])
+
+    def test_producers(self) -> None:
+        """KR27: those whose batches have all gone are read from the log again before anybody leads."""
+        for sequence in range(7):
+            self.copy(1, sequence, PRODUCER)
+        self.replica.cut(3)
+        self.become(Role.LEADER, 2)
+        self.assertTrue(self.replica.is_led)
+        known = self.replica.producers.get(PRODUCER)
+        assert known is not None
+        self.assertEqual(known.last_sequence, 0)
+
+    def test_begun_anew(self) -> None:
+        self.replica.begin_anew(10)
+        self.assertEqual([self.replica.log.start_offset, self.replica.log.end_offset], [10, 10])
+        self.assertEqual(self.replica.epochs.entries(), [])
+        self.copy(3)
+        self.assertEqual(self.replica.epochs.entries(), [(3, 10)])
+
+
+class RoleTests(CopyCase):
+    """KR26: who waits for a leader that is none any more is told so."""
+
+    def test_a_follower_takes_nothing(self) -> None:
+        self.assertEqual(self.broker.produce("t", batch_of(b"v")).error_code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+
+    def test_nobody_is_told_that_it_is_safe(self) -> None:
+        """Not even where it leads again, in another epoch, and the high watermark has come to where it waits."""
+        self.become(Role.LEADER, 2)
+        receipt = self.broker.node.broker.replicas.append_now("t", 0, batch_of(b"v"), -1)
+        settled: list[bool] = []
+        self.replica.when_settled(receipt, -1, lambda: settled.append(True))
+        self.become(Role.FOLLOWER, 3, 2)
+        self.assertEqual(settled, [True])
+        self.become(Role.LEADER, 4)
+        verdict = self.replica.verdict(receipt, 0)
+        assert verdict is not None
+        self.assertEqual(verdict.code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
