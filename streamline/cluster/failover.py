@@ -51,7 +51,12 @@ def begin_shutdown(image: MetadataImage, node: int) -> list[Command]:
 
 def unfence(image: MetadataImage, node: int) -> list[Command]:
     """A broker is there and has caught up: it may lead what nobody leads."""
-    broker = image.brokers[node]
+    changed = _changed(image.brokers[node], fenced=False, shutting_down=False)
+    return [changed, *arrivals(image, node)]
+
+
+def arrivals(image: MetadataImage, node: int) -> list[Command]:
+    """Elect leaders where there are none and a broker that is back makes it possible."""
 
     def decide(state: PartitionState, rules: Rules) -> PartitionState:
         if state.leader != NO_LEADER or node not in state.replicas:
@@ -63,8 +68,7 @@ def unfence(image: MetadataImage, node: int) -> list[Command]:
         )
         return settle(state, aim)
 
-    changed = _changed(broker, fenced=False, shutting_down=False)
-    return [changed, *changes(image, decide)]
+    return changes(image, decide)
 
 
 def unregister(image: MetadataImage, node: int) -> list[Command]:

@@ -30,7 +30,7 @@ from enum import Enum
 from attrs import field, frozen
 
 from streamline.cluster.commands import Command, RegisterBroker, SupportedFeature
-from streamline.cluster.failover import after, begin_shutdown, departures, fence, unfence
+from streamline.cluster.failover import after, arrivals, begin_shutdown, departures, fence, unfence
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.sessions import Sessions
 from streamline.errors import ErrorCode, Refused
@@ -105,7 +105,7 @@ def register_here(
     Take in the broker of the process that decides here.
 
     It has applied its registration as soon as that is agreed on, so it need not begin fenced: where it has lost
-    nothing, and nobody has to be elected for it to be there, it goes on as if it had never been away.  Where another
+    nothing, and nobody is elected because it is there, it goes on as if it had never been away.  Where another
     process of this node was heard of a moment ago, that has gone: it had the same data directory, which one process
     holds at a time.
 
@@ -121,10 +121,10 @@ def register_here(
     assert isinstance(command, RegisterBroker), "it comes first"
     at_once = _command(wanted, command.is_clean, fenced=False)
     try:
-        after(image, [at_once])
+        back = after(image, [at_once])
     except Refused:
         return registered  # something follows for partitions: one thing after the other
-    return Registered([at_once])
+    return registered if arrivals(back, wanted.node_id) else Registered([at_once])
 
 
 def _check_features(image: MetadataImage, wanted: Registration) -> None:

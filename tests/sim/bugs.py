@@ -102,7 +102,7 @@ NODE_BUGS = (
     ),
     Bug(
         "producers are not rebuilt from the log",
-        "streamline/services/opening.py",
+        "streamline/services/remembering.py",
         "    producers.wrote(header.producer_id, header.producer_epoch, batch, now_ms)\n",
         "",
         "kill,reset",

@@ -109,7 +109,8 @@ class Onlooker:
         for topic in answer.topics:
             _expect(topic.error_code, 0, f"{topic.name}, which was made,")
             for partition in topic.partitions:
-                _expect(list(partition.replica_nodes), list(partition.isr_nodes), f"the replicas of {topic.name}")
+                strangers = [node for node in partition.isr_nodes if node not in partition.replica_nodes]
+                _expect(strangers, [], f"who is in sync in {topic.name} without being a replica")
 
     async def _look_at_settings(self) -> None:
         names = sorted(self._wanted)
