@@ -205,7 +205,7 @@ async def _remove(call: Call, request: RemoveRaftVoterRequest) -> RemoveRaftVote
     known = next((one for one in status.voters if one.key == key), None)
     if known is None:
         raise Refused(ErrorCode.VOTER_NOT_FOUND, f"no voter is node {key.node_id} with this directory")
-    if 0 <= known.heard_tick and status.tick - known.heard_tick <= HEARD_TICKS:
+    if known.heard_tick >= 0 and status.tick - known.heard_tick <= HEARD_TICKS:
         raise Refused(
             ErrorCode.INVALID_REQUEST,
             f"node {key.node_id} is running, and would vote again at once; stop it first",
