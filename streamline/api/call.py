@@ -25,6 +25,7 @@ from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
 from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
+from streamline.services.producer_ids import ProducerIds
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.schema import Message
@@ -49,6 +50,7 @@ class BrokerServices:
     controller: Controller
     controllership: Controllership
     forwarding: Forwarding
+    producer_ids: ProducerIds
     replicas: Replicas
     groups: GroupCoordinator
     deadlines: Deadlines

@@ -1,5 +1,5 @@
 """
-Carries out what clients ask of the cluster as a whole: topics and producer ids.
+Carries out what clients ask of the cluster as a whole: topics.
 
 It asks C{cluster/planning} what to do, has the commands agreed on, and waits
 until they are done here.
@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 
-from streamline.cluster.commands import AllocateProducerIds, Command, DeleteTopic
+from streamline.cluster.commands import Command, DeleteTopic
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.planning import NewTopic, plan_partitions, plan_topic
 from streamline.config import NodeConfig
@@ -25,7 +25,6 @@ from streamline.services.forwarding import PATIENCE_S, Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.sharing import Shared
 
-PRODUCER_ID_BLOCK = 1000
 _SEEN_LATER = (ErrorCode.TOPIC_ALREADY_EXISTS, ErrorCode.NOT_CONTROLLER, ErrorCode.REQUEST_TIMED_OUT)
 """Refusals after which a topic may be there all the same: somebody else has made it, or an answer was lost."""
 
@@ -49,8 +48,6 @@ class Controller:
         self._controllership = controllership
         self._forwarding = forwarding
         self._creating: dict[str, Shared[Topic]] = {}
-        self._producer_ids = range(0)
-        self._block: Shared[None] = Shared()
 
     def new_topic(self, wanted: NewTopic) -> Plan:
         """Return what makes a topic."""
@@ -127,24 +124,6 @@ class Controller:
         """
         deleted = self._controllership.decide(lambda image: [DeleteTopic(topic_id=find(image).topic_id)])
         return deleted.addCallback(_only)
-
-    def next_producer_id(self) -> Deferred[int]:
-        """Fire with a producer id that nobody ever had (KIP-730: nodes take blocks, so that most need no agreement)."""
-        if not self._producer_ids:
-            return self._wait_for_block().addCallback(lambda _: self.next_producer_id())
-        taken, self._producer_ids = self._producer_ids[0], self._producer_ids[1:]
-        return succeed(taken)
-
-    def _wait_for_block(self) -> Deferred[None]:
-        is_first = not self._block.is_awaited
-        waiting = self._block.wait()
-        if is_first:
-            command = AllocateProducerIds(node_id=self._config.node_id, count=PRODUCER_ID_BLOCK)
-            self._block.follow(self._metadata.propose(command).addCallback(self._got_block))
-        return waiting
-
-    def _got_block(self, first: int) -> None:
-        self._producer_ids = range(first, first + PRODUCER_ID_BLOCK)
 
     def _made(self, result: object, name: str) -> object:
         del self._creating[name]

@@ -389,7 +389,7 @@ class InitProducerIdTests(IdempotenceCase):
 
     def test_more_than_a_block_at_once(self) -> None:
         """A block is agreed on once for all that wait for it, and the next one when it is used up."""
-        ids = [self.broker.node.broker.controller.next_producer_id() for _ in range(2500)]
+        ids = [self.broker.node.broker.producer_ids.next() for _ in range(2500)]
         self.broker.wait(1)
         found = [self.successResultOf(one) for one in ids]
         self.assertEqual(len(dict.fromkeys(found)), 2500)
