@@ -11,15 +11,13 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
-from attrs import frozen
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from streamline.api.brokers import ANSWERS, ControllerServices
+from streamline.api.brokers import ANSWERS
 from streamline.api.call import BrokerServices, no_controllers
 from streamline.api.envelope import envelope
 from streamline.api.replica_fetch import ReplicaFetches
-from streamline.cluster.membership import Registration
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
 from streamline.net.cluster import ClusterRoom
@@ -32,16 +30,13 @@ from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import Installed, discover, make
 from streamline.replication.sessions import FetchSessions
 from streamline.services.altering import Altering
-from streamline.services.balancing import Balancing
+from streamline.services.brain import Brain
 from streamline.services.controller import Controller
-from streamline.services.controller_line import ControllerLine
-from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
-from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
@@ -78,15 +73,20 @@ def build(
         room = ClusterRoom(host, config, directory, consensus, incarnation_id, lambda: node.advertised)
     peers = Peers(host) if room is None else room.peers
     metadata = Metadata(consensus)
-    part = _part_in_the_cluster(config, host, metadata, storage, peers, lambda: node.introduce())
-    broker = _services(config, host, installed, storage, metadata, replicator, incarnation_id, part, room)
-    replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, part.altering))
+    brain = Brain(host, config, metadata, None if room is None else peers)
+    registrar = Registrar(host, config, metadata, brain, storage, lambda: node.introduce())
+    altering = Altering(host, config.node_id, brain, lambda: registrar.broker_epoch)
+    replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, altering))
+    producer_ids = ProducerIds(config.node_id, brain, lambda: registrar.broker_epoch)
+    broker = _services(
+        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, room
+    )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
-    node = Node(host, config, directory, broker, factory, listener, room, part.registrar, incarnation_id)
+    node = Node(host, config, directory, broker, factory, listener, room, registrar, incarnation_id)
     if room is not None:
-        room.factory.answer(*_peer_apis(part, broker))
-    for step in _steps(node, host, storage, replicator, listener, part):
+        room.factory.answer(*_peer_apis(brain, broker))
+    for step in _steps(node, host, storage, replicator, listener, brain, altering):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
 
@@ -99,7 +99,8 @@ def _services(
     metadata: Metadata,
     replicator: IReplicator,
     incarnation_id: bytes,
-    part: _Part,
+    brain: Brain,
+    producer_ids: ProducerIds,
     room: ClusterRoom | None,
 ) -> BrokerServices:
     """Make what handlers talk to."""
@@ -107,16 +108,16 @@ def _services(
     placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
     deadlines = Deadlines(host.clock)
     forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
-    controller = Controller(host, config, metadata, placement, part.controllership, forwarding)
+    controller = Controller(host, config, metadata, placement, brain.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
     return BrokerServices(
         host=host,
         config=config,
         metadata=metadata,
         controller=controller,
-        controllership=part.controllership,
+        controllership=brain.controllership,
         forwarding=forwarding,
-        producer_ids=ProducerIds(config.node_id, part.controllership, part.line, part.registrar),
+        producer_ids=producer_ids,
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
@@ -126,45 +127,15 @@ def _services(
     )
 
 
-@frozen
-class _Part:
-    """What makes a node a part of its cluster: as a broker, and as its controller where it is that."""
-
-    controllership: Controllership
-    membership: Membership
-    balancing: Balancing
-    line: ControllerLine
-    registrar: Registrar
-    altering: Altering
-
-
-def _part_in_the_cluster(
-    config: NodeConfig,
-    host: Host,
-    metadata: Metadata,
-    storage: IStorage,
-    peers: Peers,
-    introduce: Callable[[], Registration],
-) -> _Part:
-    controllership = Controllership(host, config.node_id, metadata)
-    membership = Membership(host, config, metadata, controllership, peers)
-    balancing = Balancing(host, config, controllership)
-    line = ControllerLine(config.node_id, metadata.consensus, peers)
-    registrar = Registrar(host, config, metadata, controllership, membership, line, storage, introduce)
-    altering = Altering(host, config.node_id, controllership, line, registrar)
-    return _Part(controllership, membership, balancing, line, registrar, altering)
-
-
-def _peer_apis(part: _Part, broker: BrokerServices) -> Iterable[PeerApi]:
-    """Yield what other nodes ask: of the controller, and of leaders."""
-    services = ControllerServices(part.controllership, part.membership)
-    for request, response, answer in ANSWERS:
-        yield PeerApi(request=request, response=response, answer=partial(_for_sender, partial(answer, services)))
-    yield PeerApi(
-        request=EnvelopeRequest, response=EnvelopeResponse, answer=partial(_for_sender, partial(envelope, broker))
-    )
-    fetches = ReplicaFetches(broker)
-    yield PeerApi(request=FetchRequest, response=FetchResponse, answer=partial(_for_sender, fetches.answer))
+def _peer_apis(brain: Brain, broker: BrokerServices) -> Iterable[PeerApi]:
+    """Yield what other nodes ask: of the controller, for themselves and for their clients, and of leaders."""
+    rows: list[tuple[Any, Any, Callable[..., Any]]] = [
+        *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
+        (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
+        (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
+    ]
+    for request, response, answer in rows:
+        yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer))
 
 
 def _for_sender(answer: Callable[..., Any], guest: Guest, request: Any) -> Any:
@@ -172,7 +143,13 @@ def _for_sender(answer: Callable[..., Any], guest: Guest, request: Any) -> Any:
 
 
 def _steps(
-    node: Node, host: Host, storage: IStorage, replicator: IReplicator, listener: KafkaListener, part: _Part
+    node: Node,
+    host: Host,
+    storage: IStorage,
+    replicator: IReplicator,
+    listener: KafkaListener,
+    brain: Brain,
+    altering: Altering,
 ) -> Iterable[Service]:
     """Yield the rooms in the order in which they open; they close in the opposite one."""
     config, broker, factory = node.config, node.broker, node.factory
@@ -185,11 +162,11 @@ def _steps(
     yield Step(lambda: Deferred.fromCoroutine(node.form()), broker.metadata.consensus.stop)
     yield node.foundation
     yield Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None)
-    yield part.controllership
-    yield part.membership
-    yield part.balancing
-    yield part.registrar
-    yield Step(part.registrar.when_registered, part.altering.stop)
+    yield brain.controllership
+    yield brain.membership
+    yield brain.balancing
+    yield node.registrar
+    yield Step(node.registrar.when_registered, altering.stop)
     yield Step(replicator.start, replicator.stop)
     yield broker.replicas
     yield broker.groups
@@ -198,6 +175,6 @@ def _steps(
     yield node.pulse
     yield Step(lambda: Deferred.fromCoroutine(node.ready()), lambda: None)
     yield Serving(listener, factory, broker.deadlines)
-    yield Step(lambda: None, part.registrar.leave)
+    yield Step(lambda: None, node.registrar.leave)
     if config.http_listen is not None:
         yield HttpRoom(node, host, config.http_listen)

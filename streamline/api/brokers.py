@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
@@ -20,8 +19,7 @@ from streamline.errors import ErrorCode, Refused
 from streamline.model import Endpoint
 from streamline.raft import ReplicaKey
 from streamline.services.altering import Outcome, alter_partitions
-from streamline.services.controllership import Controllership
-from streamline.services.membership import Membership
+from streamline.services.brain import Brain
 from streamline.services.producer_ids import allocate
 from streamline.services.registering import KAFKA_LISTENER, PEER_LISTENER
 from streamline.wire.messages.peer import (
@@ -46,14 +44,6 @@ log = Logger()
 R = TypeVar("R")
 
 
-@frozen
-class ControllerServices:
-    """What answers to other nodes are made with."""
-
-    controllership: Controllership
-    membership: Membership
-
-
 def _answered(answer: Callable[[], Awaitable[R]], refused: Callable[[int], R], who: ReplicaKey) -> Deferred[R]:
     """Give an answer, or the one that says why there is none."""
 
@@ -74,7 +64,7 @@ def _check_sender(sender: ReplicaKey, node_id: int) -> None:
 
 
 def broker_registration(
-    services: ControllerServices, sender: ReplicaKey, request: BrokerRegistrationRequest
+    brain: Brain, sender: ReplicaKey, request: BrokerRegistrationRequest
 ) -> Deferred[BrokerRegistrationResponse]:
     """Take a broker in (KIP-631)."""
 
@@ -82,7 +72,7 @@ def broker_registration(
         _check_sender(sender, request.broker_id)
         if list(request.log_dirs) != [sender.directory_id]:
             raise Refused(ErrorCode.INVALID_REQUEST, "a node registers with the directory that it is connected as")
-        epoch = await services.membership.register(_registration(request))
+        epoch = await brain.membership.register(_registration(request))
         return BrokerRegistrationResponse(broker_epoch=epoch)
 
     return _answered(answer, lambda code: BrokerRegistrationResponse(error_code=code), sender)
@@ -106,13 +96,13 @@ def _registration(request: BrokerRegistrationRequest) -> Registration:
 
 
 def broker_heartbeat(
-    services: ControllerServices, sender: ReplicaKey, request: BrokerHeartbeatRequest
+    brain: Brain, sender: ReplicaKey, request: BrokerHeartbeatRequest
 ) -> Deferred[BrokerHeartbeatResponse]:
     """Hear that a broker lives, and say what it may do (KIP-631)."""
 
     async def answer() -> BrokerHeartbeatResponse:
         _check_sender(sender, request.broker_id)
-        pulse = await services.membership.heartbeat(
+        pulse = await brain.membership.heartbeat(
             Heartbeat(
                 node_id=request.broker_id,
                 broker_epoch=request.broker_epoch,
@@ -129,13 +119,13 @@ def broker_heartbeat(
 
 
 def controlled_shutdown(
-    services: ControllerServices, sender: ReplicaKey, request: ControlledShutdownRequest
+    brain: Brain, sender: ReplicaKey, request: ControlledShutdownRequest
 ) -> Deferred[ControlledShutdownResponse]:
     """Have others lead in a broker's place; say what it leads all the same."""
 
     async def answer() -> ControlledShutdownResponse:
         _check_sender(sender, request.broker_id)
-        image = await services.membership.begin_shutdown(request.broker_id, request.broker_epoch)
+        image = await brain.membership.begin_shutdown(request.broker_id, request.broker_epoch)
         return ControlledShutdownResponse(
             remaining_partitions=[
                 RemainingPartition(topic_name=topic.name, partition_index=state.index)
@@ -149,27 +139,27 @@ def controlled_shutdown(
 
 
 def allocate_producer_ids(
-    services: ControllerServices, sender: ReplicaKey, request: AllocateProducerIdsRequest
+    brain: Brain, sender: ReplicaKey, request: AllocateProducerIdsRequest
 ) -> Deferred[AllocateProducerIdsResponse]:
     """Give a broker a block of producer ids (KIP-730)."""
 
     async def answer() -> AllocateProducerIdsResponse:
         _check_sender(sender, request.broker_id)
-        block = await allocate(services.controllership, request.broker_id, request.broker_epoch)
+        block = await allocate(brain.controllership, request.broker_id, request.broker_epoch)
         return AllocateProducerIdsResponse(producer_id_start=block.start, producer_id_len=len(block))
 
     return _answered(answer, lambda code: AllocateProducerIdsResponse(error_code=code), sender)
 
 
 def alter_partition(
-    services: ControllerServices, sender: ReplicaKey, request: AlterPartitionRequest
+    brain: Brain, sender: ReplicaKey, request: AlterPartitionRequest
 ) -> Deferred[AlterPartitionResponse]:
     """Decide on the ISR of partitions that a broker leads (KIP-497, KIP-903)."""
 
     async def answer() -> AlterPartitionResponse:
         _check_sender(sender, request.broker_id)
         wanted = _isr_changes(request)
-        outcomes = await alter_partitions(services.controllership, request.broker_id, request.broker_epoch, wanted)
+        outcomes = await alter_partitions(brain.controllership, request.broker_id, request.broker_epoch, wanted)
         topics: dict[bytes, list[AlterPartitionResponsePartitionData]] = {}
         for change, outcome in zip(wanted, outcomes, strict=True):
             topics.setdefault(change.topic_id, []).append(_altered(change.index, outcome))
@@ -208,7 +198,7 @@ def _altered(index: int, outcome: Outcome) -> AlterPartitionResponsePartitionDat
     )
 
 
-Answer = Callable[[ControllerServices, ReplicaKey, Any], Deferred[Any]]
+Answer = Callable[[Brain, ReplicaKey, Any], Deferred[Any]]
 
 ANSWERS: Final[Sequence[tuple[type[Any], type[Any], Answer]]] = (
     (ControlledShutdownRequest, ControlledShutdownResponse, controlled_shutdown),

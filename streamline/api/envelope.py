@@ -56,8 +56,6 @@ def _opened(broker: BrokerServices, sender: ReplicaKey, request: EnvelopeRequest
     known = broker.metadata.image.brokers.get(sender.node_id)
     if known is None or known.directory_id != sender.directory_id:
         raise Refused(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
-    if not broker.forwarding.leads:
-        raise Refused(ErrorCode.NOT_CONTROLLER)
     try:
         key, version = _KEY_AND_VERSION.unpack_from(request.request_data)
     except StructError:

@@ -23,6 +23,7 @@ from streamline.api import (
     fetch,
     groups,
     list_offsets,
+    log_dirs,
     metadata,
     offsets,
     partitions,
@@ -30,6 +31,7 @@ from streamline.api import (
     producers,
     quorum,
     reassignments,
+    records,
     topics,
 )
 from streamline.api.call import Answer, Call
@@ -105,10 +107,12 @@ TABLE: Mapping[int, Api] = {
         _api(18, api_versions.api_versions),
         _bound(19, topics.create_topics, topics.none_created),
         _bound(20, topics.delete_topics, topics.none_deleted),
+        _api(21, records.delete_records),
         _api(22, producers.init_producer_id, last=5),  # version 6 is not stable in Kafka 4.3
         _api(23, epochs.offset_for_leader_epoch),
         _api(32, configs.describe_configs),
         _bound(33, config_changes.alter_configs, config_changes.none_altered),
+        _api(35, log_dirs.describe_log_dirs),
         _bound(37, partitions.create_partitions, partitions.no_partitions_created),
         _api(42, groups.delete_groups),
         _bound(43, reassignments.elect, reassignments.none_elected),

@@ -12,7 +12,8 @@ A broker id may be started twice: the same process asks again because an answer
 was lost, the next process of a node asks before the last one is known to be
 gone, or somebody made a mistake.  The incarnation id, which each process draws,
 tells the first case from the others; while the last incarnation is being heard
-of, another is refused.  Its broker epoch, the index of its registration, goes
+of, another is refused, unless it comes from the same data directory: that is held by one process at a time, so the
+last one is gone.  Its broker epoch, the index of its registration, goes
 with all that it says afterwards, so that nothing an earlier process said counts
 for a later one (KR15).
 
@@ -88,7 +89,9 @@ def register(
     if known is not None and known.incarnation_id == wanted.incarnation_id:
         if _is_same(known, wanted):
             return Registered(epoch=known.epoch)
-    elif known is not None and sessions.is_alive(known.node_id, known.epoch, now):
+    elif known is not None and not _is_its_directory(known, wanted) and sessions.is_alive(
+        known.node_id, known.epoch, now
+    ):
         raise Refused(
             ErrorCode.DUPLICATE_BROKER_REGISTRATION,
             f"another process has the node id {wanted.node_id}; it was heard of a moment ago",
@@ -104,18 +107,15 @@ def register_here(
     """
     Take in the broker of the process that decides here.
 
-    It has applied its registration as soon as that is agreed on, so it need not begin fenced: where it has lost
-    nothing, and nobody is elected because it is there, it goes on as if it had never been away.  Where another
-    process of this node was heard of a moment ago, that has gone: it had the same data directory, which one process
-    holds at a time.
+    It has applied its registration as soon as that is agreed on, so it need not begin fenced: where nobody else is
+    there to lead in its place, it has lost nothing, and nobody is elected because it is there, it goes on as if it had
+    never been away.
 
     @raise Refused: as L{register}.
     """
-    known = image.brokers.get(wanted.node_id)
-    if known is not None and known.directory_id in (wanted.directory_id, ZERO_UUID):
-        sessions.forget(wanted.node_id)
     registered = register(image, sessions, now, wanted)
-    if not registered.commands:
+    others = [broker for broker in image.brokers.values() if broker.is_active and broker.node_id != wanted.node_id]
+    if others or not registered.commands:
         return registered
     command = registered.commands[0]
     assert isinstance(command, RegisterBroker), "it comes first"
@@ -125,6 +125,11 @@ def register_here(
     except Refused:
         return registered  # something follows for partitions: one thing after the other
     return registered if arrivals(back, wanted.node_id) else Registered([at_once])
+
+
+def _is_its_directory(known: Broker, wanted: Registration) -> bool:
+    """Say whether a broker comes from the data directory that is known; the first releases did not say which it was."""
+    return known.directory_id in (wanted.directory_id, ZERO_UUID)
 
 
 def _check_features(image: MetadataImage, wanted: Registration) -> None:

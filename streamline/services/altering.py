@@ -8,7 +8,7 @@ have been carried out, and a leader counts on both until the metadata tell.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from attrs import frozen
@@ -22,10 +22,9 @@ from streamline.cluster.image import MetadataImage
 from streamline.errors import ErrorCode, Refused, code_of
 from streamline.interfaces import Host
 from streamline.model import PartitionState
-from streamline.services.controller_line import ControllerLine
+from streamline.services.brain import Brain
 from streamline.services.controllership import Controllership
 from streamline.services.peer_call import NoAnswer
-from streamline.services.registering import Registrar
 from streamline.wire.messages.peer import (
     AlterPartitionRequest,
     AlterPartitionResponse,
@@ -93,14 +92,15 @@ def alter_partitions(
 class Altering:
     """Takes what the leaders of this node ask for to the controller, wherever that is."""
 
-    def __init__(
-        self, host: Host, node_id: int, controllership: Controllership, line: ControllerLine, registrar: Registrar
-    ) -> None:
+    def __init__(self, host: Host, node_id: int, brain: Brain, broker_epoch: Callable[[], int]) -> None:
+        """
+        @param broker_epoch: returns the epoch of this process' registration.
+        """
         self._clock = host.clock
         self._node_id = node_id
-        self._controllership = controllership
-        self._line = line
-        self._registrar = registrar
+        self._controllership = brain.controllership
+        self._line = brain.line
+        self._broker_epoch = broker_epoch
         self._waiting: dict[Key, tuple[IsrChange, Deferred[AgreedIsr]]] = {}
         self._sending: IDelayedCall | None = None
         self._is_under_way = False
@@ -154,14 +154,14 @@ class Altering:
         return unexpected
 
     def _decided(self, changes: Sequence[IsrChange]) -> Deferred[list[Outcome]]:
-        epoch = self._registrar.broker_epoch
+        epoch = self._broker_epoch()
         return self._line.follow(alter_partitions(self._controllership, self._node_id, epoch, changes))
 
     def _asked(self, changes: Sequence[IsrChange]) -> Deferred[list[Outcome]]:
         if self._line.key is None:
             return fail(Refused(ErrorCode.OPERATION_NOT_ATTEMPTED, "no controller is known"))
         request = AlterPartitionRequest(
-            broker_id=self._node_id, broker_epoch=self._registrar.broker_epoch, topics=_topics(changes)
+            broker_id=self._node_id, broker_epoch=self._broker_epoch(), topics=_topics(changes)
         )
         asking = self._line.ask(request, AlterPartitionResponse, ANSWER_S)
         return asking.addCallback(_outcomes, changes)

@@ -32,8 +32,8 @@ LOWEST_HIGHEST = {
 """What real clients pin: a version not above the first and one not below the second must be served."""
 
 ISSUE = (
-    0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 22, 23, 32, 33, 37, 43, 44, 45, 46, 55, 60, 64, 75, 80,
-    81,
+    0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 43, 44, 45, 46, 55,
+    60, 64, 75, 80, 81,
 )  # fmt: skip
 """What this release promises."""
 

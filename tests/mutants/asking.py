@@ -78,7 +78,7 @@ WAYS = (
         "streamline/services/controller.py",
         "if refusal.code not in _SEEN_LATER:\n    raise",
         "raise",
-        [f"{ANY_NODE}test_made_when_first_asked_for"],
+        ["tests/services/test_creating.py::CreatingTests::test_somebody_else_was_first"],
     ),
     Mutant(
         "FW2",
@@ -92,7 +92,7 @@ WAYS = (
         "FW2",
         "The controller that is none any more says so in place of an answer.",
         RECEIVING,
-        'if not broker.forwarding.leads:\n    raise Refused(ErrorCode.NOT_CONTROLLER)',
+        "if refusal.code is ErrorCode.NOT_CONTROLLER:\n    return EnvelopeResponse(error_code=refusal.code)",
         "",
         [f"{RECEIVED}test_not_the_controller"],
     ),

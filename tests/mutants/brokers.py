@@ -123,13 +123,13 @@ BROKER = (
     ),
     Mutant(
         "KR21", "The controller's own broker begins fenced, too, where it may have lost records.", DECIDED,
-        "after(image, [at_once])", "pass",
+        "back = after(image, [at_once])", "back = image",
         [f"{HERE}test_after_any_other_end", f"{HERE}test_somebody_has_to_be_elected"],
     ),
     Mutant(
         "KR15", "Only the process that holds the same directory proves that the one before it is gone.", DECIDED,
-        "if known is not None and known.directory_id in (wanted.directory_id, ZERO_UUID):", "if known is not None:",
-        [f"{HERE}test_the_last_process_is_gone"],
+        "return known.directory_id in (wanted.directory_id, ZERO_UUID)", "return True",
+        ["tests/cluster/test_membership.py::RegistrationTests::test_while_the_other_is_heard_of"],
     ),
     Mutant(
         "KR32", "A broker that stops has others lead first.", REGISTRAR,

@@ -287,7 +287,7 @@ DECIDING = (
 BELONGING = (
     Mutant(
         "KR15", "Nobody registers while another process of that id is heard of.", MEMBERSHIP,
-        "elif known is not None and sessions.is_alive(known.node_id, known.epoch, now):", "elif False:",
+        "    known.node_id, known.epoch, now\n", "    known.node_id, -1, now\n",
         [f"{REGISTER}test_while_the_other_is_heard_of"],
     ),
     Mutant(

@@ -11,7 +11,7 @@ TAKING = "streamline/services/taking.py"
 BOOKS = "streamline/services/bookkeeping.py"
 REMEMBERING = "streamline/services/remembering.py"
 OPENING = "streamline/services/opening.py"
-CONTROLLER = "streamline/services/controller.py"
+PRODUCER_IDS = "streamline/services/producer_ids.py"
 
 CORE = "tests/transactions/test_producers.py::"
 SNAPSHOT = "tests/transactions/test_snapshots.py::SnapshotTests::"
@@ -142,7 +142,7 @@ SEQUENCES = (
     Mutant(
         "SQ5",
         "All that wait for a block take it up one by one.",
-        "streamline/services/producer_ids.py",
+        PRODUCER_IDS,
         "taken, self._left = self._left[0], self._left[1:]",
         "taken = self._left[0]",
         [f"{SERVICE}InitProducerIdTests::test_never_twice"],

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.api.brokers import ANSWERS, ControllerServices
+from streamline.api.brokers import ANSWERS
 from streamline.cluster.commands import CreateTopic, PartitionPlacement
 from streamline.cluster.membership import Registration
 from streamline.config import BrokerConfig
@@ -15,7 +15,7 @@ from streamline.interfaces import Host
 from streamline.model import Broker, Endpoint, PartitionState
 from streamline.net.peer import PeerApi
 from streamline.services.altering import Altering
-from streamline.services.balancing import Balancing
+from streamline.services.brain import Brain
 from streamline.services.controller_line import ControllerLine
 from streamline.services.controllership import Controllership
 from streamline.services.membership import Membership
@@ -31,10 +31,8 @@ SOON_S = 0.5
 TOPIC_ID = b"t" * 16
 
 
-def _peer_api(services: ControllerServices, request: Any, response: Any, answer: Any) -> PeerApi:
-    return PeerApi(
-        request=request, response=response, answer=lambda guest, asked: answer(services, guest.key, asked)
-    )
+def _peer_api(brain: Brain, request: Any, response: Any, answer: Any) -> PeerApi:
+    return PeerApi(request=request, response=response, answer=lambda guest, asked: answer(brain, guest.key, asked))
 
 
 class BrokerNode(FoundingNode):
@@ -47,7 +45,7 @@ class BrokerNode(FoundingNode):
     registrar: Registrar
     producer_ids: ProducerIds
     altering: Altering
-    balancing: Balancing
+    brain: Brain
 
     async def _form(self, host: Host) -> None:
         self.storage = SegmentStorage(host, self.config)
@@ -59,20 +57,15 @@ class BrokerNode(FoundingNode):
     def made(self, host: Host) -> None:
         """Make the controller's services and the broker's, before anything is agreed on."""
         metadata, config = self.metadata, self.config
-        self.controllership = Controllership(host, self.node_id, metadata)
-        self.membership = Membership(host, config, metadata, self.controllership, self.room.peers)
-        self.line = ControllerLine(self.node_id, self.quorum, self.room.peers)
-        self.balancing = Balancing(host, config, self.controllership)
+        self.brain = brain = Brain(host, config, metadata, self.room.peers)
+        self.controllership, self.membership, self.line = brain.controllership, brain.membership, brain.line
         incarnation_id = host.rng.randbytes(16)
         self.registrar = Registrar(
-            host, config, metadata, self.controllership, self.membership, self.line, self.storage,
-            lambda: self._introduce(incarnation_id),
-        )  # fmt: skip
-
-        self.producer_ids = ProducerIds(self.node_id, self.controllership, self.line, self.registrar)
-        self.altering = Altering(host, self.node_id, self.controllership, self.line, self.registrar)
-        services = ControllerServices(self.controllership, self.membership)
-        self.room.factory.answer(*(_peer_api(services, *row) for row in ANSWERS))
+            host, config, metadata, brain, self.storage, lambda: self._introduce(incarnation_id)
+        )
+        self.producer_ids = ProducerIds(self.node_id, brain, lambda: self.registrar.broker_epoch)
+        self.altering = Altering(host, self.node_id, brain, lambda: self.registrar.broker_epoch)
+        self.room.factory.answer(*(_peer_api(brain, *row) for row in ANSWERS))
         self.controllership.startService()
 
     def _introduce(self, incarnation_id: bytes) -> Registration:
