@@ -5,6 +5,7 @@ Carrying out the plan in a cluster: which nodes it hits, and how the links betwe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random
 
 from streamline.testing.simulation.cluster.operator import Operator
@@ -125,7 +126,8 @@ class ClusterInjector:
     # Links
 
     def _cut_for(self, links: Sequence[Link], length_s: float) -> bool:
-        self._later(length_s, lambda: [link.mend() for link in links])
+        for link in links:
+            self._later(length_s, link.mend)
         return bool(links)
 
     def _machines(self, places: Sequence[Place]) -> list[Machine]:
@@ -169,6 +171,6 @@ class ClusterInjector:
         chosen = rng.sample(self._places, rng.randint(1, len(self._places)))
         for number, place in enumerate(chosen):
             begins_s = number * SWIZZLE_S
-            length_s = fault.length_s + (rng.random() * len(chosen) - number) * SWIZZLE_S
-            self._later(begins_s, lambda machine=place.machine, s=length_s: self._fabric.clog(machine, max(0.1, s)))
+            length_s = max(0.1, fault.length_s + (rng.random() * len(chosen) - number) * SWIZZLE_S)
+            self._later(begins_s, partial(self._fabric.clog, place.machine, length_s))
         return True

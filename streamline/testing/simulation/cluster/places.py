@@ -5,6 +5,7 @@ The computers of a simulated cluster, and the nodes that run on them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -156,6 +157,6 @@ class Place:
         return lost
 
 
-def quiet(outcome: Deferred[object]) -> None:
+def quiet(outcome: Deferred[Any]) -> None:
     """Let nobody care how something ends."""
     outcome.addErrback(lambda _: None)

@@ -23,7 +23,7 @@ from streamline.testing.simulation.faults import Plan
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.logged import LogReader
 from streamline.testing.simulation.machine import Machine
-from streamline.testing.simulation.world import Simulation
+from streamline.testing.simulation.world import Livelock, Simulation
 
 SNAPSHOT_ENTRIES = (5, 30, 200, 1000)
 SYNC_S = (0.0005, 0.001, 0.005, 0.02)
@@ -153,10 +153,13 @@ class ClusterRun:
     def run(self) -> ClusterReport:
         """Run it to its end, or to the first thing that must not be."""
         with self.log.watching():
-            self.begin()
-            self.pass_time(self.settings.until)
-            if not self.oracle.is_broken:
-                self._find_together()
+            try:
+                self.begin()
+                self.pass_time(self.settings.until)
+                if not self.oracle.is_broken:
+                    self._find_together()
+            except Livelock as livelock:
+                self.oracle.broke("Livelock", str(livelock))
         self._describe()
         return self.report
 
