@@ -81,6 +81,8 @@ class ClusterInjector:
             return self._wipe(fault, rng)
         if fault.kind == "transfer":
             return self._operator.transfer(rng)
+        if fault.kind == "demote":
+            return self._operator.demote(rng)
         if fault.kind == "campaign":
             return self._campaign(rng)
         return self._nodes[self._victim(rng).number].strike(fault)

@@ -28,6 +28,8 @@ from streamline.testing.simulation.world import Livelock, Simulation
 SNAPSHOT_ENTRIES = (5, 30, 200, 1000)
 SYNC_S = (0.0005, 0.001, 0.005, 0.02)
 CLIENTS = 3
+INSIDE_SHARE = 3.0
+"""A node is asked from within so many times more rarely than a client asks."""
 CONVERGE_S = 90.0
 """How long, at most, a cluster in which nothing is wrong any more takes to find together."""
 LOOK_EVERY_S = 0.25
@@ -113,7 +115,7 @@ class ClusterRun:
         self._clients = Machine(fabric, "clients", "10.0.1.1")
         self.operator = Operator(self.simulation, self.places, self.oracle)
         self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed)
-        self.insider = Insider(self.oracle, self.simulation.stream("insider"))
+        self.insider = Insider(self.oracle, self.simulation.stream("insider"), INSIDE_SHARE * settings.pace_s)
         self.administrators = self._administrators()
         self.calm = Calm(self.simulation, self.plan, settings.until, self.oracle, self.what_is_missing)
         self._missing = "nobody has looked"

@@ -37,7 +37,6 @@ CREATE_VERSION = 7
 DELETE_VERSION = 6
 NAMES = 12
 PARTITIONS_MAX = 3
-INSIDE_EVERY_S = 1.5
 TIMEOUT_MS = 5000
 
 
@@ -152,12 +151,14 @@ class Insider:
     Asks a node's consensus itself.
 
     @ivar outcomes: how often each was heard of.
+    @param pace_s: mean time between two things that one node is asked.
     """
 
-    def __init__(self, oracle: Oracle, rng: Random) -> None:
+    def __init__(self, oracle: Oracle, rng: Random, pace_s: float) -> None:
         self.outcomes: dict[str, int] = {}
         self._oracle = oracle
         self._rng = rng
+        self._pace_s = pace_s
         self._count = 0
         self._is_over = False
 
@@ -167,7 +168,7 @@ class Insider:
 
     def joins(self, place: Place, process: Process) -> None:
         """Ask a process for things for as long as it lives."""
-        process.reactor.callLater(self._rng.expovariate(1.0 / INSIDE_EVERY_S), self._act, place, process)
+        process.reactor.callLater(self._rng.expovariate(1.0 / self._pace_s), self._act, place, process)
 
     def _act(self, place: Place, process: Process) -> None:
         if self._is_over:
