@@ -14,11 +14,12 @@ from streamline.testing.checks import Anomaly
 from streamline.testing.history import History
 from streamline.testing.simulation.cluster.calm import Calm
 from streamline.testing.simulation.cluster.injector import ClusterInjector
+from streamline.testing.simulation.cluster.insider import Insider
 from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.cluster.places import CLIENT_PORT, Habits, Place
 from streamline.testing.simulation.cluster.plan import Shape, plan_of, shape_of, swarm
-from streamline.testing.simulation.cluster.workload import Administrator, Insider, added
+from streamline.testing.simulation.cluster.workload import Administrator, added
 from streamline.testing.simulation.faults import Plan
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.logged import LogReader
