@@ -14,14 +14,8 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
+from streamline.api.brokers import ANSWERS
 from streamline.api.call import BrokerServices, no_controllers
-from streamline.api.membership import (
-    ControllerServices,
-    allocate_producer_ids,
-    broker_heartbeat,
-    broker_registration,
-    controlled_shutdown,
-)
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
 from streamline.net.cluster import ClusterRoom
@@ -33,26 +27,17 @@ from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import make
 from streamline.replication.sessions import FetchSessions
+from streamline.services.brain import Brain
 from streamline.services.controller import Controller
-from streamline.services.controller_line import ControllerLine
-from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Housekeeping
-from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
+from streamline.services.producer_ids import ProducerIds
 from streamline.services.registering import Registrar
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
-from streamline.wire.messages.peer import (
-    BrokerHeartbeatRequest,
-    BrokerHeartbeatResponse,
-    BrokerRegistrationRequest,
-    BrokerRegistrationResponse,
-)
-from streamline.wire.messages.peer_pushes import ControlledShutdownRequest, ControlledShutdownResponse
-from streamline.wire.messages.producer_ids import AllocateProducerIdsRequest, AllocateProducerIdsResponse
 
 __all__ = ["Node", "build"]
 
@@ -71,12 +56,17 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
     room: ClusterRoom | None = None
     if IQuorum.providedBy(consensus) and config.cluster_listen is not None:
         room = ClusterRoom(host, config, directory, consensus, lambda: node.advertised)
-    broker = _services(config, host, storage, consensus, replicator, room)
+    metadata = Metadata(consensus)
+    brain = Brain(host, config, metadata, None if room is None else room.peers)
+    producer_ids = ProducerIds(config.node_id, brain, lambda: node.registrar.broker_epoch)
+    broker = _services(config, host, metadata, brain, producer_ids, storage, replicator, room)
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room)
-    controllership, membership = _membership(node, host, storage)
-    for step in _steps(node, host, storage, replicator, listener, controllership, membership):
+    node.registrar = Registrar(host, config, metadata, brain, storage, node.introduce)
+    if room is not None:
+        room.factory.answer(*_peer_apis(brain))
+    for step in _steps(node, host, storage, replicator, listener, brain):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
 
@@ -84,8 +74,10 @@ def build(config: NodeConfig, host: Host, directory: DataDirectory | None = None
 def _services(
     config: NodeConfig,
     host: Host,
+    metadata: Metadata,
+    brain: Brain,
+    producer_ids: ProducerIds,
     storage: IStorage,
-    consensus: IConsensus,
     replicator: IReplicator,
     room: ClusterRoom | None,
 ) -> BrokerServices:
@@ -93,14 +85,14 @@ def _services(
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config)
     placement: IPlacement = make(IPlacement, config.placement, host, config)
     deadlines = Deadlines(host.clock)
-    metadata = Metadata(consensus)
-    controller = Controller(host, config, metadata, placement)
+    controller = Controller(host, config, metadata, placement, brain.controllership)
     replicas = Replicas(host, config, metadata, storage, replicator, acks)
     return BrokerServices(
         host=host,
         config=config,
         metadata=metadata,
         controller=controller,
+        producer_ids=producer_ids,
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
@@ -110,35 +102,14 @@ def _services(
     )
 
 
-def _membership(node: Node, host: Host, storage: IStorage) -> tuple[Controllership, Membership]:
-    """Make what keeps this node registered, and what keeps others where this node is the controller."""
-    config, metadata = node.config, node.broker.metadata
-    controllership = Controllership(host, config.node_id, metadata)
-    membership = Membership(host, config, metadata, controllership)
-    line = ControllerLine(config.node_id, metadata.consensus)
-    node.registrar = Registrar(
-        host, config, metadata, controllership, membership, line, storage, node.introduce
-    )
-    if node.room is not None:
-        line.connect(node.room.peers)
-        membership.meet(node.room.peers)
-        node.room.factory.answer(*_peer_apis(ControllerServices(controllership, membership)))
-    return controllership, membership
-
-
-def _peer_apis(services: ControllerServices) -> Iterable[PeerApi]:
+def _peer_apis(brain: Brain) -> Iterable[PeerApi]:
     """Yield what nodes ask of the controller."""
-    for request, response, answer in (
-        (BrokerRegistrationRequest, BrokerRegistrationResponse, broker_registration),
-        (BrokerHeartbeatRequest, BrokerHeartbeatResponse, broker_heartbeat),
-        (ControlledShutdownRequest, ControlledShutdownResponse, controlled_shutdown),
-        (AllocateProducerIdsRequest, AllocateProducerIdsResponse, allocate_producer_ids),
-    ):
-        yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer, services))
+    for request, response, answer in ANSWERS:
+        yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer, brain))
 
 
-def _for_sender(answer: Callable[..., Any], services: ControllerServices, guest: Guest, request: Any) -> Any:
-    return answer(services, guest.key, request)
+def _for_sender(answer: Callable[..., Any], brain: Brain, guest: Guest, request: Any) -> Any:
+    return answer(brain, guest.key, request)
 
 
 def _steps(
@@ -147,8 +118,7 @@ def _steps(
     storage: IStorage,
     replicator: IReplicator,
     listener: KafkaListener,
-    controllership: Controllership,
-    membership: Membership,
+    brain: Brain,
 ) -> Iterable[Service]:
     """Yield the rooms in the order in which they open; they close in the opposite one."""
     config, broker, factory = node.config, node.broker, node.factory
@@ -161,8 +131,9 @@ def _steps(
     yield Step(lambda: Deferred.fromCoroutine(node.form()), broker.metadata.consensus.stop)
     yield node.foundation
     yield Step(lambda: Deferred.fromCoroutine(node.join()), lambda: None)
-    yield controllership
-    yield membership
+    yield brain.controllership
+    yield brain.membership
+    yield brain.balancing
     yield node.registrar
     yield Step(replicator.start, replicator.stop)
     yield broker.replicas

@@ -265,9 +265,6 @@ class BrokerConfig:
     controlled_shutdown_enable: bool = setting(True, "Have others lead before this node stops.")
     auto_leader_rebalance_enable: bool = setting(True, "Give partitions back to their preferred leaders.")
     leader_imbalance_check_interval_seconds: int = setting(300, "How often the controller looks at that.", at_least(1))
-    leader_imbalance_per_broker_percentage: int = setting(
-        10, "Share of a broker's preferred partitions that others may lead before something is done.", between(0, 100)
-    )
 
     # Groups and offsets
     group_initial_rebalance_delay_ms: int = setting(

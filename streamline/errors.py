@@ -151,6 +151,14 @@ class ErrorCode(IntEnum):
     SHARE_SESSION_LIMIT_REACHED = 133
 
 
+def code_of(number: int) -> ErrorCode:
+    """Return the error that another node means; one that this release does not know is an unknown one."""
+    try:
+        return ErrorCode(number)
+    except ValueError:
+        return ErrorCode.UNKNOWN_SERVER_ERROR
+
+
 class StreamlineError(Exception):
     """The root of every error raised on purpose."""
 

@@ -23,6 +23,7 @@ from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
 from streamline.services.metadata import Metadata
+from streamline.services.producer_ids import ProducerIds
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.schema import Message
@@ -45,6 +46,7 @@ class BrokerServices:
     config: NodeConfig
     metadata: Metadata
     controller: Controller
+    producer_ids: ProducerIds
     replicas: Replicas
     groups: GroupCoordinator
     deadlines: Deadlines

@@ -27,7 +27,7 @@ def init_producer_id(
         return InitProducerIdResponse(error_code=code, producer_epoch=NO_PRODUCER_EPOCH)
     if (request.producer_id == NO_PRODUCER_ID) != (request.producer_epoch == NO_PRODUCER_EPOCH):
         return InitProducerIdResponse(error_code=ErrorCode.INVALID_REQUEST, producer_epoch=NO_PRODUCER_EPOCH)
-    return call.broker.controller.next_producer_id().addCallbacks(_granted, _not_granted)
+    return call.broker.producer_ids.next().addCallbacks(_granted, _not_granted)
 
 
 def _granted(producer_id: int) -> InitProducerIdResponse:

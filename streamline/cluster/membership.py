@@ -104,10 +104,10 @@ def register_here(
     """
     Take in the broker of the process that decides here.
 
-    It has applied its registration as soon as that is agreed on, so it need not begin fenced: where it has lost
-    nothing, and nobody has to be elected for it to be there, it goes on as if it had never been away.  Where another
-    process of this node was heard of a moment ago, that has gone: it had the same data directory, which one process
-    holds at a time.
+    It has applied its registration as soon as that is agreed on, so it need not begin fenced: where nobody else is
+    there to lead in its place, it has lost nothing, and nobody has to be elected for it to be there, it goes on as if
+    it had never been away.  Where another process of this node was heard of a moment ago, that has gone: it had the
+    same data directory, which one process holds at a time.
 
     @raise Refused: as L{register}.
     """
@@ -115,7 +115,8 @@ def register_here(
     if known is not None and known.directory_id in (wanted.directory_id, ZERO_UUID):
         sessions.forget(wanted.node_id)
     registered = register(image, sessions, now, wanted)
-    if not registered.commands:
+    others = [broker for broker in image.brokers.values() if broker.is_active and broker.node_id != wanted.node_id]
+    if others or not registered.commands:
         return registered
     command = registered.commands[0]
     assert isinstance(command, RegisterBroker), "it comes first"

@@ -1,5 +1,5 @@
 """
-Carries out what clients ask of the cluster as a whole: topics and producer ids.
+Carries out what clients ask of the cluster as a whole: topics.
 
 It asks C{cluster/planning} what to do, has the commands agreed on, and waits
 until they are done here.
@@ -7,32 +7,40 @@ until they are done here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, succeed
 
-from streamline.cluster.commands import AllocateProducerIds, CreateTopic, DeleteTopic
+from streamline.cluster.commands import CreateTopic, DeleteTopic
+from streamline.cluster.image import MetadataImage
 from streamline.cluster.planning import NewTopic, plan_topic
 from streamline.config import NodeConfig
+from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host, IPlacement
 from streamline.model import ZERO_UUID, Topic
+from streamline.services.controllership import Controllership
 from streamline.services.metadata import Metadata
 from streamline.services.sharing import Shared
-
-PRODUCER_ID_BLOCK = 1000
 
 
 class Controller:
     """Plans, proposes, and tells when it is done."""
 
-    def __init__(self, host: Host, config: NodeConfig, metadata: Metadata, placement: IPlacement) -> None:
+    def __init__(
+        self,
+        host: Host,
+        config: NodeConfig,
+        metadata: Metadata,
+        placement: IPlacement,
+        controllership: Controllership,
+    ) -> None:
         self._rng = host.rng
         self._config = config
         self._metadata = metadata
         self._placement = placement
+        self._controllership = controllership
         self._creating: dict[str, Shared[Topic]] = {}
-        self._producer_ids = range(0)
-        self._block: Shared[None] = Shared()
 
     def plan(self, wanted: NewTopic) -> CreateTopic:
         """
@@ -40,9 +48,12 @@ class Controller:
 
         @raise Refused: it cannot be made.
         """
-        nodes = max(1, len(self._metadata.image.brokers))
+        return self._plan(self._metadata.image, wanted)
+
+    def _plan(self, image: MetadataImage, wanted: NewTopic) -> CreateTopic:
+        nodes = max(1, len(image.brokers))
         return plan_topic(
-            self._metadata.image,
+            image,
             wanted,
             self._config.broker,
             self._placement,
@@ -54,9 +65,10 @@ class Controller:
         """
         Make a topic.
 
-        @raise Refused: it cannot be made; at once, before anything is proposed, or through the Deferred.
+        @raise Refused: through the Deferred: it cannot be made.
         """
-        return self._metadata.propose(self.plan(wanted))
+        decided = self._controllership.decide(lambda image: [self._plan(image, wanted)])
+        return decided.addCallback(_only)
 
     def ensure_topic(
         self, name: str, partitions: int, factor: int, configs: Mapping[str, str | None]
@@ -69,7 +81,7 @@ class Controller:
         if making is not None:
             return making.wait()
         wanted = NewTopic(name=name, partitions=partitions, replication_factor=factor, configs=configs)
-        made = maybeDeferred(self.create_topic, wanted)
+        made = self.create_topic(wanted)
         self._creating[name] = making = Shared()
         waiting = making.wait()
         made.addBoth(self._made, name)
@@ -78,25 +90,14 @@ class Controller:
 
     def delete_topic(self, topic: Topic) -> Deferred[Topic]:
         """Delete a topic with all its records."""
-        return self._metadata.propose(DeleteTopic(topic_id=topic.topic_id))
+        command = DeleteTopic(topic_id=topic.topic_id)
 
-    def next_producer_id(self) -> Deferred[int]:
-        """Fire with a producer id that nobody ever had (KIP-730: nodes take blocks, so that most need no agreement)."""
-        if not self._producer_ids:
-            return self._wait_for_block().addCallback(lambda _: self.next_producer_id())
-        taken, self._producer_ids = self._producer_ids[0], self._producer_ids[1:]
-        return succeed(taken)
+        def plan(image: MetadataImage) -> Sequence[DeleteTopic]:
+            if topic.topic_id not in image.names:
+                raise Refused(ErrorCode.UNKNOWN_TOPIC_ID, f"topic '{topic.name}' is gone")
+            return [command]
 
-    def _wait_for_block(self) -> Deferred[None]:
-        is_first = not self._block.is_awaited
-        waiting = self._block.wait()
-        if is_first:
-            command = AllocateProducerIds(node_id=self._config.node_id, count=PRODUCER_ID_BLOCK)
-            self._block.follow(self._metadata.propose(command).addCallback(self._got_block))
-        return waiting
-
-    def _got_block(self, first: int) -> None:
-        self._producer_ids = range(first, first + PRODUCER_ID_BLOCK)
+        return self._controllership.decide(plan).addCallback(_only)
 
     def _made(self, result: object, name: str) -> object:
         del self._creating[name]
@@ -111,3 +112,8 @@ class Controller:
             # Kafka's tools print ids in base64 and take a leading '-' for an option.
             if topic_id != ZERO_UUID and topic_id not in self._metadata.image.names and topic_id[0] >> 2 != 62:
                 return topic_id
+
+
+def _only(results: Sequence[Any]) -> Any:
+    (result,) = results
+    return result

@@ -22,20 +22,20 @@ T = TypeVar("T")
 
 
 class ControllerLine:
-    """Asks the controller, when that is another node."""
+    """
+    Asks the controller, when that is another node.
 
-    def __init__(self, node_id: int, consensus: IConsensus) -> None:
+    @param peers: the connections to other nodes; None where this node takes none.
+    """
+
+    def __init__(self, node_id: int, consensus: IConsensus, peers: Peers | None) -> None:
         self._node_id = node_id
         self._consensus = consensus
-        self._peers: Peers | None = None
+        self._peers = peers
         self._asking: dict[Deferred[Any], None] = {}
         self._listeners: list[Callable[[], None]] = []
         if IQuorum.providedBy(consensus):
             consensus.listen(self._leader_changed)
-
-    def connect(self, peers: Peers) -> None:
-        """Ask over these connections from now on."""
-        self._peers = peers
 
     def listen(self, changed: Callable[[], None]) -> None:
         """Call this each time that another node leads, or none does."""

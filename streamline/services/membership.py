@@ -49,23 +49,26 @@ AGAIN_S: Final = 0.1
 
 
 class Membership(Service):
-    """Knows who lives, wherever this node is the controller."""
+    """
+    Knows who lives, wherever this node is the controller.
 
-    def __init__(self, host: Host, config: NodeConfig, metadata: Metadata, controllership: Controllership) -> None:
+    @param peers: hears of the other nodes' processes; None where this node takes no others.
+    """
+
+    def __init__(
+        self, host: Host, config: NodeConfig, metadata: Metadata, controllership: Controllership, peers: Peers | None
+    ) -> None:
         self._clock = host.clock
         self._metadata = metadata
         self._controllership = controllership
         self._timeout_s = config.broker.broker_session_timeout_ms / 1000
         self._sessions = Sessions(self._timeout_s)
-        self._peers: Peers | None = None
+        self._peers = peers
         self._looking: IDelayedCall | None = None
         self._is_fencing = False
         controllership.add_duty(self)
-
-    def meet(self, peers: Peers) -> None:
-        """Hear of the other nodes' processes from now on."""
-        self._peers = peers
-        peers.listen(self)
+        if peers is not None:
+            peers.listen(self)
 
     def stopService(self) -> None:
         """Fence nobody any more."""

@@ -6,7 +6,7 @@ A block is given to one incarnation of a broker; what is left of it when the pro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from twisted.internet.defer import Deferred, ensureDeferred, succeed
@@ -14,10 +14,9 @@ from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from streamline.cluster.commands import AllocateProducerIds, Command
 from streamline.cluster.image import MetadataImage
 from streamline.errors import ErrorCode, Refused
-from streamline.services.controller_line import ControllerLine
+from streamline.services.brain import Brain
 from streamline.services.controllership import Controllership
 from streamline.services.peer_call import NoAnswer
-from streamline.services.registering import Registrar
 from streamline.services.sharing import Shared
 from streamline.wire.messages.producer_ids import AllocateProducerIdsRequest, AllocateProducerIdsResponse
 
@@ -42,11 +41,14 @@ def allocate(controllership: Controllership, node: int, broker_epoch: int) -> De
 class ProducerIds:
     """The ids that this node has, and asking the controller for more."""
 
-    def __init__(self, node_id: int, controllership: Controllership, line: ControllerLine, registrar: Registrar):
+    def __init__(self, node_id: int, brain: Brain, broker_epoch: Callable[[], int]) -> None:
+        """
+        @param broker_epoch: returns the epoch of this process' registration.
+        """
         self._node_id = node_id
-        self._controllership = controllership
-        self._line = line
-        self._registrar = registrar
+        self._controllership = brain.controllership
+        self._line = brain.line
+        self._broker_epoch = broker_epoch
         self._left = range(0)
         self._block: Shared[None] = Shared()
 
@@ -75,10 +77,10 @@ class ProducerIds:
             raise Refused(ErrorCode.COORDINATOR_LOAD_IN_PROGRESS, f"there are no producer ids: {error}") from error
 
     def _allocated(self) -> Deferred[range]:
-        return allocate(self._controllership, self._node_id, self._registrar.broker_epoch)
+        return allocate(self._controllership, self._node_id, self._broker_epoch())
 
     def _asked(self) -> Deferred[range]:
-        request = AllocateProducerIdsRequest(broker_id=self._node_id, broker_epoch=self._registrar.broker_epoch)
+        request = AllocateProducerIdsRequest(broker_id=self._node_id, broker_epoch=self._broker_epoch())
         return self._line.ask(request, AllocateProducerIdsResponse, ANSWER_S).addCallback(_block_of)
 
 

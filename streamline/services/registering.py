@@ -13,7 +13,7 @@ and may as soon as all have heard of it (KR32).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from attrs import evolve
@@ -26,12 +26,10 @@ from twisted.python.failure import Failure
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.membership import NO_BROKER_EPOCH, Heartbeat, Registration
 from streamline.config import NodeConfig
-from streamline.errors import ErrorCode, Refused, StartRefused
+from streamline.errors import ErrorCode, Refused, StartRefused, code_of
 from streamline.interfaces import Host, IStorage
 from streamline.model import Broker
-from streamline.services.controller_line import ControllerLine
-from streamline.services.controllership import Controllership
-from streamline.services.membership import Membership
+from streamline.services.brain import Brain
 from streamline.services.metadata import Metadata
 from streamline.services.peer_call import NoAnswer
 from streamline.services.sharing import Shared
@@ -79,9 +77,7 @@ class Registrar(Service):
         host: Host,
         config: NodeConfig,
         metadata: Metadata,
-        controllership: Controllership,
-        membership: Membership,
-        line: ControllerLine,
+        brain: Brain,
         storage: IStorage,
         introduce: Callable[[], Registration],
     ) -> None:
@@ -91,8 +87,8 @@ class Registrar(Service):
         self._host = host
         self._config = config
         self._metadata = metadata
-        self._membership = membership
-        self._line = line
+        self._membership = brain.membership
+        self._line = brain.line
         self._storage = storage
         self._introduce = introduce
         self._heartbeat_s = config.broker.broker_heartbeat_interval_ms / 1000
@@ -110,8 +106,8 @@ class Registrar(Service):
         self._said = ("", 0.0)
         self.broker_epoch = NO_BROKER_EPOCH
         metadata.listen(self._changed)
-        controllership.add_duty(self)
-        line.listen(self.hurry)
+        brain.controllership.add_duty(self)
+        brain.line.listen(self.hurry)
 
     # What it is
 
@@ -149,12 +145,30 @@ class Registrar(Service):
 
     # A service's side
 
-    def startService(self) -> None:
-        """Register, and stay registered."""
+    def startService(self) -> Deferred[None] | None:
+        """
+        Register, and stay registered.
+
+        A node that decides for itself alone takes part from the beginning, as nobody could lead in its place until it
+        is ready: what it opens next is then as it is going to be.
+
+        @raise StartRefused: through the Deferred, as L{when_unfenced}.
+        """
         Service.startService(self)
         self._incarnation_id = self._introduce().incarnation_id
         self._living = ensureDeferred(self._live())
         self._living.addErrback(self._broken)
+        return self.when_unfenced() if self._decides_alone else None
+
+    @property
+    def _decides_alone(self) -> bool:
+        return self._line.is_here and not self._others
+
+    @property
+    def _others(self) -> Sequence[Broker]:
+        """The other brokers that take part."""
+        me = self._config.node_id
+        return [one for one in self._metadata.image.brokers.values() if one.is_active and one.node_id != me]
 
     def stopService(self) -> None:
         """Say nothing any more, and let nobody wait."""
@@ -181,9 +195,7 @@ class Registrar(Service):
 
         It fires soon as well where nobody answers, and at once where nobody else is there to lead.
         """
-        me, brokers = self._me, self._metadata.image.brokers.values()
-        is_alone = not any(broker.is_active and broker is not me for broker in brokers)
-        if not (self._can_leave and self._config.broker.controlled_shutdown_enable) or is_alone:
+        if not (self._can_leave and self._config.broker.controlled_shutdown_enable and self._others):
             return succeed(None)
         if self._leaving is None:
             self._leaving = Shared()
@@ -283,7 +295,7 @@ class Registrar(Service):
             node_id=self._config.node_id,
             broker_epoch=self.broker_epoch,
             metadata_index=self._metadata.image.index,
-            wants_fence=not self._is_ready,
+            wants_fence=not self._is_ready and not self.is_unfenced and not self._decides_alone,
             wants_shutdown=self._leaving is not None,
         )
         if self._line.is_here:
@@ -338,9 +350,7 @@ def _is_somebody_new_leaving(old: MetadataImage, new: MetadataImage) -> bool:
 
 def _check(error_code: int) -> None:
     if error_code:
-        is_known = error_code in ErrorCode.__members__.values()
-        code = ErrorCode(error_code) if is_known else ErrorCode.UNKNOWN_SERVER_ERROR
-        raise Refused(code, "the controller says so")
+        raise Refused(code_of(error_code), "the controller says so")
 
 
 def _request(wanted: Registration) -> BrokerRegistrationRequest:

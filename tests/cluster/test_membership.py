@@ -143,6 +143,13 @@ class RegistrationTests(MembershipCase):
 class HereTests(MembershipCase):
     """The broker of the process that decides has caught up as soon as it is taken in."""
 
+    def setUp(self) -> None:
+        """Nobody else is there; node 1 leads alone."""
+        super().setUp()
+        self.given(isr=(1,), elr=(2,), leader=1)
+        for node in (2, 3, 4):
+            self.broker(node, fenced=True)
+
     def arrive(self, node: int = 1, **more: Any) -> Registered:
         """Register another process of the node that decides."""
         known = self.image.brokers.get(node)
@@ -155,6 +162,8 @@ class HereTests(MembershipCase):
         return registered
 
     def test_a_new_node(self) -> None:
+        self.broker(1, fenced=True)
+        self.given(isr=(), elr=(1,), leader=NO_LEADER)
         self.arrive(5)
         self.assertTrue(self.image.is_active(5))
 
@@ -164,6 +173,14 @@ class HereTests(MembershipCase):
         self.arrive()
         self.assertTrue(self.image.is_active(1))
         self.assertEqual(self.image.topics, before)
+
+    def test_others_are_there(self) -> None:
+        """They lead until it has opened what it has, as for any other broker."""
+        self.broker(2, fenced=False)
+        self.given(isr=(1, 2), leader=1)
+        self.arrive()
+        self.assertFalse(self.image.is_active(1))
+        self.shows(leader=2, isr=(2,))
 
     def test_the_last_process_is_gone(self) -> None:
         """However short ago it was heard of: its directory is held by this one."""
@@ -175,7 +192,7 @@ class HereTests(MembershipCase):
         """KR21: first it leaves what it may have lost records of."""
         self.arrive(previous_epoch=-1)
         self.assertFalse(self.image.is_active(1))
-        self.shows(leader=2, isr=(2, 3))
+        self.shows(leader=NO_LEADER, isr=(), elr=(2,), last_known_elr=(1,))
 
     def test_somebody_has_to_be_elected(self) -> None:
         """That follows once it is there."""

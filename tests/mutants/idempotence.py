@@ -9,7 +9,7 @@ SNAPSHOTS = "streamline/transactions/snapshots.py"
 PARTITION = "streamline/services/partition.py"
 BOOKS = "streamline/services/bookkeeping.py"
 OPENING = "streamline/services/opening.py"
-CONTROLLER = "streamline/services/controller.py"
+PRODUCER_IDS = "streamline/services/producer_ids.py"
 
 CORE = "tests/transactions/test_producers.py::"
 SNAPSHOT = "tests/transactions/test_snapshots.py::SnapshotTests::"
@@ -140,9 +140,9 @@ SEQUENCES = (
     Mutant(
         "SQ5",
         "All that wait for a block take it up one by one.",
-        CONTROLLER,
-        "taken, self._producer_ids = self._producer_ids[0], self._producer_ids[1:]",
-        "taken = self._producer_ids[0]",
+        PRODUCER_IDS,
+        "taken, self._left = self._left[0], self._left[1:]",
+        "taken = self._left[0]",
         [f"{SERVICE}InitProducerIdTests::test_never_twice"],
     ),
     Mutant(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from tests.mutants import (
+    brokers,
     cluster,
     groups,
     hostile,
@@ -27,6 +28,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "metadata": metadata.MUTANTS,
     "quorum": quorum.MUTANTS,
     "cluster": cluster.MUTANTS,
+    "brokers": brokers.MUTANTS,
     "peers": peers.MUTANTS,
     "replication": replication.MUTANTS,
     "lessons": lessons.MUTANTS,

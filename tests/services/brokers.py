@@ -5,79 +5,67 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.api.membership import ControllerServices, broker_heartbeat, broker_registration
+from streamline.api.brokers import ANSWERS
+from streamline.cluster.commands import CreateTopic, PartitionPlacement
 from streamline.cluster.membership import Registration
 from streamline.config import BrokerConfig
 from streamline.interfaces import Host
-from streamline.model import Broker, Endpoint
+from streamline.model import Broker, Endpoint, PartitionState
 from streamline.net.peer import PeerApi
+from streamline.services.altering import Altering
+from streamline.services.brain import Brain
 from streamline.services.controller_line import ControllerLine
 from streamline.services.controllership import Controllership
 from streamline.services.membership import Membership
+from streamline.services.producer_ids import ProducerIds
 from streamline.services.registering import Registrar
 from streamline.storage.segments import SegmentStorage
 from streamline.testing.simulation import Weather
-from streamline.wire.messages.peer import (
-    BrokerHeartbeatRequest,
-    BrokerHeartbeatResponse,
-    BrokerRegistrationRequest,
-    BrokerRegistrationResponse,
-)
 from tests.services.founders import CLUSTER_PORT, KAFKA_PORT, FoundingNode, FoundingWorld
 
 SESSION_S = 3.0
+SOON_S = 0.5
+"""Much less than a session's time-out."""
+TOPIC_ID = b"t" * 16
+
+
+def _peer_api(brain: Brain, request: Any, response: Any, answer: Any) -> PeerApi:
+    return PeerApi(request=request, response=response, answer=lambda guest, asked: answer(brain, guest.key, asked))
 
 
 class BrokerNode(FoundingNode):
-    """
-    A node with a broker.
-
-    @ivar services: what it answers other nodes with.
-    """
+    """A node with a broker."""
 
     storage: SegmentStorage
     controllership: Controllership
     membership: Membership
     line: ControllerLine
     registrar: Registrar
+    producer_ids: ProducerIds
+    altering: Altering
+    brain: Brain
 
     async def _form(self, host: Host) -> None:
         self.storage = SegmentStorage(host, self.config)
         await self.storage.start()
         await super()._form(host)
         self.registrar.startService()
+        self.registrar.ready()
 
-    def made_quorum(self, host: Host) -> None:
-        """Have the controller's services listen before anything is agreed on."""
+    def made(self, host: Host) -> None:
+        """Make the controller's services and the broker's, before anything is agreed on."""
         metadata, config = self.metadata, self.config
-        self.controllership = Controllership(host, self.node_id, metadata)
-        self.membership = Membership(host, config, metadata, self.controllership)
-        self.line = ControllerLine(self.node_id, self.quorum)
+        self.brain = brain = Brain(host, config, metadata, self.room.peers)
+        self.controllership, self.membership, self.line = brain.controllership, brain.membership, brain.line
         incarnation_id = host.rng.randbytes(16)
         self.registrar = Registrar(
-            host, config, metadata, self.controllership, self.membership, self.line, self.storage,
-            lambda: self._introduce(incarnation_id),
-        )  # fmt: skip
-
-    def opened_room(self) -> None:
-        """Answer other nodes."""
-        peers = self.room.peers
-        self.line.connect(peers)
-        self.membership.meet(peers)
-        self.services = services = ControllerServices(self.controllership, self.membership)
-        self.room.factory.answer(
-            PeerApi(
-                request=BrokerRegistrationRequest,
-                response=BrokerRegistrationResponse,
-                answer=lambda guest, request: broker_registration(services, guest.key, request),
-            ),
-            PeerApi(
-                request=BrokerHeartbeatRequest,
-                response=BrokerHeartbeatResponse,
-                answer=lambda guest, request: broker_heartbeat(services, guest.key, request),
-            ),
+            host, config, metadata, brain, self.storage, lambda: self._introduce(incarnation_id)
         )
+        self.producer_ids = ProducerIds(self.node_id, brain, lambda: self.registrar.broker_epoch)
+        self.altering = Altering(host, self.node_id, brain, lambda: self.registrar.broker_epoch)
+        self.room.factory.answer(*(_peer_api(brain, *row) for row in ANSWERS))
         self.controllership.startService()
 
     def _introduce(self, incarnation_id: bytes) -> Registration:
@@ -153,3 +141,40 @@ class BrokerWorld(FoundingWorld):
         return results[0]
 
 
+class BrokerCase(SynchronousTestCase):
+    """Three nodes that take part, one of them the controller."""
+
+    def setUp(self) -> None:
+        """Start them."""
+        self.begin()
+
+    def begin(self, count: int = 3, max_voters: int = 5, seed: int = 1, **settings: Any) -> None:
+        """Start so many."""
+        self.world = BrokerWorld(seed, max_voters=max_voters, **settings)
+        self.nodes = self.world.cluster(count)
+
+    def follower(self) -> BrokerNode:
+        """Return a node that is not the controller."""
+        controller = self.world.controller
+        return next(node for node in self.nodes if node is not controller)
+
+    def others(self, node: BrokerNode) -> list[int]:
+        """Return the numbers of all but one."""
+        return [other.node_id for other in self.nodes if other is not node]
+
+    def make_topic(self, *replicas: int, partitions: int = 1) -> None:
+        """Have a topic t."""
+        placed = [PartitionPlacement(index=index, replicas=replicas) for index in range(partitions)]
+        command = CreateTopic(name="t", topic_id=TOPIC_ID, partitions=placed)
+        self.world.result_of(self.world.controller.controllership.decide(lambda _: [command]))
+
+    def partition(self, index: int = 0) -> PartitionState:
+        """Return the state of one of its partitions, as the controller sees it."""
+        state = self.world.controller.metadata.image.partition("t", index)
+        assert state is not None
+        return state
+
+    def is_soon(self, *active: int, within_s: float = SOON_S) -> None:
+        """Expect all nodes to see these brokers, soon."""
+        seen = self.world.run(within_s, lambda: self.world.agrees(*active))
+        self.assertTrue(seen, [node.active for node in self.world.up])

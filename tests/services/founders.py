@@ -106,22 +106,18 @@ class FoundingNode:
         directory.open()
         self.quorum = RaftConsensus(host, self.config)
         self.metadata = Metadata(self.quorum)
-        self.made_quorum(host)
         own = Endpoint(self.machine.host, KAFKA_PORT)
         self.room = room = ClusterRoom(host, self.config, directory, self.quorum, lambda: own)
         await host.network.listen(self.config.listen, Factory.forProtocol(lambda: Doorman(room.controllers)))
+        self.made(host)
         await room.startService()
-        self.opened_room()
         self.metadata.listen(lambda old, new: self._became(directory, new.cluster_id))
         self.quorum.listen(self._leads)
         await room.form(self.metadata)
         self._leads(self.quorum.leader_id, 0)
 
-    def made_quorum(self, host: Host) -> None:
-        """Do something with what agrees, before it does."""
-
-    def opened_room(self) -> None:
-        """Do something with the room, before anybody is in it."""
+    def made(self, host: Host) -> None:
+        """Do something with the parts, before any of them has started."""
 
     def _became(self, directory: DataDirectory, cluster_id: str) -> None:
         if cluster_id:

@@ -31,6 +31,7 @@ from streamline.interfaces import (
 from streamline.model import OFFSETS_TOPIC, LogIdentity, PartitionState, TopicPartition
 from streamline.replication.acks import KafkaAcks
 from streamline.services.controller import Controller
+from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
 from streamline.services.metadata import Metadata
@@ -165,7 +166,11 @@ class Rooms:
         self.replicator = HeldReplicator()
         self.metadata = Metadata(Agreement())
         self.metadata.consensus.start(self.metadata)
-        self.controller = Controller(self.world.host, self.config, self.metadata, RackSpread())
+        self.controllership = Controllership(self.world.host, 1, self.metadata)
+        self.controllership.startService()
+        self.controller = Controller(
+            self.world.host, self.config, self.metadata, RackSpread(), self.controllership
+        )
         self.storage = HeldStorage(self.world.host, self.config)
         self.replicas = Replicas(
             self.world.host, self.config, self.metadata, self.storage, self.replicator, KafkaAcks()

@@ -2,56 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import random
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from streamline.cluster.commands import CreateTopic, PartitionPlacement
-from streamline.model import PartitionState
-from tests.services.brokers import SESSION_S, BrokerNode, BrokerWorld
-
-TOPIC_ID = b"t" * 16
-SOON_S = 0.5
-"""Much less than a session's time-out."""
-
-
-class BrokerCase(SynchronousTestCase):
-    """Three nodes that take part, one of them the controller."""
-
-    def setUp(self) -> None:
-        """Start them."""
-        self.begin()
-
-    def begin(self, count: int = 3, max_voters: int = 5, **settings: Any) -> None:
-        """Start so many."""
-        self.world = BrokerWorld(max_voters=max_voters, **settings)
-        self.nodes = self.world.cluster(count)
-
-    def follower(self) -> BrokerNode:
-        """Return a node that is not the controller."""
-        controller = self.world.controller
-        return next(node for node in self.nodes if node is not controller)
-
-    def others(self, node: BrokerNode) -> list[int]:
-        """Return the numbers of all but one."""
-        return [other.node_id for other in self.nodes if other is not node]
-
-    def make_topic(self, *replicas: int) -> None:
-        """Have a topic t of one partition."""
-        placed = PartitionPlacement(index=0, replicas=replicas)
-        command = CreateTopic(name="t", topic_id=TOPIC_ID, partitions=[placed])
-        self.world.result_of(self.world.controller.controllership.decide(lambda _: [command]))
-
-    def partition(self) -> PartitionState:
-        """Return its state, as the controller sees it."""
-        state = self.world.controller.metadata.image.partition("t", 0)
-        assert state is not None
-        return state
-
-    def is_soon(self, *active: int, within_s: float = SOON_S) -> None:
-        """Expect all nodes to see these brokers, soon."""
-        seen = self.world.run(within_s, lambda: self.world.agrees(*active))
-        self.assertTrue(seen, [node.active for node in self.world.up])
+from streamline.services.peer_call import NoAnswer
+from streamline.wire.messages.peer import BrokerHeartbeatRequest, BrokerHeartbeatResponse
+from tests.services.brokers import SESSION_S, SOON_S, BrokerCase
 
 
 class LivingTests(BrokerCase):
@@ -87,6 +42,17 @@ class LivingTests(BrokerCase):
         dead.machine.crash(power=False)
         self.is_soon(*self.others(dead), within_s=SESSION_S / 2)
 
+    def test_nobody_waits_for_the_last_controller(self) -> None:
+        """Who has asked it something hears that there is no answer when another one leads, not when its time is up."""
+        broker, heard = self.follower(), []
+        self.world.controller.machine.crash(power=True)
+        request = BrokerHeartbeatRequest(broker_id=broker.node_id, broker_epoch=broker.broker.epoch)
+        asking = broker.line.ask(request, BrokerHeartbeatResponse, 60.0)
+        broker.line.listen(lambda: heard.append(asking.called))
+        self.world.run(10.0, lambda: bool(heard))
+        self.assertEqual(heard[:1], [True])
+        self.failureResultOf(asking, NoAnswer)
+
     def test_silence(self) -> None:
         """Who loses power is given a whole time-out, and no more than a little on top of it."""
         dead = self.follower()
@@ -107,7 +73,7 @@ class LivingTests(BrokerCase):
         epoch = broker.broker.epoch
         self.world.controller.membership.peer_gone(broker.room.formation.me.key)
         self.is_soon(*self.others(broker))
-        self.is_soon(1, 2, 3)
+        self.is_soon(1, 2, 3, within_s=0.1)
         self.assertEqual(broker.broker.epoch, epoch)
 
     def test_it_comes_back(self) -> None:
@@ -132,12 +98,68 @@ class LivingTests(BrokerCase):
         self.assertTrue(back)
         self.assertGreater(dead.broker.epoch, before)
 
+    def test_it_is_told_that_it_is_another(self) -> None:
+        """KR15: it registers again, and is given the epoch that it has."""
+        for node in self.nodes:
+            epoch = node.broker.epoch
+            node.registrar.broker_epoch = epoch - 1
+            self.world.run(2 * SOON_S)
+            self.assertEqual((node.registrar.broker_epoch, node.broker.epoch), (epoch, epoch))
+
+    def test_a_controller_that_is_cut_off(self) -> None:
+        """Brokers live on with the next one; it hears that it is none, and lives on as well."""
+        cut = self.world.controller
+        others = [node for node in self.nodes if node is not cut]
+        self.world.fabric.cut([cut.machine], [node.machine for node in others])
+        fenced = self.world.run(3 * SESSION_S, lambda: all(node.active == self.others(cut) for node in others))
+        self.assertTrue(fenced, [node.active for node in others])
+        self.assertFalse(cut.controllership.is_active)
+        self.assertTrue(cut.registrar.is_unfenced, "as far as it knows")
+        self.world.fabric.heal()
+        self.is_soon(1, 2, 3, within_s=2 * SESSION_S)
+
+    def test_whatever_happens(self) -> None:
+        """Crashes, power cuts, stalls and split networks: afterwards everybody is there again, as itself."""
+        for seed in range(8):
+            self.begin(seed=seed)
+            rng = random.Random(seed)
+            for _ in range(6):
+                self.disturb(rng)
+                self.world.run(rng.random() * 2 * SESSION_S)
+            self.world.fabric.heal()
+            for node in self.nodes:
+                if not node.machine.running:
+                    node.start()
+            self.assertTrue(self.world.run(60.0, self.are_back), f"seed {seed}: {[node.active for node in self.nodes]}")
+            self.world.run(SOON_S)
+            for node in self.nodes:
+                self.assertEqual(node.registrar.broker_epoch, node.broker.epoch, f"seed {seed}")
+
+    def are_back(self) -> bool:
+        is_up = len(self.world.up) == 3 and self.world.agrees(1, 2, 3)
+        return is_up and all(node.registrar.is_unfenced for node in self.nodes)
+
+    def disturb(self, rng: random.Random) -> None:
+        node = rng.choice(self.nodes)
+        process = node.machine.process
+        if not node.machine.running or process is None:
+            node.start()
+        elif rng.random() < 0.5:
+            node.machine.crash(power=rng.random() < 0.5)
+        elif rng.random() < 0.5:
+            process.reactor.stall(rng.random() * 2 * SESSION_S)
+        elif rng.random() < 0.5:
+            self.world.fabric.cut([node.machine], [other.machine for other in self.nodes if other is not node])
+        else:
+            self.world.fabric.heal()
+
     def test_somebody_else_under_that_id(self) -> None:
         """Word of another disk's process says nothing about this one (RF15)."""
         key = self.follower().room.formation.me.key._replace(directory_id=b"other disk here!")
+        before = self.world.controller.metadata.image
         self.world.controller.membership.peer_gone(key)
         self.world.run(SOON_S)
-        self.assertTrue(self.world.agrees(1, 2, 3))
+        self.assertIs(self.world.controller.metadata.image, before)
 
     def test_a_controller_that_stood_still(self) -> None:
         """RF18: it has heard nobody, and takes nobody for gone because of that."""

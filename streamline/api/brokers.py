@@ -7,22 +7,26 @@ whoever is connected as it: nobody speaks for another one, whatever the request 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, TypeVar
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
+from streamline.cluster.altering import IsrChange, Member
 from streamline.cluster.membership import Heartbeat, Registration
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Endpoint
 from streamline.raft import ReplicaKey
-from streamline.services.controllership import Controllership
-from streamline.services.membership import Membership
+from streamline.services.altering import Outcome, alter_partitions
+from streamline.services.brain import Brain
 from streamline.services.producer_ids import allocate
 from streamline.services.registering import KAFKA_LISTENER, PEER_LISTENER
 from streamline.wire.messages.peer import (
+    AlterPartitionRequest,
+    AlterPartitionResponse,
+    AlterPartitionResponsePartitionData,
+    AlterPartitionResponseTopicData,
     BrokerHeartbeatRequest,
     BrokerHeartbeatResponse,
     BrokerRegistrationRequest,
@@ -38,14 +42,6 @@ from streamline.wire.messages.producer_ids import AllocateProducerIdsRequest, Al
 log = Logger()
 
 R = TypeVar("R")
-
-
-@frozen
-class ControllerServices:
-    """What answers to other nodes are made with."""
-
-    controllership: Controllership
-    membership: Membership
 
 
 def _answered(answer: Callable[[], Awaitable[R]], refused: Callable[[int], R], who: ReplicaKey) -> Deferred[R]:
@@ -68,7 +64,7 @@ def _check_sender(sender: ReplicaKey, node_id: int) -> None:
 
 
 def broker_registration(
-    services: ControllerServices, sender: ReplicaKey, request: BrokerRegistrationRequest
+    brain: Brain, sender: ReplicaKey, request: BrokerRegistrationRequest
 ) -> Deferred[BrokerRegistrationResponse]:
     """Take a broker in (KIP-631)."""
 
@@ -76,7 +72,7 @@ def broker_registration(
         _check_sender(sender, request.broker_id)
         if list(request.log_dirs) != [sender.directory_id]:
             raise Refused(ErrorCode.INVALID_REQUEST, "a node registers with the directory that it is connected as")
-        epoch = await services.membership.register(_registration(request))
+        epoch = await brain.membership.register(_registration(request))
         return BrokerRegistrationResponse(broker_epoch=epoch)
 
     return _answered(answer, lambda code: BrokerRegistrationResponse(error_code=code), sender)
@@ -100,13 +96,13 @@ def _registration(request: BrokerRegistrationRequest) -> Registration:
 
 
 def broker_heartbeat(
-    services: ControllerServices, sender: ReplicaKey, request: BrokerHeartbeatRequest
+    brain: Brain, sender: ReplicaKey, request: BrokerHeartbeatRequest
 ) -> Deferred[BrokerHeartbeatResponse]:
     """Hear that a broker lives, and say what it may do (KIP-631)."""
 
     async def answer() -> BrokerHeartbeatResponse:
         _check_sender(sender, request.broker_id)
-        pulse = await services.membership.heartbeat(
+        pulse = await brain.membership.heartbeat(
             Heartbeat(
                 node_id=request.broker_id,
                 broker_epoch=request.broker_epoch,
@@ -123,13 +119,13 @@ def broker_heartbeat(
 
 
 def controlled_shutdown(
-    services: ControllerServices, sender: ReplicaKey, request: ControlledShutdownRequest
+    brain: Brain, sender: ReplicaKey, request: ControlledShutdownRequest
 ) -> Deferred[ControlledShutdownResponse]:
     """Have others lead in a broker's place; say what it leads all the same."""
 
     async def answer() -> ControlledShutdownResponse:
         _check_sender(sender, request.broker_id)
-        image = await services.membership.begin_shutdown(request.broker_id, request.broker_epoch)
+        image = await brain.membership.begin_shutdown(request.broker_id, request.broker_epoch)
         return ControlledShutdownResponse(
             remaining_partitions=[
                 RemainingPartition(topic_name=topic.name, partition_index=state.index)
@@ -143,13 +139,72 @@ def controlled_shutdown(
 
 
 def allocate_producer_ids(
-    services: ControllerServices, sender: ReplicaKey, request: AllocateProducerIdsRequest
+    brain: Brain, sender: ReplicaKey, request: AllocateProducerIdsRequest
 ) -> Deferred[AllocateProducerIdsResponse]:
     """Give a broker a block of producer ids (KIP-730)."""
 
     async def answer() -> AllocateProducerIdsResponse:
         _check_sender(sender, request.broker_id)
-        block = await allocate(services.controllership, request.broker_id, request.broker_epoch)
+        block = await allocate(brain.controllership, request.broker_id, request.broker_epoch)
         return AllocateProducerIdsResponse(producer_id_start=block.start, producer_id_len=len(block))
 
     return _answered(answer, lambda code: AllocateProducerIdsResponse(error_code=code), sender)
+
+
+def alter_partition(
+    brain: Brain, sender: ReplicaKey, request: AlterPartitionRequest
+) -> Deferred[AlterPartitionResponse]:
+    """Decide on the ISR of partitions that a broker leads (KIP-497, KIP-903)."""
+
+    async def answer() -> AlterPartitionResponse:
+        _check_sender(sender, request.broker_id)
+        wanted = _isr_changes(request)
+        outcomes = await alter_partitions(brain.controllership, request.broker_id, request.broker_epoch, wanted)
+        topics: dict[bytes, list[AlterPartitionResponsePartitionData]] = {}
+        for change, outcome in zip(wanted, outcomes, strict=True):
+            topics.setdefault(change.topic_id, []).append(_altered(change.index, outcome))
+        return AlterPartitionResponse(
+            topics=[AlterPartitionResponseTopicData(topic_id=key, partitions=parts) for key, parts in topics.items()]
+        )
+
+    return _answered(answer, lambda code: AlterPartitionResponse(error_code=code), sender)
+
+
+def _isr_changes(request: AlterPartitionRequest) -> Sequence[IsrChange]:
+    return [
+        IsrChange(
+            topic_id=topic.topic_id,
+            index=part.partition_index,
+            leader_epoch=part.leader_epoch,
+            partition_epoch=part.partition_epoch,
+            isr=[Member(member.broker_id, member.broker_epoch) for member in part.new_isr_with_epochs],
+            is_recovering=bool(part.leader_recovery_state),
+        )
+        for topic in request.topics
+        for part in topic.partitions
+    ]
+
+
+def _altered(index: int, outcome: Outcome) -> AlterPartitionResponsePartitionData:
+    if isinstance(outcome, Refused):
+        return AlterPartitionResponsePartitionData(partition_index=index, error_code=outcome.code)
+    return AlterPartitionResponsePartitionData(
+        partition_index=index,
+        leader_id=outcome.leader,
+        leader_epoch=outcome.leader_epoch,
+        isr=outcome.isr,
+        leader_recovery_state=int(outcome.is_recovering),
+        partition_epoch=outcome.partition_epoch,
+    )
+
+
+Answer = Callable[[Brain, ReplicaKey, Any], Deferred[Any]]
+
+ANSWERS: Final[Sequence[tuple[type[Any], type[Any], Answer]]] = (
+    (ControlledShutdownRequest, ControlledShutdownResponse, controlled_shutdown),
+    (AlterPartitionRequest, AlterPartitionResponse, alter_partition),
+    (BrokerRegistrationRequest, BrokerRegistrationResponse, broker_registration),
+    (BrokerHeartbeatRequest, BrokerHeartbeatResponse, broker_heartbeat),
+    (AllocateProducerIdsRequest, AllocateProducerIdsResponse, allocate_producer_ids),
+)
+"""What the cluster listener answers with these functions: request, response, function."""
