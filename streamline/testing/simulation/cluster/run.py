@@ -9,7 +9,7 @@ from random import Random
 
 from attrs import define, field, frozen
 
-from streamline.model import Endpoint
+from streamline.model import NO_LEADER, Endpoint
 from streamline.testing.checks import Anomaly
 from streamline.testing.history import History
 from streamline.testing.simulation.cluster.calm import Calm
@@ -214,7 +214,17 @@ class ClusterRun:
             return f"the members are {configuration}, and the nodes {', '.join(map(str, keys))}"
         if len(configuration.voters) < min(self.shape.size, self.shape.max_voters):
             return f"the members are {configuration}"
-        return next((said for place in self.places if (said := self._what_it_lacks(place, leader.raft.key))), "")
+        lacking = (said for place in self.places if (said := self._what_it_lacks(place, leader.raft.key)))
+        return next(lacking, "") or self._leaderless()
+
+    def _leaderless(self) -> str:
+        """Name a partition that nobody leads although none of its replicas has lost its disk."""
+        lost = [key.node_id for key in self.operator.lost]
+        for topic in self.oracle.tip.topics.values():
+            for partition in topic.partitions:
+                if partition.leader == NO_LEADER and not any(node in lost for node in partition.replicas):
+                    return f"nobody leads {topic.name}-{partition.index}: {partition}"
+        return ""
 
     def _what_it_lacks(self, place: Place, leader: object) -> str:
         raft, watch = place.raft, place.watch
