@@ -52,11 +52,6 @@ def begin_shutdown(image: MetadataImage, node: int) -> list[Command]:
 def unfence(image: MetadataImage, node: int) -> list[Command]:
     """A broker is there and has caught up: it may lead what nobody leads."""
     changed = _changed(image.brokers[node], fenced=False, shutting_down=False)
-    return [changed, *arrivals(image, node)]
-
-
-def arrivals(image: MetadataImage, node: int) -> list[Command]:
-    """Elect leaders where there are none and a broker that is back makes it possible."""
 
     def decide(state: PartitionState, rules: Rules) -> PartitionState:
         if state.leader != NO_LEADER or node not in state.replicas:
@@ -68,7 +63,7 @@ def arrivals(image: MetadataImage, node: int) -> list[Command]:
         )
         return settle(state, aim)
 
-    return changes(image, decide)
+    return [changed, *changes(image, decide)]
 
 
 def unregister(image: MetadataImage, node: int) -> list[Command]:

@@ -31,7 +31,7 @@ from enum import Enum
 from attrs import field, frozen
 
 from streamline.cluster.commands import Command, RegisterBroker, SupportedFeature
-from streamline.cluster.failover import after, arrivals, begin_shutdown, departures, fence, unfence
+from streamline.cluster.failover import after, begin_shutdown, departures, fence, repair, unfence
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.sessions import Sessions
 from streamline.errors import ErrorCode, Refused
@@ -121,10 +121,11 @@ def register_here(
     assert isinstance(command, RegisterBroker), "it comes first"
     at_once = _command(wanted, command.is_clean, fenced=False)
     try:
-        back = after(image, [at_once])
+        is_needed = bool(repair(after(image, [at_once])))
     except Refused:
-        return registered  # something follows for partitions: one thing after the other
-    return registered if arrivals(back, wanted.node_id) else Registered([at_once])
+        is_needed = True
+    # Where something follows for partitions, it is one thing after the other: taken in, and unfenced with an election.
+    return registered if is_needed else Registered([at_once])
 
 
 def _is_its_directory(known: Broker, wanted: Registration) -> bool:

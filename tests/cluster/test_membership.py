@@ -205,6 +205,14 @@ class HereTests(MembershipCase):
         self.arrive()
         self.assertFalse(self.image.is_active(1))
 
+    def test_after_two_ends_in_a_row(self) -> None:
+        """The only replica of all stopped before it was unfenced: it is elected when it is, and not passed over."""
+        self.given(replicas=(1,), isr=(), elr=(), last_known_elr=(1,), leader=NO_LEADER)
+        self.broker(1, fenced=True)
+        self.arrive(previous_epoch=-1)
+        self.assertFalse(self.image.is_active(1))
+        self.shows(leader=NO_LEADER, last_known_elr=(1,))
+
     def test_the_same_process_again(self) -> None:
         registered = self.arrive(incarnation_id=self.image.brokers[1].incarnation_id)
         self.assertEqual((registered.commands, registered.epoch), ((), 11))

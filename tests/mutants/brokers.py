@@ -123,8 +123,13 @@ BROKER = (
     ),
     Mutant(
         "KR21", "The controller's own broker begins fenced, too, where it may have lost records.", DECIDED,
-        "back = after(image, [at_once])", "back = image",
+        "is_needed = bool(repair(after(image, [at_once])))", "is_needed = False",
         [f"{HERE}test_after_any_other_end", f"{HERE}test_somebody_has_to_be_elected"],
+    ),
+    Mutant(
+        "KR22", "And where a partition waits for it, and has to be given to it uncleanly.", DECIDED,
+        "is_needed = bool(repair(after(image, [at_once])))", "is_needed = not after(image, [at_once])",
+        [f"{HERE}test_after_two_ends_in_a_row"],
     ),
     Mutant(
         "KR15", "Only the process that holds the same directory proves that the one before it is gone.", DECIDED,

@@ -157,6 +157,13 @@ class OracleTests(SynchronousTestCase):
         self.oracle.seen(frozenset([ONE, ("other", b"9" * 16)]), 0)
         self.assertEqual(self.rules(), ["AckedIsAgreed", "AckedIsAgreed", "SeenIsAgreed"])
 
+    def test_what_held_once(self) -> None:
+        """What was said to be done held at some moment since it was asked for, and not only before."""
+        self.oracle.happened(1, lambda image: "one" in image.topics, "there is none")
+        self.assertEqual(self.rules(), [])
+        self.oracle.happened(4, lambda image: "one" in image.topics, "there is none")
+        self.assertEqual(self.rules(), ["AckedIsAgreed"])
+
     def test_going_back(self) -> None:
         """Nobody is shown what was, after what is."""
         at = self.oracle.seen(frozenset([OTHER]), 0)

@@ -18,7 +18,7 @@ from streamline.interfaces import Host
 from streamline.model import Buffer, Endpoint, TopicPartition
 from streamline.testing.history import History, Lookup, Poll
 from streamline.testing.simulation.clients.connection import Gone, Line, is_passing
-from streamline.testing.simulation.clients.topics import find_topic_id
+from streamline.testing.simulation.clients.topics import find_leader_epoch, find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.batch import headers, is_intact
 from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
@@ -156,21 +156,19 @@ class Consumer:
                 return
             await self._fetch()
 
-    async def _list_offset(self, timestamp: int, version: int | None = None) -> ListOffsetsPartitionResponse:
+    async def _list_offset(self, timestamp: int) -> ListOffsetsPartitionResponse:
         partition = ListOffsetsPartition(partition_index=self.key.partition, timestamp=timestamp)
         request = ListOffsetsRequest(
             replica_id=-1, topics=[ListOffsetsTopic(name=self.key.topic, partitions=[partition])]
         )
-        answer: ListOffsetsResponse = await self._line.ask(
-            request, self._versions.of(ListOffsetsRequest) if version is None else version
-        )
+        answer: ListOffsetsResponse = await self._line.ask(request, self._versions.of(ListOffsetsRequest))
         found = answer.topics[0].partitions[0]
         if found.error_code:
             raise Gone(f"ListOffsets was refused with {found.error_code}")
         return found
 
     async def _look_up(self) -> None:
-        """Look some times up, to be compared with what was read, and where the latest epoch ends."""
+        """Look some times up, to be compared with what was read, and where the present epoch ends."""
         mine = [poll for poll in self._history.polls if poll.is_final and poll.key == self.key]
         seen = sorted({time_ms: None for poll in mine for time_ms in poll.times_ms})
         rng = self._host.rng
@@ -184,22 +182,21 @@ class Consumer:
 
     async def _find_end_of_epoch(self) -> None:
         """
-        Ask where the latest epoch ends, until all of it can be read.
+        Ask where the present epoch ends, until all of it can be read.
 
         What was sent with acks=0 may still come, and what waits for a sync has its place in the log already.
         """
+        epoch = await find_leader_epoch(self._line, self.key)
+        part = OffsetForLeaderPartition(partition=self.key.partition, leader_epoch=epoch)
+        topic = OffsetForLeaderTopic(topic=self.key.topic, partitions=[part])
+        request = OffsetForLeaderEpochRequest(topics=[topic])
         while True:
-            latest = await self._list_offset(LATEST, ListOffsetsRequest.VERSIONS[1])
-            epoch = latest.leader_epoch
-            part = OffsetForLeaderPartition(partition=self.key.partition, leader_epoch=epoch)
-            topic = OffsetForLeaderTopic(topic=self.key.topic, partitions=[part])
-            request = OffsetForLeaderEpochRequest(topics=[topic])
             answer = await self._line.ask(request, self._versions.of(OffsetForLeaderEpochRequest))
             end = answer.topics[0].partitions[0]
             if end.error_code or end.end_offset < self._end:
-                found = f"{end.end_offset} ({end.error_code})"
-                raise BadAnswer(f"epoch {epoch} of {self.key} ends at {found}, not {self._end}")
-            if latest.offset >= end.end_offset:
+                what = f"{end.end_offset} ({end.error_code}), not {self._end}"
+                raise BadAnswer(f"epoch {epoch} of {self.key} ends at {what}")
+            if (await self._list_offset(LATEST)).offset >= end.end_offset:
                 return
             await self._line.pause()
 

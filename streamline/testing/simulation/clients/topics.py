@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from streamline.errors import ErrorCode
 from streamline.interfaces import Host
-from streamline.model import Endpoint
+from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import FAIL, OK, Change, History
 from streamline.testing.simulation.clients.connection import Gone, Line
 from streamline.testing.simulation.clients.versions import Versions
@@ -39,6 +39,20 @@ async def find_topic_id(line: Line, versions: Versions, topic: str) -> bytes:
     if found.error_code or any(partition.error_code for partition in found.partitions):
         raise Gone(f"{topic} is not there: {found.error_code}")
     return found.topic_id
+
+
+async def find_leader_epoch(line: Line, key: TopicPartition) -> int:
+    """
+    Return the epoch that a partition's leader leads in.
+
+    @raise Gone: nobody leads it at present, or no answer.
+    """
+    request = MetadataRequest(topics=[MetadataRequestTopic(name=key.topic)], allow_auto_topic_creation=False)
+    answer: MetadataResponse = await line.ask(request, METADATA_VERSION)
+    for partition in answer.topics[0].partitions:
+        if partition.partition_index == key.partition and not partition.error_code:
+            return partition.leader_epoch
+    raise Gone(f"nobody leads {key}")
 
 
 class Administrator:

@@ -81,6 +81,8 @@ class ClusterInjector:
             return self._wipe(fault, rng)
         if fault.kind == "transfer":
             return self._operator.transfer(rng)
+        if fault.kind == "demote":
+            return self._operator.demote(rng)
         if fault.kind == "campaign":
             return self._campaign(rng)
         return self._nodes[self._victim(rng).number].strike(fault)
@@ -171,6 +173,6 @@ class ClusterInjector:
         chosen = rng.sample(self._places, rng.randint(1, len(self._places)))
         for number, place in enumerate(chosen):
             begins_s = number * SWIZZLE_S
-            length_s = fault.length_s + (rng.random() * len(chosen) - number) * SWIZZLE_S
-            self._later(begins_s, partial(self._fabric.clog, place.machine, max(0.1, length_s)))
+            length_s = max(0.1, fault.length_s + (rng.random() * len(chosen) - number) * SWIZZLE_S)
+            self._later(begins_s, partial(self._fabric.clog, place.machine, length_s))
         return True

@@ -5,10 +5,11 @@ Whoever runs the simulated cluster: knows who leads, and takes members out whose
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from random import Random
 
 from streamline.errors import Refused
-from streamline.raft import Remove, ReplicaKey
+from streamline.raft import AddLearner, Change, Remove, ReplicaKey
 from streamline.raft.quorum import majority
 from streamline.testing.simulation.cluster.durable import DurableReplica
 from streamline.testing.simulation.cluster.oracle import Oracle
@@ -73,6 +74,17 @@ class Operator:
         known = [] if raft is None else [raft.configuration]
         known += durable.configurations if isinstance(durable, DurableReplica) else []
         return [voters for one in known for voters in one.voter_sets]
+
+    def demote(self, rng: Random) -> bool:
+        """Ask the leader to make a learner of some voter, which may be itself."""
+        place = self.leader()
+        if place is None or place.raft is None or len(place.raft.configuration.voters) < 2:
+            return False
+        return place.within(partial(self._change, place, AddLearner(rng.choice(place.raft.configuration.voters))))
+
+    def _change(self, place: Place, change: Change) -> None:
+        assert place.watch is not None
+        quiet(place.watch.consensus.change_members([change]))
 
     def transfer(self, rng: Random) -> bool:
         """Ask the leader to hand over to some voter."""

@@ -38,6 +38,7 @@ class Oracle:
     @ivar anomalies: what must not be.
     @ivar monitor: judges the replicas.
     @ivar tip: the latest image that anybody came to.
+    @ivar tip_index: of the last entry in it.
     @ivar born: by the ids of all topics there ever were, the index at which each came to be.
     @ivar gone: the same of those that were deleted.
     @ivar denied: ids of topics of which somebody was told that they will never be.
@@ -50,6 +51,7 @@ class Oracle:
     born: dict[bytes, int] = Factory(dict)
     gone: dict[bytes, int] = Factory(dict)
     denied: dict[bytes, str] = Factory(dict)
+    tip_index: int = 0
     views: list[tuple[int, View]] = Factory(lambda: [(0, frozenset())])
     _places: dict[View, list[int]] = Factory(lambda: {frozenset(): [0]})
 
@@ -78,7 +80,7 @@ class Oracle:
         is_news = index not in self.monitor.states
         self.monitor.applied(index, image)
         if is_news:
-            before, self.tip = self.tip, image
+            before, self.tip, self.tip_index = self.tip, image, index
             self._moved(index, before, image)
 
     def _moved(self, index: int, before: MetadataImage, after: MetadataImage) -> None:
@@ -120,6 +122,12 @@ class Oracle:
         """Hear that a client was told that a topic is gone."""
         if topic_id not in self.gone:
             self.broke("AckedIsAgreed", f"topic {name} ({topic_id.hex()}) was said to be deleted, and is not")
+
+    def happened(self, since: int, holds: Callable[[MetadataImage], bool], otherwise: str) -> None:
+        """Hear that a client was told of something that holds, or held at some moment since that index."""
+        states = self.monitor.states
+        if not any(holds(states[index]) for index in range(since, self.tip_index + 1) if index in states):
+            self.broke("AckedIsAgreed", otherwise)
 
     def denied_for_good(self, topic_id: bytes, why: str) -> None:
         """Hear that somebody was told that a topic was not made, and will not be (RF17)."""

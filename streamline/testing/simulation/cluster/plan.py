@@ -35,6 +35,7 @@ KINDS = (
     Kind("stall", 8.0, (0.05, 8.0)),
     Kind("clock-jump", 20.0, (0.0, 0.0), (-3_500_000.0, 3_500_000.0)),
     Kind("wipe", 12.0, (0.0, 5.0)),
+    Kind("demote", 10.0),
     Kind("transfer", 10.0),
     Kind("campaign", 15.0),
 )
@@ -45,6 +46,7 @@ Deaths (F7, F8) hit one node, a minority, a majority or all.  C{cut}: one node i
 0.5 from clients, too; C{split}: two halves; C{ring}: each hears a majority, and no two the same; C{bridge}: two halves
 that have one node in common (F4).  C{swizzle}: nodes are clogged one by one and released in another order (F5).
 C{wipe}: a disk is replaced by an empty one where a majority of the voters goes on to have theirs (F13).
+C{demote}: a voter is made a learner, and promoted again by the cluster itself (RC10).
 C{transfer}: the leader is asked to hand over; C{campaign}: a replica stands for no reason (F17, F20).
 """
 

@@ -9,25 +9,28 @@ from random import Random
 
 from attrs import define, field, frozen
 
-from streamline.model import Endpoint
+from streamline.model import NO_LEADER, Endpoint
 from streamline.testing.checks import Anomaly
 from streamline.testing.history import History
 from streamline.testing.simulation.cluster.calm import Calm
 from streamline.testing.simulation.cluster.injector import ClusterInjector
+from streamline.testing.simulation.cluster.insider import Insider
 from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.cluster.places import CLIENT_PORT, Habits, Place
 from streamline.testing.simulation.cluster.plan import Shape, plan_of, shape_of, swarm
-from streamline.testing.simulation.cluster.workload import Administrator, Insider, added
+from streamline.testing.simulation.cluster.workload import Administrator, added
 from streamline.testing.simulation.faults import Plan
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.logged import LogReader
 from streamline.testing.simulation.machine import Machine
-from streamline.testing.simulation.world import Simulation
+from streamline.testing.simulation.world import Livelock, Simulation
 
 SNAPSHOT_ENTRIES = (5, 30, 200, 1000)
 SYNC_S = (0.0005, 0.001, 0.005, 0.02)
 CLIENTS = 3
+INSIDE_SHARE = 3.0
+"""A node is asked from within so many times more rarely than a client asks."""
 CONVERGE_S = 90.0
 """How long, at most, a cluster in which nothing is wrong any more takes to find together."""
 LOOK_EVERY_S = 0.25
@@ -113,7 +116,7 @@ class ClusterRun:
         self._clients = Machine(fabric, "clients", "10.0.1.1")
         self.operator = Operator(self.simulation, self.places, self.oracle)
         self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed)
-        self.insider = Insider(self.oracle, self.simulation.stream("insider"))
+        self.insider = Insider(self.oracle, self.simulation.stream("insider"), INSIDE_SHARE * settings.pace_s)
         self.administrators = self._administrators()
         self.calm = Calm(self.simulation, self.plan, settings.until, self.oracle, self.what_is_missing)
         self._missing = "nobody has looked"
@@ -153,10 +156,13 @@ class ClusterRun:
     def run(self) -> ClusterReport:
         """Run it to its end, or to the first thing that must not be."""
         with self.log.watching():
-            self.begin()
-            self.pass_time(self.settings.until)
-            if not self.oracle.is_broken:
-                self._find_together()
+            try:
+                self.begin()
+                self.pass_time(self.settings.until)
+                if not self.oracle.is_broken:
+                    self._find_together()
+            except Livelock as livelock:
+                self.oracle.broke("Livelock", str(livelock))
         self._describe()
         return self.report
 
@@ -208,7 +214,17 @@ class ClusterRun:
             return f"the members are {configuration}, and the nodes {', '.join(map(str, keys))}"
         if len(configuration.voters) < min(self.shape.size, self.shape.max_voters):
             return f"the members are {configuration}"
-        return next((said for place in self.places if (said := self._what_it_lacks(place, leader.raft.key))), "")
+        lacking = (said for place in self.places if (said := self._what_it_lacks(place, leader.raft.key)))
+        return next(lacking, "") or self._leaderless()
+
+    def _leaderless(self) -> str:
+        """Name a partition that nobody leads although none of its replicas has lost its disk."""
+        lost = [key.node_id for key in self.operator.lost]
+        for topic in self.oracle.tip.topics.values():
+            for partition in topic.partitions:
+                if partition.leader == NO_LEADER and not any(node in lost for node in partition.replicas):
+                    return f"nobody leads {topic.name}-{partition.index}: {partition}"
+        return ""
 
     def _what_it_lacks(self, place: Place, leader: object) -> str:
         raft, watch = place.raft, place.watch

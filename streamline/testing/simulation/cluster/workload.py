@@ -1,43 +1,54 @@
 """
-What is asked of a simulated cluster: topics are made, deleted and listed, by clients over bytes and from within.
+What clients ask of a simulated cluster: topics are made, changed, deleted and listed.
 
-Clients know the nodes' addresses and nothing else; each asks whichever node it likes, and another one where that does
-not answer or does not lead.  From within, commands are proposed as they are, at nodes that lead and at nodes that do
-not: what becomes of them must be what was said.
+They know the nodes' addresses and nothing else; each asks whichever node it likes, and another one where that does not
+answer or does not lead, for whatever of this that node says it can do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
-from streamline.cluster.commands import CreateTopic, DeleteTopic, PartitionPlacement
-from streamline.errors import ErrorCode, Refused
+from streamline.cluster.image import MetadataImage
+from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.testing.history import History
 from streamline.testing.simulation.clients.connection import Connection, Gone, Line, alarm
 from streamline.testing.simulation.cluster.oracle import Oracle, View
 from streamline.testing.simulation.cluster.places import Place
-from streamline.testing.simulation.machine import Process
+from streamline.wire.messages.api_versions import ApiVersionsRequest
+from streamline.wire.messages.configs import (
+    IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsRequestAlterableConfig,
+    IncrementalAlterConfigsRequestAlterConfigsResource,
+)
 from streamline.wire.messages.metadata import MetadataRequest, MetadataResponse
 from streamline.wire.messages.topics import (
     CreatableTopic,
+    CreatePartitionsRequest,
+    CreatePartitionsTopic,
     CreateTopicsRequest,
     DeleteTopicsRequest,
     DeleteTopicState,
 )
 from streamline.wire.schema import Message
 
+API_VERSIONS_VERSION = 3
 METADATA_VERSION = 12
 CREATE_VERSION = 7
 DELETE_VERSION = 6
+PARTITIONS_VERSION = 3
+CONFIGS_VERSION = 1
+TOPIC_CONFIGS = 2
+SETTING = "retention.ms"
+GONE_MEANWHILE = (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID, ErrorCode.INVALID_PARTITIONS)
 NAMES = 12
 PARTITIONS_MAX = 3
-INSIDE_EVERY_S = 1.5
+MORE_PARTITIONS_MAX = 6
 TIMEOUT_MS = 5000
 
 
@@ -58,6 +69,7 @@ class Administrator:
         self._lines = {place.number: Line(host, place.address, name, history) for place in places}
         self._line = self._lines[rng.choice(places).number]
         self._seen_at: dict[Connection, int] = {}
+        self._apis: list[int] = []
 
     def start(self, pace_s: float) -> None:
         """Begin."""
@@ -85,11 +97,22 @@ class Administrator:
     async def _run(self, pace_s: float) -> None:
         while not self._line.stopped:
             await self._line.sleep(self._rng.expovariate(1.0 / pace_s))
-            what = self._rng.choice((self._create, self._create, self._delete, self._list))
             try:
+                what = self._rng.choice(await self._possible())
                 await what(f"topic-{self._rng.randrange(NAMES)}")
             except Gone:
                 self._turn_to_another()
+
+    async def _possible(self) -> list[Callable[[str], Awaitable[None]]]:
+        """Return what can be asked for; nodes are asked once for what they can do."""
+        if not self._apis:
+            request = ApiVersionsRequest(client_software_name="simulated", client_software_version="1")
+            answer, _ = await self._ask(request, API_VERSIONS_VERSION)
+            self._apis = [api.api_key for api in answer.api_keys]
+        known: list[Callable[[str], Awaitable[None]]] = [self._create, self._create, self._delete, self._list]
+        known += [self._add_partitions] * (CreatePartitionsRequest.KEY in self._apis)
+        known += [self._configure] * (IncrementalAlterConfigsRequest.KEY in self._apis)
+        return known
 
     def _turn_to_another(self) -> None:
         self._line.drop()
@@ -132,8 +155,37 @@ class Administrator:
         if not result.error_code:
             self._note("deleted")
             self._oracle.deleted(name, result.topic_id)
-        elif result.error_code not in (ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, ErrorCode.UNKNOWN_TOPIC_ID):
+        elif result.error_code not in GONE_MEANWHILE:
             raise Gone(str(ErrorCode(result.error_code)))
+
+    async def _add_partitions(self, name: str) -> None:
+        count, since = self._rng.randint(2, MORE_PARTITIONS_MAX), self._oracle.tip_index
+        topic = CreatePartitionsTopic(name=name, count=count, assignments=None)
+        answer, _ = await self._ask(CreatePartitionsRequest(topics=[topic], timeout_ms=TIMEOUT_MS), PARTITIONS_VERSION)
+        self._expect(
+            "grown", name, answer.results[0].error_code, since,
+            lambda image: name in image.topics and len(image.topics[name].partitions) >= count,
+        )  # fmt: skip
+
+    async def _configure(self, name: str) -> None:
+        value, since = str(self._rng.randrange(10**6, 10**9)), self._oracle.tip_index
+        setting = IncrementalAlterConfigsRequestAlterableConfig(name=SETTING, config_operation=0, value=value)
+        resource = IncrementalAlterConfigsRequestAlterConfigsResource(
+            resource_type=TOPIC_CONFIGS, resource_name=name, configs=[setting]
+        )
+        answer, _ = await self._ask(IncrementalAlterConfigsRequest(resources=[resource]), CONFIGS_VERSION)
+        self._expect(
+            "configured", name, answer.responses[0].error_code, since,
+            lambda image: image.configs.get(name, {}).get(SETTING) == value,
+        )  # fmt: skip
+
+    def _expect(self, what: str, name: str, code: int, since: int, holds: Callable[[MetadataImage], bool]) -> None:
+        """Where it was said to be done, it held at some moment since it was asked for."""
+        if not code:
+            self._note(what)
+            self._oracle.happened(since, holds, f"topic {name} was said to be {what}, and is not")
+        elif code not in GONE_MEANWHILE:
+            raise Gone(str(ErrorCode(code)))
 
     async def _list(self, _: str) -> None:
         await self._look()
@@ -145,90 +197,6 @@ class Administrator:
         self._seen_at[connection] = self._oracle.seen(view, self._seen_at.get(connection, 0))
         self._note("listed")
         return view
-
-
-class Insider:
-    """
-    Asks a node's consensus itself.
-
-    @ivar outcomes: how often each was heard of.
-    """
-
-    def __init__(self, oracle: Oracle, rng: Random) -> None:
-        self.outcomes: dict[str, int] = {}
-        self._oracle = oracle
-        self._rng = rng
-        self._count = 0
-        self._is_over = False
-
-    def end(self) -> None:
-        """Ask for nothing more."""
-        self._is_over = True
-
-    def joins(self, place: Place, process: Process) -> None:
-        """Ask a process for things for as long as it lives."""
-        process.reactor.callLater(self._rng.expovariate(1.0 / INSIDE_EVERY_S), self._act, place, process)
-
-    def _act(self, place: Place, process: Process) -> None:
-        if self._is_over:
-            return
-        self.joins(place, process)
-        what = self._rng.choice((self._read, self._propose, self._propose, self._remove))
-        if place.watch is not None and place.watch.replica is not None:
-            what(place)
-
-    def _read(self, place: Place) -> None:
-        watch = place.watch
-        assert watch is not None and watch.replica is not None
-        asked_index, replica = self._oracle.monitor.committed_index, watch.replica
-
-        def passed(_: object) -> None:
-            self._oracle.read(asked_index, replica.applied.index, replica.node.key)
-            self._heard("read")
-
-        watch.consensus.read_barrier().addCallback(passed).addErrback(self._refused)
-
-    def _propose(self, place: Place) -> None:
-        assert place.watch is not None
-        self._count += 1
-        topic_id = self._rng.randbytes(16)
-        command = CreateTopic(
-            name=f"inside-{self._count}",
-            topic_id=topic_id,
-            partitions=[PartitionPlacement(index=0, replicas=[place.number], isr=[])],
-            configs=[],
-        )
-        proposing = place.watch.metadata.propose(command)
-        proposing.addCallbacks(self._made, self._not_made, callbackArgs=(topic_id,), errbackArgs=(topic_id,))
-
-    def _made(self, _: object, topic_id: bytes) -> None:
-        self._oracle.created("inside", topic_id)
-        self._heard("made")
-
-    def _not_made(self, failure: Failure, topic_id: bytes) -> None:
-        failure.trap(Refused)
-        assert isinstance(failure.value, Refused)
-        self._heard(failure.value.code.name)
-        if failure.value.code != ErrorCode.REQUEST_TIMED_OUT:
-            self._oracle.denied_for_good(topic_id, failure.value.message)
-
-    def _remove(self, place: Place) -> None:
-        """Delete one of those that were made from within: there would be ever more of them."""
-        assert place.watch is not None
-        image = place.watch.metadata.image
-        names = sorted(name for name in image.topics if name.startswith("inside-"))
-        if names:
-            topic_id = image.topics[self._rng.choice(names)].topic_id
-            deleting = place.watch.metadata.propose(DeleteTopic(topic_id=topic_id))
-            deleting.addCallback(lambda _: self._oracle.deleted("inside", topic_id)).addErrback(self._refused)
-
-    def _refused(self, failure: Failure) -> None:
-        failure.trap(Refused)
-        assert isinstance(failure.value, Refused)
-        self._heard(failure.value.code.name)
-
-    def _heard(self, outcome: str) -> None:
-        self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
 
 
 def added(*counts: Mapping[str, int]) -> dict[str, int]:
