@@ -122,10 +122,10 @@ def register_here(
     assert isinstance(command, RegisterBroker), "it comes first"
     at_once = _command(wanted, command.is_clean, fenced=False)
     try:
-        after(image, [at_once])
+        is_all = len(unfence(after(image, [at_once]), wanted.node_id)) == 1
     except Refused:
-        return registered  # something follows for partitions: one thing after the other
-    return Registered([at_once])
+        is_all = False
+    return Registered([at_once]) if is_all else registered  # where more follows, one thing comes after the other
 
 
 def _check_features(image: MetadataImage, wanted: Registration) -> None:

@@ -201,6 +201,13 @@ class HereTests(MembershipCase):
         self.arrive()
         self.assertFalse(self.image.is_active(1))
 
+    def test_somebody_has_to_be_elected_who_may_lack_records(self) -> None:
+        """The last process had ended before it was unfenced."""
+        self.given(replicas=(1,), isr=(), last_known_elr=(1,), leader=NO_LEADER)
+        self.broker(1, fenced=True)
+        self.arrive(previous_epoch=-1)
+        self.assertFalse(self.image.is_active(1))
+
     def test_the_same_process_again(self) -> None:
         registered = self.arrive(incarnation_id=self.image.brokers[1].incarnation_id)
         self.assertEqual((registered.commands, registered.epoch), ((), 11))

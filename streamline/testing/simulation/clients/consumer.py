@@ -168,7 +168,7 @@ class Consumer:
         return found
 
     async def _look_up(self) -> None:
-        """Look some times up, to be compared with what was read, and where the only epoch ends."""
+        """Look some times up, to be compared with what was read, and where the latest epoch ends."""
         mine = [poll for poll in self._history.polls if poll.is_final and poll.key == self.key]
         seen = sorted({time_ms: None for poll in mine for time_ms in poll.times_ms})
         rng = self._host.rng
@@ -182,21 +182,41 @@ class Consumer:
 
     async def _find_end_of_epoch(self) -> None:
         """
-        Ask where the only epoch ends, until all of it can be read.
+        Ask where the latest epoch ends, until all of it can be read.
 
         What was sent with acks=0 may still come, and what waits for a sync has its place in the log already.
         """
-        part = OffsetForLeaderPartition(partition=self.key.partition, leader_epoch=0)
-        topic = OffsetForLeaderTopic(topic=self.key.topic, partitions=[part])
-        request = OffsetForLeaderEpochRequest(topics=[topic])
+        epoch = await self._find_latest_epoch()
         while True:
-            answer = await self._line.ask(request, self._versions.of(OffsetForLeaderEpochRequest))
-            end = answer.topics[0].partitions[0]
-            if end.error_code or end.end_offset < self._end:
-                raise BadAnswer(f"epoch 0 of {self.key} ends at {end.end_offset} ({end.error_code}), not {self._end}")
-            if (await self._list_offset(LATEST)).offset >= end.end_offset:
+            end_offset = await self._end_of_epoch(epoch)
+            if end_offset < self._end:
+                raise BadAnswer(f"epoch {epoch} of {self.key} ends at {end_offset}, not {self._end}")
+            if (await self._list_offset(LATEST)).offset >= end_offset:
                 return
             await self._line.pause()
+
+    async def _find_latest_epoch(self) -> int:
+        """Find the latest epoch by asking: the log knows no end of any that comes after it."""
+        known, unknown = 0, 1
+        while await self._end_of_epoch(unknown) >= 0:
+            known, unknown = unknown, 2 * unknown
+        while unknown - known > 1:
+            middle = (known + unknown) // 2
+            if await self._end_of_epoch(middle) >= 0:
+                known = middle
+            else:
+                unknown = middle
+        return known
+
+    async def _end_of_epoch(self, epoch: int) -> int:
+        part = OffsetForLeaderPartition(partition=self.key.partition, leader_epoch=epoch)
+        topic = OffsetForLeaderTopic(topic=self.key.topic, partitions=[part])
+        request = OffsetForLeaderEpochRequest(topics=[topic])
+        answer = await self._line.ask(request, self._versions.of(OffsetForLeaderEpochRequest))
+        end = answer.topics[0].partitions[0]
+        if end.error_code:
+            raise BadAnswer(f"where epoch {epoch} of {self.key} ends is not told: {end.error_code}")
+        return int(end.end_offset)
 
     # Fetching
 
