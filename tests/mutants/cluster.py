@@ -333,7 +333,7 @@ BELONGING = (
     ),
     Mutant(
         "KR31", "After an election everybody has a whole time-out.", SESSIONS,
-        "broker.node_id: _Session(broker.epoch, now) for broker in image.brokers.values() if not broker.fenced", "",
+        "broker.node_id: _Session(broker.epoch, heard_at) for broker in image.brokers.values() if not broker.fenced", "",
         [f"{SILENT}test_everybody_has_time_after_an_election"],
     ),
     Mutant(
