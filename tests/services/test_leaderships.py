@@ -32,11 +32,11 @@ class AskCase(ReplicatingCase):
         """Expect none."""
         self.assertEqual(self.others.altered, [])
 
-    def agrees(self, **more: object) -> None:
+    def agrees(self) -> None:
         """Have the controller agree to it, and the metadata say so."""
         ((change, answer),) = self.others.altered
         self.others.altered.clear()
-        self.changed(self.leadership, isr=tuple(one.node_id for one in change.isr), **more)
+        self.changed(self.leadership, isr=tuple(one.node_id for one in change.isr))
         answer.callback(self.state.partition_epoch)
         self.turn()
 
