@@ -191,9 +191,11 @@ class Partition(Taking):
 
     def _count(self, offset: int) -> None:
         """Our own copy counts up to C{offset}."""
+        if offset <= self.counted_offset:
+            return
+        self.counted_offset = offset  # also between two roles: who leads next begins with what counts
         role = self._leadership or self._following
-        if offset > self.counted_offset and role is not None:
-            self.counted_offset = offset
+        if role is not None:
             role.appended(offset)
             self._for_count.advance(offset)
 
