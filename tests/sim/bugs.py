@@ -244,6 +244,7 @@ CLUSTER_BUGS = (
         "    if known.directory_id != directory_id:\n",
         "    if known.directory_id == b\"\":\n",
         "wipe",
+        seed=12,
         nodes="3",
     ),
     Bug(
