@@ -164,6 +164,7 @@ CLUSTER_BUGS = (
         "        if self._running:\n"
         "            await self._with_space(self._store.put_snapshot, snapshot)\n",
         "kill,power,wipe,cut,relapse",
+        seed=30,
         nodes="3",
     ),
     Bug(
@@ -205,6 +206,7 @@ CLUSTER_BUGS = (
         "        if self._messenger is not None and node.configuration is not self._known:\n",
         "        if self._messenger is not None and self._known is None:\n",
         "kill",
+        seed=10,
         nodes="3",
     ),
     Bug(
@@ -213,6 +215,7 @@ CLUSTER_BUGS = (
         "            waiting.told.errback(_unknown(\"another node leads\"))\n",
         "            waiting.told.errback(Refused(ErrorCode.NOT_CONTROLLER, \"another node leads\"))\n",
         "cut,one-way,stall,stuck-disk",
+        seed=3,
         nodes="3",
         pace_s=0.1,
     ),
@@ -241,6 +244,7 @@ CLUSTER_BUGS = (
         "    if known.directory_id != directory_id:\n",
         "    if known.directory_id == b\"\":\n",
         "wipe",
+        seed=12,
         nodes="3",
     ),
     Bug(

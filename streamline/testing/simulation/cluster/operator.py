@@ -76,9 +76,13 @@ class Operator:
         return [voters for one in known for voters in one.voter_sets]
 
     def demote(self, rng: Random) -> bool:
-        """Ask the leader to make a learner of some voter, which may be itself."""
+        """
+        Ask the leader to make a learner of some voter, which may be itself.
+
+        Not while a voter's disk is gone: those that are left might never agree again, and no node can know.
+        """
         place = self.leader()
-        if place is None or place.raft is None or len(place.raft.configuration.voters) < 2:
+        if place is None or place.raft is None or len(place.raft.configuration.voters) < 2 or self._missing(place):
             return False
         return place.within(partial(self._change, place, AddLearner(rng.choice(place.raft.configuration.voters))))
 
