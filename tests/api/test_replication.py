@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from streamline.assembly import Node
-from streamline.errors import ErrorCode, Refused
+from streamline.errors import ErrorCode
 from streamline.model import PartitionState
 from streamline.services.replica import Replica
 from streamline.wire.batch import headers
