@@ -22,10 +22,13 @@ from twisted.python.failure import Failure
 
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, IFollowing, IPartitionLog
-from streamline.model import NO_OFFSET, LogSlice, PartitionState
+from streamline.interfaces import IAcksPolicy, IClock, IFollowing, ILeadership, IPartitionLog
+from streamline.model import LogSlice, PartitionState
+from streamline.replication.acks import Standing, is_due, refusal_of
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
+from streamline.replication.reading import check_leader_epoch
+from streamline.replication.truncation import LogRange, find_divergence
 from streamline.services.purgatory import Gathering, Queue
 from streamline.services.receipts import Receipt
 from streamline.services.taking import Taking
@@ -229,13 +232,28 @@ class Partition(Taking):
         """Say whether a batch that was appended can be answered."""
         if receipt.refusal is not None or self.offline is not None or receipt.leadership is not self._leadership:
             return True
-        reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
-        return reached >= receipt.next_offset
+        policy, leadership, next_offset = self._acks, receipt.leadership, receipt.next_offset
+        if leadership is None:
+            return True
+        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
+        return reached >= next_offset or is_due(policy, acks, next_offset, self._standing(leadership))
 
     def when_settled(self, receipt: Receipt, acks: int, settle: Callable[[], None]) -> None:
         """Call C{settle} as soon as that is so."""
-        queue = self._for_commit if self._acks.waits_for_commit(acks) else self._for_count
-        queue.until(receipt.next_offset, settle)
+        if self._acks.waits_for_commit(acks):
+            self._for_commit.until(receipt.next_offset, settle, acks)
+        else:
+            self._for_count.until(receipt.next_offset, settle)
+
+    def _release_vain(self) -> None:
+        """Hear that the ISR or what committing takes has changed: who waits in vain is told so at once (KR24)."""
+        policy, leadership = self._acks, self._leadership
+        if leadership is not None:
+            standing = self._standing(leadership)
+            self._for_commit.release_where(lambda acks: is_due(policy, acks, INT64_MAX, standing))
+
+    def _standing(self, leadership: ILeadership) -> Standing:
+        return Standing(self.counted_offset, leadership.high_watermark, len(leadership.isr), leadership.min_isr)
 
     def when_committed(self, end_offset: int) -> Deferred[None]:
         """Fire when everything up to an offset is committed, or when this leadership ends."""
@@ -247,17 +265,11 @@ class Partition(Taking):
         """Look at a batch for the last time: None where it is acknowledged, or why it cannot be."""
         if receipt.refusal is not None:
             return receipt.refusal
-        policy, leadership = self._acks, self._leadership
+        leadership = self._leadership
         if leadership is None or receipt.leadership is not leadership:
             return self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
-        if reached < receipt.next_offset:
-            return self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)
-        try:
-            policy.settle(acks, len(leadership.isr), leadership.min_isr)
-        except Refused as late:
-            return late
-        return None
+        refusal = refusal_of(self._acks, acks, receipt.next_offset, self._standing(leadership))
+        return self.offline.again() if refusal is not None and self.offline is not None else refusal
 
     def acknowledges(self, receipts: Iterable[Receipt], acks: int) -> bool:
         """Say whether the verdict on every one of these would be None."""
@@ -303,10 +315,7 @@ class Partition(Taking):
         """
         if self.offline is not None:
             raise self.offline.again()
-        if 0 <= current_leader_epoch < self.state.leader_epoch:
-            raise Refused(ErrorCode.FENCED_LEADER_EPOCH)
-        if current_leader_epoch > self.state.leader_epoch:
-            raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH)
+        check_leader_epoch(current_leader_epoch, self.state.leader_epoch)
 
     def read(self, offset: int, max_bytes: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
         """
@@ -351,12 +360,10 @@ class Partition(Taking):
 
         @raise Refused: OFFSET_OUT_OF_RANGE, where that cannot be said, or where it lies before all that is kept.
         """
-        epoch, end_offset = self.epochs.end_of(last_fetched_epoch, self.log.flushed_offset)
-        if end_offset == NO_OFFSET or offset < self.log.start_offset:
-            raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
-        if epoch < last_fetched_epoch or end_offset < offset:
-            return epoch, end_offset
-        return None
+        return find_divergence(self.epochs, self._range(), offset, last_fetched_epoch)
+
+    def _range(self) -> LogRange:
+        return LogRange(self.log.start_offset, self.log.flushed_offset)
 
     # Keeping
 

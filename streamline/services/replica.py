@@ -63,6 +63,7 @@ class Replica(Partition):
             self.state = state
             if self._leadership is not None:
                 self._leadership.changed(state, min_isr)
+                self._release_vain()
             elif self._lead_later is not None:
                 self._lead_later = lambda: self._lead(min_isr, replicator)
             return
