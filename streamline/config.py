@@ -373,8 +373,8 @@ class NodeConfig:
     placement: str = setting("rack_spread", "plugin: which nodes get a new partition's replicas")
     authorizer: str = setting("none", "plugin: who may do what; this release has none, and refuses any")
     rack: str | None = setting(None, "rack of this node")
-    reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
+    reads: str = setting("leader", "which replicas serve consumers; this release knows only leader", one_of("leader"))
     produce_forwarding: str = setting(
-        "auto", "what a non-leader does with Produce: auto, always or never", one_of("auto", "always", "never")
+        "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
     )
     broker: BrokerConfig = field(factory=BrokerConfig)
