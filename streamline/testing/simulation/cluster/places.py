@@ -40,6 +40,7 @@ class Habits:
 
     consensus: str
     max_voters: int
+    min_isr: int = 1
 
 
 class Place:
@@ -85,7 +86,7 @@ class Place:
             max_voters=self._habits.max_voters,
             data_dir=DATA,
             consensus=self._habits.consensus,
-            broker=BrokerConfig(offsets_topic_num_partitions=1),
+            broker=BrokerConfig(offsets_topic_num_partitions=1, min_insync_replicas=self._habits.min_isr),
         )
 
     def _run(self, process: Process) -> Stop:
