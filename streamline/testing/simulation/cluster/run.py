@@ -37,9 +37,13 @@ CONVERGE_S = 90.0
 """How long, at most, a cluster in which nothing is wrong any more takes to find together."""
 LOOK_EVERY_S = 0.25
 DRIFT = 0.1
+LAGS_MS = (1000, 4000, 30_000)
+REBALANCES_S = (4, 300)
 MIN_ISR = 2
 RECORDS_PACE = 2.0
 """A producer of records writes so many times more rarely than a client asks for other things."""
+LATE_S = 2.0
+"""How late what nobody waits for an answer to may come."""
 DRAIN_S = 120.0
 """How long it takes, at most, until what was sent is answered, and until everything is read."""
 
@@ -124,7 +128,7 @@ class ClusterRun:
         self.oracle = Oracle(self.report.anomalies)
         self.log = LogReader(self.report.anomalies)
         self.history = History()
-        rng = self.simulation.stream("world")
+        rng, self._rng = self.simulation.stream("world"), self.simulation.stream("habits")
         fabric = Fabric.of(self.simulation, _weather(rng))
         self.places = self._places(fabric, rng)
         self._clients = Machine(fabric, "clients", "10.0.1.1")
@@ -152,6 +156,8 @@ class ClusterRun:
             consensus=f"raft:snapshot_entries={snapshot_entries}",
             max_voters=self.shape.max_voters,
             min_isr=MIN_ISR if self._has_data else 1,
+            lag_ms=self._rng.choice(LAGS_MS),
+            rebalance_s=self._rng.choice(REBALANCES_S),
         )
         hosts = [f"10.0.0.{number}" for number in range(1, self.shape.size + 1)]
         founders = [Endpoint(host, CLIENT_PORT) for host in hosts[: self.shape.founders]]
@@ -236,11 +242,13 @@ class ClusterRun:
         workload = records.workload
         self._reach(lambda: workload.is_ready and not workload.unanswered, "not everything that was sent is answered")
         if not self.oracle.is_broken:
+            self.pass_time(self.simulation.now + LATE_S)
+            self._reach(lambda: not records.differing(), "copies differ", records.differing)
+        if not self.oracle.is_broken:
             topics: list[list[str]] = []
             workload.read_everything().addCallback(topics.append)
             self._reach(lambda: bool(topics), "not everything can be read")
         if not self.oracle.is_broken:
-            self._reach(lambda: not records.differing(), "copies differ", records.differing)
             self.report.anomalies += records.judge()
 
     def _reach(self, condition: Callable[[], bool], otherwise: str, why: Callable[[], str] = str) -> None:
