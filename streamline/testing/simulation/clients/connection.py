@@ -167,12 +167,14 @@ class Line:
     Where several nodes are known, each time that it hung up it begins at any of them, until it is told whom to ask.
 
     @ivar stopped: no new connections are made.
+    @ivar leader_epoch: the latest that its user has heard of.
     """
 
     def __init__(self, host: Host, where: Where, client_id: str, history: History) -> None:
         self.host = host
         self.client_id = client_id
         self.stopped = False
+        self.leader_epoch = -1
         self._known = [where] if isinstance(where, Endpoint) else list(where)
         self._address = self._any()
         self._history = history

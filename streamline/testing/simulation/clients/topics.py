@@ -45,16 +45,21 @@ async def find_leader(line: Line, versions: Versions, key: TopicPartition) -> by
     """
     Aim a line at a partition's leader, and return its topic's id.
 
+    Who has heard of a later leader believes nobody who knows of an earlier one (KIP-320): a node that is cut off goes
+    on to take itself for the leader, and does not know what the later one was sent.
+
     @raise Gone: nobody leads it at present, or no answer.
     """
     request = MetadataRequest(topics=[MetadataRequestTopic(name=key.topic)], allow_auto_topic_creation=False)
     answer: MetadataResponse = await line.ask(request, METADATA_VERSION)
     found = answer.topics[0]
     nodes = {broker.node_id: Endpoint(broker.host, broker.port) for broker in answer.brokers}
-    leads = [nodes.get(part.leader_id) for part in found.partitions if part.partition_index == key.partition]
-    if found.error_code or not leads or leads[0] is None:
+    part = next((part for part in found.partitions if part.partition_index == key.partition), None)
+    leader = None if part is None else nodes.get(part.leader_id)
+    if found.error_code or part is None or leader is None or part.leader_epoch < line.leader_epoch:
         raise Gone(f"nobody leads {key}: {found.error_code}")
-    line.aim(leads[0])
+    line.leader_epoch = part.leader_epoch
+    line.aim(leader)
     return found.topic_id
 
 
