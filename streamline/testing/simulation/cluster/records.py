@@ -113,8 +113,10 @@ class Records:
 
     def _copy(self, node: int, where: TopicPartition) -> Replica | None:
         here = (where.topic, where.partition)
-        found = (one for one in _replicas(self._places[node]) if (one.log.identity.topic, one.log.identity.partition) == here)
-        return next(found, None)
+        for one in _replicas(self._places[node]):
+            if (one.log.identity.topic, one.log.identity.partition) == here:
+                return one
+        return None
 
     def judge(self) -> list[Anomaly]:
         """Judge what clients saw, once everything was read."""
