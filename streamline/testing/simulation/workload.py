@@ -17,6 +17,7 @@ from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import History
 from streamline.testing.simulation.clients.connection import Where, alarm
 from streamline.testing.simulation.clients.consumer import Appetite, Consumer
+from streamline.testing.simulation.clients.decider import Decider
 from streamline.testing.simulation.clients.member import Member
 from streamline.testing.simulation.clients.onlooker import Onlooker
 from streamline.testing.simulation.clients.passing import Passer
@@ -235,6 +236,7 @@ class NodeWorkload(Workload):
 
     def __init__(self, host: Host, address: Endpoint, rng: Random, *, pace_s: float) -> None:
         super().__init__(host, address, rng, pace_s=pace_s)
+        self._decider = Decider(host, address, self.history)
         self._passer = Passer(host, address, self.history, self._admin)
         wanted = {topic.name: topic.configs for topic in self.topics}
         self.onlooker = Onlooker(host, address, "onlooker", self.history, wanted, [group for group, _ in GROUPS])
@@ -253,6 +255,7 @@ class NodeWorkload(Workload):
             if self._is_passing and await self._passer.begin(name, self._rng.randrange(1, 4), SMALL):
                 await self._passer.use(name)
                 await self._passer.use_group(name)
+                await self._decider.use(name)
                 if self._rng.random() < 0.7:
                     await self._admin.delete(name)
                 else:
