@@ -142,7 +142,7 @@ class Trial:
             return []
         bootstrap, history = self._cluster.bootstrap, self.verdict.history
         return [
-            kind(f"{topic}-{name}", bootstrap, history, self.settings.replicas, self.now)
+            kind(f"{topic}-{name}-admin", bootstrap, history, self.settings.replicas, self.now)
             for name, kind in ADMINISTRATORS.items()
         ]
 
