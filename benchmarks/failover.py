@@ -29,6 +29,8 @@ from streamline.testing.embedded.conversation import Conversation
 from streamline.wire.messages.topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 
 CREATE_VERSION = 5
+REPLICAS = 2
+"""As many as are left when one is gone: nobody can place more."""
 ANSWER_S = 2.0
 GIVE_UP_S = 30.0
 SYNC_BYTES = 512
@@ -37,7 +39,7 @@ HELD_S = 6.0
 
 def create(cluster: Cluster, node_id: int, topic: str, timeout_s: float = ANSWER_S) -> bool:
     """Have one node make a topic, and say whether it did."""
-    wanted = CreatableTopic(name=topic, num_partitions=1, replication_factor=3, assignments=[], configs=[])
+    wanted = CreatableTopic(name=topic, num_partitions=1, replication_factor=REPLICAS, assignments=[], configs=[])
     request = CreateTopicsRequest(topics=[wanted], timeout_ms=int(timeout_s * 1000), validate_only=False)
     [address] = [node.address for node in cluster.nodes if node.node_id == node_id]
     try:

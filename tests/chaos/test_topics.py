@@ -12,8 +12,8 @@ from tests.chaos.trials import TrialCase
 
 pytestmark = [pytest.mark.slow, pytest.mark.chaos]
 
-SHORT = Settings(partitions=0, administers=True, held_s=(0.5, 1.5), calm_s=(0.2, 0.5))
-SILENT = Settings(partitions=0, administers=True, held_s=(3.0, 4.0), calm_s=(0.2, 0.5))
+SHORT = Settings(partitions=0, administers=True, replicas=2, held_s=(0.5, 1.5), calm_s=(0.2, 0.5))
+SILENT = Settings(partitions=0, administers=True, replicas=2, held_s=(3.0, 4.0), calm_s=(0.2, 0.5))
 
 
 class TopicTests(TrialCase):
