@@ -143,6 +143,13 @@ class IDisk(Interface):
     def space(path: str) -> tuple[int, int]:
         """Return (free bytes for us, total bytes) of the file system that holds C{path}."""
 
+    def boot_id() -> str:
+        """
+        Return what changes whenever bytes that were written and not synced may be lost: each start of the machine.
+
+        Empty where nobody knows; then nothing is taken to have outlived a process that ended without a clean stop.
+        """
+
     def lock(path: str) -> Callable[[], None]:
         """
         Take an exclusive lock on a file that is made if need be; return what releases it.

@@ -133,7 +133,11 @@ class IStorage(Interface):
     """
 
     clean_epoch: int | None = Attribute("The broker epoch that a clean stop left behind; None after any other (KR21).")
-    broker_epoch: int = Attribute("What the next clean stop leaves behind; set when this process has registered.")
+    intact_epoch: int | None = Attribute(
+        "The same, and also where the process ended in any other way but the operating system went on, so that"
+        " everything it wrote is there."
+    )
+    broker_epoch: int = Attribute("What this process leaves behind for that; set when it has registered.")
 
     def start() -> Deferred[None]:
         """

@@ -301,8 +301,8 @@ class Registrar(Service):
     # What is said
 
     async def _register(self) -> None:
-        clean = self._storage.clean_epoch
-        wanted = evolve(self._introduce(), previous_epoch=NO_BROKER_EPOCH if clean is None else clean)
+        intact = self._storage.intact_epoch
+        wanted = evolve(self._introduce(), previous_epoch=NO_BROKER_EPOCH if intact is None else intact)
         if not wanted.cluster_id:
             raise Refused(ErrorCode.NOT_CONTROLLER, "the cluster is not founded yet")
         if self._line.is_here:

@@ -70,7 +70,7 @@ class Commons:
 
     @ivar much_synced: called after each L{NOTE_BYTES} that were synced unasked; noting recovery points then
         bounds what a crash leaves to be rescanned.
-    @ivar any_failed: whether a log had to be closed, so that the next stop is not clean.
+    @ivar failed: called when a log had to be closed, so that the next stop is not clean.
     """
 
     log = Logger()
@@ -80,7 +80,7 @@ class Commons:
     open_segments: OpenSegments
     tails: TailBudget
     much_synced: Callable[[], object]
-    any_failed: bool = False
+    failed: Callable[[], object]
     _synced_bytes: int = 0
     _removals: dict[IDelayedCall, tuple[str, ...]] = field(factory=dict)
 

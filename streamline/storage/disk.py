@@ -27,6 +27,7 @@ from streamline.storage.threads import Doorbell, Threads
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 """Most buffers that one C{pwritev} takes."""
 
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SYNC_THREADS = 4
 OTHER_THREADS = 4
 
@@ -294,6 +295,13 @@ class RealDisk:
         """Return (bytes free for unprivileged users, bytes in total)."""
         facts = os.statvfs(path)
         return facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize
+
+    def boot_id(self) -> str:
+        """Return Linux's name for this run of the kernel; on others nothing."""
+        try:
+            return self.read_file(BOOT_ID).decode("ascii").strip()
+        except OSError:
+            return ""
 
     def lock(self, path: str) -> Callable[[], None]:
         """Take C{flock}; the kernel drops it when the process dies, however it dies."""

@@ -24,6 +24,7 @@ TEMPORARY: Final = ".tmp"
 
 PARTITION_METADATA = "partition.metadata"
 CLEAN_SHUTDOWN = ".kafka_cleanshutdown"
+LAST_WRITER = ".streamline_last_writer"
 RECOVERY_POINTS = "recovery-point-offset-checkpoint"
 HIGH_WATERMARKS = "replication-offset-checkpoint"
 LOG_STARTS = "log-start-offset-checkpoint"
@@ -124,3 +125,17 @@ def decode_clean_shutdown(data: bytes) -> int | None:
     except (ValueError, TypeError, KeyError):
         return None
     return epoch if type(epoch) is int else None
+
+
+def encode_last_writer(broker_epoch: int, boot_id: str) -> bytes:
+    """Write which process writes here, and since when its operating system has been up."""
+    return json.dumps({"version": 0, "brokerEpoch": broker_epoch, "bootId": boot_id}).encode("ascii")
+
+
+def decode_last_writer(data: bytes) -> tuple[int | None, str]:
+    """Return the broker epoch and the boot; None and no boot where the file makes no sense."""
+    try:
+        boot_id = json.loads(data)["bootId"]
+    except (ValueError, TypeError, KeyError):
+        return None, ""
+    return (decode_clean_shutdown(data), boot_id) if isinstance(boot_id, str) else (None, "")

@@ -306,10 +306,11 @@ class MemoryStorage:
     """
     Partitions in memory, gone when the storage stops.
 
-    @ivar clean_epoch: None: whatever there was is lost.
+    @ivar clean_epoch: None, and so is C{intact_epoch}: whatever there was is lost.
     """
 
     clean_epoch: int | None = None
+    intact_epoch: int | None = None
     broker_epoch = -1
 
     def __init__(self, host: Host, config: NodeConfig) -> None:

@@ -82,7 +82,7 @@ class ReadableLog:
         failure = StorageFailed(f"{self.identity}: {error}")
         if not self._chain.is_closed:
             self.log.error("A log is closed: {why}", why=str(failure))
-            self._commons.any_failed = True
+            self._commons.failed()
             self._end(failure)
         return failure
 

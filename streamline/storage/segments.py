@@ -24,19 +24,17 @@ from streamline.storage.chain import Chain
 from streamline.storage.checkpoints import Checkpoints, Offsets
 from streamline.storage.commons import Commons, OpenSegments
 from streamline.storage.layout import (
-    CLEAN_SHUTDOWN,
     DELETE_DIRECTORY,
     PARTITION_METADATA,
     STRAY_DIRECTORY,
     aside_directory,
-    decode_clean_shutdown,
     decode_metadata,
-    encode_clean_shutdown,
     encode_metadata,
     is_deleted_directory,
     partition_directory,
 )
 from streamline.storage.log import SegmentLog
+from streamline.storage.markers import Markers
 from streamline.storage.recovery import Loaded, Plan, load
 from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
@@ -58,7 +56,7 @@ class SegmentStorage:
     along.
 
     @ivar clean_epoch: the broker epoch in the marker of the last stop; None where that was not clean (KIP-966).
-    @ivar broker_epoch: what the marker of the next clean stop will say; for the caller to set.
+    @ivar intact_epoch: the broker epoch of the last process, where nothing that it wrote can be lost.
     """
 
     log = Logger()
@@ -67,15 +65,28 @@ class SegmentStorage:
         self._disk = host.disk
         self._directory = config.data_dir
         self._checkpoints = Checkpoints(host.disk, config.data_dir)
+        self._markers = Markers(host.disk, config.data_dir)
         self._commons = Commons(
-            host, self._checkpoints, OpenSegments(int(open_segments)), TailBudget(int(tail_bytes)), self.checkpoint
+            host, self._checkpoints, OpenSegments(int(open_segments)), TailBudget(int(tail_bytes)), self.checkpoint,
+            self._markers.spoil,
         )
         self._identities: dict[TopicPartition, LogIdentity] = {}
         self._logs: dict[TopicPartition, SegmentLog] = {}
         self._busy: dict[TopicPartition, DeferredLock] = {}
         self._noting = DeferredLock()
         self.clean_epoch: int | None = None
-        self.broker_epoch = UNKNOWN_EPOCH
+        self.intact_epoch: int | None = None
+        self._broker_epoch = UNKNOWN_EPOCH
+
+    @property
+    def broker_epoch(self) -> int:
+        """What the markers of this process say; for the caller to set."""
+        return self._broker_epoch
+
+    @broker_epoch.setter
+    def broker_epoch(self, epoch: int) -> None:
+        self._broker_epoch = epoch
+        self._markers.writing(epoch)
 
     # Starting
 
@@ -83,21 +94,13 @@ class SegmentStorage:
         """Take the marker of the last stop away, and see what is there."""
         try:
             self._disk.make_directories(self._directory)
-            self.clean_epoch = self._take_marker()
+            self.clean_epoch = self._markers.take_clean()
+            self.intact_epoch = self._markers.intact() if self.clean_epoch is None else self.clean_epoch
             self._checkpoints.load()
             self._look_around()
         except OSError as error:
             return fail(StartRefused(f"cannot use the data directory {self._directory}: {error}"))
         return succeed(None)
-
-    def _take_marker(self) -> int | None:
-        path = f"{self._directory}/{CLEAN_SHUTDOWN}"
-        if not self._disk.exists(path):
-            return None
-        epoch = decode_clean_shutdown(self._disk.read_file(path))
-        self._disk.remove(path)
-        self._disk.sync_directory(self._directory)
-        return epoch
 
     def _look_around(self) -> None:
         for name in self._disk.list_directory(self._directory):
@@ -252,16 +255,12 @@ class SegmentStorage:
                 await log.close()
                 durable[partition] = log.recovery_point
             except StreamlineError as error:
-                self._commons.any_failed = True
+                self._markers.spoil()
                 self.log.error("{why}", why=str(error))
         self._commons.remove_now()
         await self._note(durable)
-        if not self._commons.any_failed and self._is_all_recovered():
-            marker = encode_clean_shutdown(self.broker_epoch)
-            try:
-                self._disk.replace_file(f"{self._directory}/{CLEAN_SHUTDOWN}", marker)
-            except OSError as error:
-                self.log.warn("This stop is not marked as clean: {why}", why=str(error))
+        if not self._markers.is_spoilt and self._is_all_recovered():
+            self._markers.leave_clean(self.broker_epoch)
 
     def _is_all_recovered(self) -> bool:
         """Say whether every log that an unclean stop may have damaged was opened since (KAFKA-10471)."""

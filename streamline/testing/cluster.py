@@ -74,6 +74,7 @@ class Cluster:
     Nodes 1, 2, 3, … that form one cluster.
 
     @param nodes: how many; one, three and five make sense.
+    @param founders: how many of them begin; the others join when L{restart} starts them.  By default all.
     @param processes: whether each is a process of its own.
     @param data_dir: where their data is kept, in a directory for each; by default in a temporary one, which is removed.
     @param sync: whether files are synced, so that data survives the loss of power; by default where C{data_dir} is
@@ -89,6 +90,7 @@ class Cluster:
         self,
         nodes: int = 3,
         *,
+        founders: int | None = None,
         processes: bool = False,
         data_dir: str | os.PathLike[str] | None = None,
         sync: bool | None = None,
@@ -97,10 +99,13 @@ class Cluster:
     ) -> None:
         if nodes < 1:
             raise ValueError(f"a cluster has one node or more, not {nodes}")
+        self._founders = nodes if founders is None else founders
+        if not 1 <= self._founders <= nodes:
+            raise ValueError(f"a cluster of {nodes} is founded by one of them or more, not by {founders}")
         self._has_processes = processes
         self._keeps = data_dir is not None
         self._syncs = self._keeps if sync is None else sync
-        self._premises = Premises(nodes, None if data_dir is None else Path(data_dir).absolute(), port)
+        self._premises = Premises(nodes, None if data_dir is None else Path(data_dir).absolute(), port, self._founders)
         self._options, self._broker = sort_out(settings)
         self._crew: Crew | None = None
         self.nodes: tuple[ClusterNode, ...] = ()
@@ -132,7 +137,7 @@ class Cluster:
             self.nodes = tuple(
                 ClusterNode(plan.node_id, plan.kafka.address, Path(plan.data_dir), crew) for plan in plans
             )
-            self.restart(timeout_s=timeout_s)
+            self.restart(*self.node_ids[: self._founders], timeout_s=timeout_s)
         except BaseException:
             self._let_go()
             raise

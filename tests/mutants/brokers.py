@@ -12,6 +12,7 @@ DECIDED = "streamline/cluster/membership.py"
 MEMBERSHIP = "streamline/services/membership.py"
 PRODUCER_IDS = "streamline/services/producer_ids.py"
 REGISTRAR = "streamline/services/registering.py"
+MARKERS = "streamline/storage/markers.py"
 
 ALONE = "tests/services/test_registering.py::AloneTests::"
 ALTER = "tests/services/test_altering.py::AlteringTests::"
@@ -112,9 +113,21 @@ BROKER = (
     ),
     Mutant(
         "KR21", "A broker says under which epoch it stopped in order.", REGISTRAR,
-        "wanted = evolve(self._introduce(), previous_epoch=NO_BROKER_EPOCH if clean is None else clean)",
+        "wanted = evolve(self._introduce(), previous_epoch=NO_BROKER_EPOCH if intact is None else intact)",
         "wanted = self._introduce()",
         [f"{ALONE}test_again_after_a_clean_stop"],
+    ),
+    Mutant(
+        "KR21", "A crash of the process takes nothing; one of the machine may have.", MARKERS,
+        "return epoch if written_in == boot_id else None",
+        "return epoch",
+        ["tests/storage/test_markers.py::MarkerTests::test_machine_went_down"],
+    ),
+    Mutant(
+        "KR21", "Who could not write or sync something vouches for nothing.", MARKERS,
+        "if boot_id and not self.is_spoilt:",
+        "if boot_id:",
+        ["tests/storage/test_markers.py::MarkerTests::test_spoilt"],
     ),
     Mutant(
         "KR21", "A clean stop leaves the epoch of this registration behind.", REGISTRAR,

@@ -8,6 +8,7 @@ RECOVERY = "streamline/storage/recovery.py"
 READABLE = "streamline/storage/readable.py"
 SEGMENT = "streamline/storage/segment.py"
 STORAGE = "streamline/storage/segments.py"
+MARKERS = "streamline/storage/markers.py"
 LAYOUT = "streamline/storage/layout.py"
 INDEX = "streamline/storage/index.py"
 VIEW = "streamline/storage/view.py"
@@ -251,24 +252,24 @@ SIDE_FILES = (
     Mutant(
         "DK4",
         "A marker of a clean stop counts once.",
-        STORAGE,
-        "epoch = decode_clean_shutdown(self._disk.read_file(path))\nself._disk.remove(path)",
-        "epoch = decode_clean_shutdown(self._disk.read_file(path))",
+        MARKERS,
+        "epoch = decode_clean_shutdown(self._disk.read_file(self._clean))\nself._disk.remove(self._clean)",
+        "epoch = decode_clean_shutdown(self._disk.read_file(self._clean))",
         [f"{CRASHES}test_clean_marker_counts_once"],
     ),
     Mutant(
         "DK4",
         "It is gone from the device before anything is written.",
-        STORAGE,
-        "self._disk.remove(path)\nself._disk.sync_directory(self._directory)",
-        "self._disk.remove(path)",
+        MARKERS,
+        "self._disk.remove(self._clean)\nself._disk.sync_directory(self._directory)",
+        "self._disk.remove(self._clean)",
         [f"{CRASHES}test_clean_marker_counts_once"],
     ),
     Mutant(
         "DK4",
         "A stop after a failure is no clean one.",
         READABLE,
-        "self._commons.any_failed = True",
+        "self._commons.failed()",
         "",
         [f"{FAILING}test_write_fails"],
     ),

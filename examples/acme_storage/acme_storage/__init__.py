@@ -32,6 +32,7 @@ class AcmeStorage:
     """
 
     clean_epoch: int | None = None
+    intact_epoch: int | None = None
     broker_epoch = -1
 
     def __init__(self, host: Host, config: NodeConfig, path: str = "") -> None:

@@ -184,3 +184,9 @@ def _differences(known: dict[int, Topics]) -> str:
     apart = [name for name in names if len({repr(topics.get(name)) for topics in known.values()}) > 1]
     rows = [f"{name}: " + ", ".join(f"{one} {topics.get(name)}" for one, topics in known.items()) for name in apart]
     return "; ".join(rows[:5]) or "one does not answer"
+
+
+ADMINISTRATORS: dict[str, type[Administrator]] = {
+    "librdkafka": RdkafkaAdministrator,
+    "kafka-python": KafkaPythonAdministrator,
+}

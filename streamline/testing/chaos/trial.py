@@ -14,10 +14,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from streamline.model import TopicPartition
 from streamline.testing.chaos.administrators import (
-    PREFIX,
+    ADMINISTRATORS,
     Administrator,
-    KafkaPythonAdministrator,
-    RdkafkaAdministrator,
     agreed_topics,
 )
 from streamline.testing.chaos.faults import FAULTS, MENDED_S, Scene
@@ -41,6 +39,8 @@ class Settings:
     @ivar held_s: the shortest and the longest time that a fault lasts; C{calm_s} how long peace lasts after it.
     @ivar per_second: how many records each producer sends.
     @ivar clients: which producers there are.
+    @ivar administers: whether admin clients make and delete topics beside them.
+    @ivar replicas: of every topic.
     """
 
     partitions: int = 3
@@ -49,6 +49,7 @@ class Settings:
     calm_s: tuple[float, float] = (0.5, 2.0)
     clients: Sequence[str] = tuple(WRITERS)
     administers: bool = False
+    replicas: int = REPLICAS
 
 
 @define
@@ -117,7 +118,7 @@ class Trial:
         self._cluster = cluster
         self._rng = rng
         self._began = time.monotonic()
-        keys = make_topic(cluster, topic, settings.partitions) if settings.partitions else []
+        keys = make_topic(cluster, topic, settings.partitions, settings.replicas) if settings.partitions else []
         self.verdict = Verdict(History(), keys)
         self.scene = Scene(cluster, keys, rng)
         self._workers = [*self._data_workers(topic), *self._admin_workers(topic)]
@@ -139,22 +140,38 @@ class Trial:
     def _admin_workers(self, topic: str) -> list[Administrator]:
         if not self.settings.administers:
             return []
-        kinds: list[type[Administrator]] = [RdkafkaAdministrator, KafkaPythonAdministrator]
         bootstrap, history = self._cluster.bootstrap, self.verdict.history
-        return [kind(f"{topic}-{at}", bootstrap, history, REPLICAS, self.now) for at, kind in enumerate(kinds)]
+        return [
+            kind(f"{topic}-{name}-admin", bootstrap, history, self.settings.replicas, self.now)
+            for name, kind in ADMINISTRATORS.items()
+        ]
 
     def run(self, faults: Sequence[str]) -> Verdict:
         """Have each of these faults strike once, and judge."""
-        for worker in self._workers:
-            worker.start()
+        self.begin()
         try:
-            self.until_going()
             for fault in faults:
                 self.strike(fault)
         except TimeoutError as error:
             self.verdict.wrong.append(f"not mended: {error}")
-        finally:
-            self._end()
+        return self.end()
+
+    def begin(self) -> None:
+        """Have the clients begin, and wait until each has had something acknowledged; that one has not is wrong."""
+        for worker in self._workers:
+            worker.start()
+        try:
+            self.until_going()
+        except TimeoutError as error:
+            self.verdict.wrong.append(str(error))
+
+    def end(self) -> Verdict:
+        """Have the clients end, and judge."""
+        for worker in self._workers:
+            worker.ask_to_end()
+        for worker in self._workers:
+            worker.finish()
+            self.verdict.wrong += worker.complaints
         self._judge()
         return self.verdict
 
@@ -165,7 +182,7 @@ class Trial:
         @raise TimeoutError: one has not.
         """
         end = time.monotonic() + GOING_S
-        wanted = len(self.settings.clients) * bool(self.verdict.keys) + 2 * self.settings.administers
+        wanted = len(self.settings.clients) * bool(self.verdict.keys) + len(ADMINISTRATORS) * self.settings.administers
         while time.monotonic() < end:
             going = {send.producer for send in self.verdict.history.sends if send.status == OK}
             going |= {change.who for change in self.verdict.history.changes if change.status == OK}
@@ -190,13 +207,6 @@ class Trial:
         time.sleep(self._rng.uniform(*self.settings.calm_s))
         return strike
 
-    def _end(self) -> None:
-        for worker in self._workers:
-            worker.ask_to_end()
-        for worker in self._workers:
-            worker.finish()
-            self.verdict.wrong += worker.complaints
-
     def _judge(self) -> None:
         verdict = self.verdict
         if verdict.keys:
@@ -212,11 +222,6 @@ class Trial:
         except TimeoutError as error:
             return [str(error)]
         return [str(anomaly) for anomaly in broken_changes(self.verdict.history, topics)]
-
-
-def made_topics(cluster: Cluster) -> list[str]:
-    """Return the topics that administrators made and left."""
-    return [name for name in agreed_topics(cluster) if name.startswith(PREFIX)]
 
 
 def bad_log_lines(node: ClusterNode) -> list[str]:

@@ -11,6 +11,7 @@ from threading import Event
 from typing import TypeVar
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 
 from streamline.errors import ProtocolError
 from streamline.model import PartitionState
@@ -54,7 +55,7 @@ class OuterCrew:
 
     def _ender(self, one: int) -> Callable[[], None]:
         def ended() -> None:
-            self._turner.call(self._proxies[one].close)
+            self._turner.call(lambda: Deferred.fromCoroutine(self._proxies[one].close()))
             self._changed.set()
 
         return ended

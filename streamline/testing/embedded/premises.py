@@ -25,11 +25,13 @@ class Premises:
 
     @param count: for how many nodes.
     @param data_dir: where data is kept; None for a temporary place.
+    @param founders: how many of them found the cluster; the others know these, and join.
     @param first_port: the first of two ports for each node; 0 for any, or those that C{data_dir} remembers.
     """
 
-    def __init__(self, count: int, data_dir: Path | None, first_port: int) -> None:
+    def __init__(self, count: int, data_dir: Path | None, first_port: int, founders: int | None = None) -> None:
         self._count = count
+        self._founders = count if founders is None else founders
         self._data_dir = data_dir
         self._first_port = first_port
         self._held = ExitStack()
@@ -56,7 +58,7 @@ class Premises:
                 kafka=kafka[at],
                 peers=peers[at],
                 data_dir=str(base / f"node-{at + 1}"),
-                seeds=[port.address for port in kafka if port is not kafka[at]],
+                seeds=[port.address for port in kafka[: self._founders] if port is not kafka[at]],
                 options=options,
                 broker=broker,
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, DeferredLock, maybeDeferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -109,19 +109,23 @@ class Proxy(Factory[_Incoming]):
         self._node_id = node_id
         self._port = port
         self._behind = behind
+        self._turning = DeferredLock()
         self._listening: Any = None
         self._cut: set[int] = set()
         self._legs: dict[_Leg, int] = {}
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Let nodes in; fine where that is so."""
-        if self._listening is None:
-            self._listening = self._reactor.listenTCP(self._port.number, self, interface=LOOPBACK)
+        async with self._turning:  # a port is free a turn after it was closed
+            if self._listening is None:
+                self._listening = self._reactor.listenTCP(self._port.number, self, interface=LOOPBACK)
 
-    def close(self) -> Deferred[None]:
+    async def close(self) -> None:
         """Let nobody in: there is nobody behind."""
-        listening, self._listening = self._listening, None
-        return succeed(None) if listening is None else listening.stopListening()
+        async with self._turning:
+            listening, self._listening = self._listening, None
+            if listening is not None:
+                await maybeDeferred(listening.stopListening)
 
     def buildProtocol(self, addr: IAddress | None) -> _Incoming:
         """Take a connection."""

@@ -193,6 +193,11 @@ class SimDisk:
         self.platter.names.directory(path)
         return self.platter.room(self.platter.capacity_bytes), self.platter.capacity_bytes
 
+    def boot_id(self) -> str:
+        """Return nothing: whatever ends a process here may have taken what it had not synced."""
+        self.alive()
+        return ""
+
     def lock(self, path: str) -> Callable[[], None]:
         """Lock a file, making it if need be."""
         self.alive()

@@ -1,0 +1,159 @@
+"""
+How long clients wait when a node of three goes: processes on loopback, killed, held and restarted.
+
+    python -m benchmarks.failover                       # everything, about five minutes
+    python -m benchmarks.failover --only controller --trials 100
+
+Rows: C{start}, three processes begun at once until metadata lists three brokers and a controller; C{commit}, one
+metadata command (a topic is made) against the device's fdatasync; C{controller}, kill -9 of the controller until
+another has committed a command; C{leader}, C{pause} and C{roll}, the longest time without an acknowledgement, as
+librdkafka with its defaults sees it, around kill -9 and SIGSTOP of a partition's leader and a rolling restart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+from streamline.errors import ProtocolError
+from streamline.testing import Cluster
+from streamline.testing.chaos.report import quantile
+from streamline.testing.chaos.trial import Settings, Trial, longest_gaps, start_cluster
+from streamline.testing.embedded.conversation import Conversation
+from streamline.wire.messages.topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
+
+CREATE_VERSION = 5
+REPLICAS = 2
+"""As many as are left when one is gone: nobody can place more."""
+ANSWER_S = 2.0
+GIVE_UP_S = 30.0
+SYNC_BYTES = 512
+HELD_S = 6.0
+
+
+def create(cluster: Cluster, node_id: int, topic: str, timeout_s: float = ANSWER_S) -> bool:
+    """Have one node make a topic, and say whether it did."""
+    wanted = CreatableTopic(name=topic, num_partitions=1, replication_factor=REPLICAS, assignments=[], configs=[])
+    request = CreateTopicsRequest(topics=[wanted], timeout_ms=int(timeout_s * 1000), validate_only=False)
+    [address] = [node.address for node in cluster.nodes if node.node_id == node_id]
+    try:
+        with Conversation(address, timeout_s) as talk:
+            [made] = talk.ask(request, CreateTopicsResponse, CREATE_VERSION).topics
+    except (OSError, ProtocolError):
+        return False
+    return made.error_code == 0
+
+
+def starts(trials: int) -> list[float]:
+    """Return the seconds that each start of three processes took."""
+    found = []
+    for _ in range(trials):
+        began = time.perf_counter()
+        cluster = start_cluster()
+        cluster.start()
+        found.append(time.perf_counter() - began)
+        cluster.stop(clean=False)
+    return found
+
+
+def commits(cluster: Cluster, trials: int) -> list[float]:
+    """Return the seconds that the controller took for each topic that it made."""
+    controller = cluster.controller()
+    found = []
+    for number in range(trials):
+        began = time.perf_counter()
+        if not create(cluster, controller, f"commit-{number}"):
+            raise RuntimeError("a topic was not made although nothing happened")
+        found.append(time.perf_counter() - began)
+    return found
+
+
+def syncs(directory: str, trials: int) -> list[float]:
+    """Return the seconds of each append with fdatasync to a file there."""
+    found = []
+    with Path(directory, "synced").open("wb", buffering=0) as file:
+        for _ in range(trials):
+            began = time.perf_counter()
+            file.write(bytes(SYNC_BYTES))
+            os.fdatasync(file.fileno())
+            found.append(time.perf_counter() - began)
+    return found
+
+
+def controllers(cluster: Cluster, trials: int) -> list[float]:
+    """Return the seconds from each kill -9 of the controller until one of the others has made a topic."""
+    found = []
+    for number in range(trials):
+        cluster.wait_all()
+        dead = cluster.controller()
+        others = [one for one in cluster.node_ids if one != dead]
+        cluster.kill(dead)
+        began = time.perf_counter()
+        attempt = 0
+        while not create(cluster, others[attempt % 2], f"after-{dead}-{number}-{attempt}"):
+            attempt += 1
+            if time.perf_counter() - began > GIVE_UP_S:
+                raise TimeoutError("no other node became the controller")
+        found.append(time.perf_counter() - began)
+        cluster.restart(dead)
+    return found
+
+
+def gaps(cluster: Cluster, fault: str, trials: int, held_s: float) -> list[float]:
+    """Return the longest gap of each of so many faults, in seconds, and print what was wrong."""
+    settings = Settings(
+        partitions=1, per_second=500.0, clients=["librdkafka"], held_s=(held_s, held_s), calm_s=(1.0, 1.0)
+    )
+    verdict = Trial(cluster, fault, Random(fault), settings).run([fault] * trials)
+    for wrong in verdict.wrong:
+        print(f"  WRONG {wrong}")
+    return [longest_gaps(verdict, strike) for strike in verdict.strikes]
+
+
+def show(name: str, seconds: Sequence[float]) -> None:
+    """Print a row, in milliseconds."""
+    figures = (min(seconds), statistics.median(seconds), quantile(seconds, 0.99), max(seconds))
+    shown = " / ".join(f"{figure * 1000:.1f}" if figure < 0.1 else f"{figure * 1000:.0f}" for figure in figures)
+    load = os.getloadavg()[0]
+    print(f"{name:<44} {len(seconds):>4} trials, min / p50 / p99 / max: {shown} ms   (load {load:.1f})", flush=True)
+
+
+def measure(cluster: Cluster, directory: str, trials: int, wanted: Sequence[str]) -> None:
+    """Measure what is wanted of one cluster."""
+    if "commit" in wanted:
+        show("fdatasync", syncs(directory, 10 * trials))
+        show("one metadata command committed", commits(cluster, 10 * trials))
+        show("fdatasync, again", syncs(directory, 10 * trials))
+    rows: dict[str, tuple[str, Callable[[], list[float]]]] = {
+        "controller": ("kill -9 of the controller, next commit", lambda: controllers(cluster, trials)),
+        "leader": ("kill -9 of a leader, longest gap", lambda: gaps(cluster, "kill-leader", trials, 1.5)),
+        "pause": ("SIGSTOP of a leader, longest gap", lambda: gaps(cluster, "pause-leader", trials // 2, HELD_S)),
+        "roll": ("rolling restart, longest gap", lambda: gaps(cluster, "roll", trials // 4, 0.0)),
+    }
+    for name, (title, row) in rows.items():
+        if name in wanted:
+            show(title, row())
+
+
+def main() -> None:
+    """Measure what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--only", default="start,commit,controller,leader,pause,roll", help="rows, with commas between")
+    options = parser.parse_args()
+    wanted = options.only.split(",")
+    if "start" in wanted:
+        show("three processes, until all are listed", starts(max(options.trials // 4, 1)))
+    if wanted != ["start"]:
+        with tempfile.TemporaryDirectory() as directory, start_cluster(data_dir=directory, sync=False) as cluster:
+            measure(cluster, directory, options.trials, wanted)
+
+
+if __name__ == "__main__":
+    main()
