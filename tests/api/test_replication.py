@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.api.replication_case import ReplicationCase
 
 
@@ -13,6 +15,8 @@ class FailOverTests(ReplicationCase):
         self.all_the_same()
         self.nothing_is_lost()
         self.assertEqual(self.state().leader_epoch, 0)
+        copy: Any = self.copies()[self.node_id()]
+        self.assertEqual(copy._leadership.min_isr, self.min_isr)
 
     def test_leader_dies(self) -> None:
         """Nothing that was acknowledged is lost; what was not is cut off when it is back."""

@@ -155,6 +155,8 @@ class RoleTests(CopyCase):
         self.become(Role.FOLLOWER, 3, 2)
         self.assertEqual(settled, [True])
         self.become(Role.LEADER, 4)
+        self.assertTrue(self.replica.is_settled(receipt, -1))
+        self.assertFalse(self.replica.acknowledges([receipt], 1))
         verdict = self.replica.verdict(receipt, 0)
         assert verdict is not None
         self.assertEqual(verdict.code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
@@ -162,7 +164,7 @@ class RoleTests(CopyCase):
     def test_waiting(self) -> None:
         """KR15: before the metadata know of this process it neither leads nor follows."""
         self.become(Role.WAITING, 2)
-        self.assertFalse(self.replica.is_led)
+        self.assertEqual([self.replica.is_led, self.replica.is_followed], [False, False])
         self.assertEqual(self.broker.produce("t", batch_of(b"v")).error_code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
         self.become(Role.LEADER, 2)
         self.assertTrue(self.replica.is_led)
