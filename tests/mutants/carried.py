@@ -40,7 +40,7 @@ FOLLOWING = (
     Mutant(
         "KR1", "A sync that began before a cut says nothing about what came afterwards.", PARTITION,
         "if cuts != self._cuts:", "if False:",
-        [f"{CUTTING}test_a_sync_that_began_before"],
+        [f"{CUTTING}test_two_syncs"],
     ),
     Mutant(
         "KR1", "What counts of a copy falls with it.", REPLICA,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
@@ -89,6 +90,26 @@ class CuttingTests(CopyCase):
             self.broker.wait(0.01)
             seen.append((self.replica.counted_offset, self.replica.log.recovery_point))
         self.assertTrue(all(point >= counted for counted, point in seen), seen[-3:])
+
+    def test_two_syncs(self) -> None:
+        """One that began before the cut ends after another one has begun: it is not taken for that one."""
+        self.replica.configure(evolve(self.replica.config, flush_messages=1))
+        kept: Any = self.replica.log
+        syncs: list[Deferred[int]] = []
+
+        def sync() -> Deferred[int]:
+            syncs.append(Deferred())
+            return syncs[-1]
+
+        kept.sync = sync
+        self.copy(1)
+        self.replica.cut(2)
+        self.copy(1)
+        before, after = syncs
+        before.callback(3)
+        self.assertEqual(self.replica.counted_offset, 2)
+        after.callback(3)
+        self.assertEqual(self.replica.counted_offset, 3)
 
     def test_producers(self) -> None:
         """KR27: those whose batches have all gone are read from the log again before anybody leads."""
