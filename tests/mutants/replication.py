@@ -155,9 +155,12 @@ FENCES = (
     Mutant(
         "KR5",
         "A client with a newer epoch than ours is told so.",
-        READING,
-        'raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH, f"the leader epoch is {known}; {claimed} is not known here yet")',
-        "pass",
+        PARTITION,
+        "check_leader_epoch(current_leader_epoch, self.state.leader_epoch)",
+        """
+        if current_leader_epoch <= self.state.leader_epoch:
+            check_leader_epoch(current_leader_epoch, self.state.leader_epoch)
+        """,
         [f"{FETCH}EpochTests::test_current_epoch", f"{LISTING}{NEWER}", f"{ENDING}{NEWER}"],
     ),
     Mutant(
