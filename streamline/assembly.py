@@ -28,6 +28,7 @@ from streamline.net.peer import Guest, PeerApi
 from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import Installed, discover, make
+from streamline.replication.selecting import SELECTORS
 from streamline.replication.sessions import FetchSessions
 from streamline.services.altering import Altering
 from streamline.services.brain import Brain
@@ -124,6 +125,7 @@ def _services(
         turns=Turns(host.clock),
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
+        selector=SELECTORS[config.reads](),
     )
 
 

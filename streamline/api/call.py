@@ -12,12 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 from twisted.internet.defer import Deferred
 
 from streamline.config import NodeConfig
-from streamline.interfaces import Host
+from streamline.interfaces import Host, IReplicaSelector
 from streamline.model import Buffer, Controllers, Endpoint
+from streamline.replication.selecting import LeaderOnly
 from streamline.replication.sessions import FetchSessions
 from streamline.services.controller import Controller
 from streamline.services.controllership import Controllership
@@ -57,6 +58,7 @@ class BrokerServices:
     turns: Turns
     sessions: FetchSessions
     controllers: Callable[[], Controllers | None] = no_controllers
+    selector: IReplicaSelector = field(factory=LeaderOnly)
 
 
 class Room(Protocol):

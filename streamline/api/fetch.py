@@ -20,8 +20,9 @@ from twisted.internet.defer import Deferred
 from streamline.api.call import Call, Parked
 from streamline.api.fetching import PARTITIONS_PER_TURN, Read, Reading
 from streamline.api.leaders import MOVED, addresses_of, leader_of
+from streamline.api.near_fetch import NearReading
 from streamline.errors import ErrorCode, ProtocolError, Refused
-from streamline.model import ZERO_UUID
+from streamline.model import NO_LEADER, ZERO_UUID
 from streamline.replication.sessions import (
     FINAL_EPOCH,
     INITIAL_EPOCH,
@@ -47,6 +48,7 @@ LEADERS_FROM = 16
 STORAGE_ERROR_FROM = 6
 """Clients that send an earlier version do not know KAFKA_STORAGE_ERROR, and would give up where they should retry."""
 READ_COMMITTED = 1
+READS_ANY = "any"
 SESSION_ID_MAX = 2**31 - 1
 _NONE_ABORTED: tuple[AbortedTransaction, ...] = ()
 
@@ -66,7 +68,11 @@ def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchRe
     answer = Answer(call, request.isolation_level, session, is_incremental)
     if session is not None:
         wanted = list(session.partitions.values())
-    reading = Reading(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
+    reading: Reading
+    if request.rack_id and call.broker.config.reads == READS_ANY:
+        reading = NearReading(call, wanted, request)
+    else:
+        reading = Reading(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
     done = reading.begin()
     if isinstance(done, Deferred):
         return Parked(done.addCallback(answer.make), reading.hurry)
@@ -175,6 +181,7 @@ def _is_news(read: Read) -> bool:
     return (
         read.slice.size_bytes > 0
         or read.diverging is not None
+        or read.preferred != NO_LEADER
         or read.error != ErrorCode.NONE
         or read.high_watermark != wanted.told_high_watermark
         or read.start_offset != wanted.told_start_offset
@@ -200,6 +207,7 @@ def _data(call: Call, isolation_level: int, index: int, read: Read) -> Partition
         last_stable_offset=read.high_watermark,  # without transactions, everything committed is stable
         log_start_offset=read.start_offset,
         aborted_transactions=_NONE_ABORTED if isolation_level == READ_COMMITTED else None,
+        preferred_read_replica=read.preferred,
         records=read.slice.parts or b"",
     )
     if read.diverging is not None:

@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from streamline.api.call import Call
 from streamline.errors import ErrorCode, Refused
-from streamline.model import NO_OFFSET, ZERO_UUID, LogSlice
+from streamline.model import NO_LEADER, NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import Wanted
 from streamline.services.deadlines import Deadline
 from streamline.services.partition import Partition
@@ -48,6 +48,7 @@ class Read:
     start_offset: int = NO_OFFSET
     slice: LogSlice = _NOTHING
     diverging: tuple[int, int] | None = None
+    preferred: int = NO_LEADER
 
     def failed(self, error: ErrorCode) -> None:
         """Note that it gave nothing but an error."""
@@ -245,25 +246,33 @@ class Reading:
     def _partition(self, wanted: Wanted) -> Partition:
         topic_id, name, index = wanted.key
         if topic_id == ZERO_UUID:
-            return self._call.broker.replicas.leading(name, index)
+            return self._find(name, index)
         known = self._call.broker.metadata.image.names.get(topic_id)
         if known is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_ID)
-        partition = self._call.broker.replicas.leading(known, index)
+        partition = self._find(known, index)
         if partition.log.identity.topic_id != topic_id:
             raise Refused(ErrorCode.INCONSISTENT_TOPIC_ID)
         return partition
 
+    def _find(self, name: str, index: int) -> Partition:
+        return self._call.broker.replicas.leading(name, index)
+
     def _read_one(self, partition: Partition, read: Read, max_bytes: int) -> LogSlice | Deferred[LogSlice]:
         wanted = read.wanted
         partition.check_epoch(wanted.current_leader_epoch)
+        if self._is_parted(partition, read):
+            return _NOTHING
+        return partition.read(wanted.fetch_offset, max_bytes, self._needs_one)
+
+    def _is_parted(self, partition: Partition, read: Read) -> bool:
+        """Note how far the partition is, and where the reader's log and ours part, if they do."""
+        wanted = read.wanted
         read.high_watermark = partition.high_watermark
         read.start_offset = partition.log.start_offset
         if wanted.last_fetched_epoch >= 0:
             read.diverging = partition.divergence(wanted.fetch_offset, wanted.last_fetched_epoch)
-            if read.diverging is not None:
-                return _NOTHING
-        return partition.read(wanted.fetch_offset, max_bytes, self._needs_one)
+        return read.diverging is not None
 
 
 def _take(found: LogSlice, read: Read) -> None:

@@ -27,7 +27,7 @@ from streamline.model import LogSlice, PartitionState
 from streamline.replication.acks import Standing, is_due, refusal_of
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
-from streamline.replication.reading import check_leader_epoch
+from streamline.replication.reading import check_follower_read, check_leader_epoch, check_leader_read
 from streamline.replication.truncation import LogRange, find_divergence
 from streamline.services.purgatory import Gathering, Queue
 from streamline.services.receipts import Receipt
@@ -93,6 +93,11 @@ class Partition(Taking):
     def is_led(self) -> bool:
         """Whether this node leads it."""
         return self._leadership is not None
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether this node copies it from a leader."""
+        return self._following is not None
 
     @property
     def high_watermark(self) -> int:
@@ -316,6 +321,22 @@ class Partition(Taking):
         if self.offline is not None:
             raise self.offline.again()
         check_leader_epoch(current_leader_epoch, self.state.leader_epoch)
+
+    def check_leader_read(self, offset: int) -> None:
+        """
+        See whether a consumer may read from here, where this node leads.
+
+        @raise Refused: OFFSET_OUT_OF_RANGE.
+        """
+        check_leader_read(offset, self._range())
+
+    def check_follower_read(self, offset: int) -> None:
+        """
+        See whether a consumer may read from here, where this node follows (KR10).
+
+        @raise Refused: OFFSET_NOT_AVAILABLE, or OFFSET_OUT_OF_RANGE.
+        """
+        check_follower_read(offset, self._range(), self.high_watermark)
 
     def read(self, offset: int, max_bytes: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
         """

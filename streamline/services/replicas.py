@@ -305,6 +305,15 @@ class Replicas(Service):
             raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         raise Refused(ErrorCode.KAFKA_STORAGE_ERROR, f"{topic}-{index} could not be opened; the node's log says why")
 
+    def serving(self, topic: str, index: int) -> Replica:
+        """
+        Return a partition that this node leads, or follows.
+
+        @raise Refused: as L{leading} does.
+        """
+        partition = self._partitions.get((topic, index))
+        return partition if partition is not None and partition.is_followed else self.leading(topic, index)
+
     # Appending
 
     def append(

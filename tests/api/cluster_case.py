@@ -51,6 +51,7 @@ class Cluster:
             listen=f"tcp:9092:interface={machine.host}",
             cluster_listen=f"tcp:9093:interface={machine.host}",
             http_listen=None,
+            rack=f"r{node_id}",
             seed_nodes=tuple(Endpoint(one.host, 9092) for one in self.machines.values()),
             data_dir="/data",
             storage=self._storage,

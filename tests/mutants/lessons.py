@@ -165,8 +165,8 @@ MUTANTS = (
         "LE14",
         "A time-out of a produce is an error, not a success.",
         "streamline/services/partition.py",
-        "if reached < receipt.next_offset:",
-        "if False:",
+        "refusal = refusal_of(self._acks, acks, receipt.next_offset, self._standing(leadership))",
+        "refusal = None",
         ["tests/services/test_durability.py::SyncEachTests::test_time_is_up"],
     ),
     Mutant(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 EPOCHS = "streamline/replication/epochs.py"
+READING = "streamline/replication/reading.py"
 PARTITION = "streamline/services/partition.py"
 TAKING = "streamline/services/taking.py"
 OPENING = "streamline/services/opening.py"
@@ -100,8 +101,12 @@ EPOCH_CACHE = (
         "KR4",
         "What a cut leaves of the epochs is written down at once.",
         "streamline/services/replica.py",
-        "self.books.save_epochs()",
-        "pass",
+        """
+        self.epochs.truncate_end(end_offset if keeps_epochs else NO_OFFSET)
+        self.books.epochs_changed = True
+        self.books.save_epochs()
+        """,
+        "self.epochs.truncate_end(end_offset if keeps_epochs else NO_OFFSET)",
         ["tests/services/test_replica.py::CuttingTests::test_epochs_are_written_down"],
     ),
     Mutant(
@@ -142,8 +147,8 @@ FENCES = (
     Mutant(
         "KR5",
         "A client with an older epoch than ours is fenced.",
-        PARTITION,
-        "raise Refused(ErrorCode.FENCED_LEADER_EPOCH)",
+        READING,
+        'raise Refused(ErrorCode.FENCED_LEADER_EPOCH, f"the leader epoch is {known}, not {claimed} any more")',
         "pass",
         [f"{FETCH}EpochTests::test_current_epoch", f"{LISTING}{OLDER}", f"{ENDING}{OLDER}"],
     ),
@@ -151,8 +156,11 @@ FENCES = (
         "KR5",
         "A client with a newer epoch than ours is told so.",
         PARTITION,
-        "raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH)",
-        "pass",
+        "check_leader_epoch(current_leader_epoch, self.state.leader_epoch)",
+        """
+        if current_leader_epoch <= self.state.leader_epoch:
+            check_leader_epoch(current_leader_epoch, self.state.leader_epoch)
+        """,
         [f"{FETCH}EpochTests::test_current_epoch", f"{LISTING}{NEWER}", f"{ENDING}{NEWER}"],
     ),
     Mutant(
@@ -191,8 +199,8 @@ FENCES = (
         "KR6",
         "It gets no records with that.",
         FETCHING,
-        "if read.diverging is not None:\n    return _NOTHING",
-        "",
+        "if self._is_parted(partition, read):\n    return _NOTHING",
+        "self._is_parted(partition, read)",
         [f"{FETCH}EpochTests::test_divergence"],
     ),
     Mutant(
@@ -207,8 +215,8 @@ FENCES = (
         "KR6",
         "A reader ahead of the end of its epoch diverges.",
         PARTITION,
-        "if epoch < last_fetched_epoch or end_offset < offset:",
-        "if False:",
+        "return find_divergence(self.epochs, self._range(), offset, last_fetched_epoch)",
+        "return None",
         [f"{FETCH}EpochTests::test_divergence"],
     ),
     Mutant(

@@ -13,7 +13,6 @@ from attrs import frozen
 
 RAFT = "with Raft"
 REPLICATION = "with replication"
-DECIDED = "as it is decided; the service that carries it out, with replication"
 SECURITY = "with authentication"
 TRANSACTIONS = "with transactions"
 
@@ -83,35 +82,30 @@ DISK = Family(
 REPLICAS = Family(
     "KR", "Replication: what Kafka's history taught, as far as it holds on one node.",
     (
-        _kept("KR1", "A follower cuts its log where it parts from the leader's, at no high watermark.", DECIDED),
-        _kept("KR2", "Every batch carries the epoch of its leader.", DECIDED),
-        _kept("KR3", "Asked where an epoch ends, a leader answers for the largest one that is not beyond it.",
-              DECIDED),
+        _kept("KR1", "A follower cuts its log where it parts from the leader's, at no high watermark."),
+        _kept("KR2", "Every batch carries the epoch of its leader."),
+        _kept("KR3", "Asked where an epoch ends, a leader answers for the largest one that is not beyond it."),
         _kept("KR4", "The cache of epochs is durable before a record of a new one is acknowledged, rises, and is "
               "rebuilt from the batches."),
         _kept("KR5", "Requests say which epoch they believe in; older ones are fenced, newer ones told to wait."),
         _kept("KR6", "A reader whose log is another one is told where the two part."),
-        _kept("KR7", "A follower cuts before it takes over a high watermark.", DECIDED),
+        _kept("KR7", "A follower cuts before it takes over a high watermark."),
         _kept("KR8", "A start that moves takes the high watermark and the recovery point along."),
-        _kept("KR9", "Nothing beyond the high watermark is read, or told as the end.",
-              DECIDED),
-        _kept("KR10", "A follower that is behind tells its readers to wait, not to begin anew.", DECIDED),
-        _kept("KR11", "Acknowledgements do not wait until followers know the high watermark.", DECIDED),
-        _kept("KR12", "A replica that was asked for counts from the moment of asking.", DECIDED),
-        _kept("KR13", "A change of a partition is compared with what it was meant for before it is set.",
-              DECIDED),
-        _kept("KR14", "A follower joins once it has caught up in this epoch.", DECIDED),
+        _kept("KR9", "Nothing beyond the high watermark is read, or told as the end."),
+        _kept("KR10", "A follower that is behind tells its readers to wait, not to begin anew."),
+        _kept("KR11", "Acknowledgements do not wait until followers know the high watermark."),
+        _kept("KR12", "A replica that was asked for counts from the moment of asking."),
+        _kept("KR13", "A change of a partition is compared with what it was meant for before it is set."),
+        _kept("KR14", "A follower joins once it has caught up in this epoch."),
         _kept("KR15", "A broker's epoch is the index of its registration; fenced ones are given nothing."),
-        _kept("KR16", "A fenced replica is not taken back by a leader that does not know of it.",
-              DECIDED),
-        _kept("KR17", "A replica that stops holds nothing back.", DECIDED),
-        _kept("KR18", "A replica that came back with an empty disk is another one.",
-              DECIDED),
-        _kept("KR19", "Below min.insync.replicas nothing becomes readable.", DECIDED),
+        _kept("KR16", "A fenced replica is not taken back by a leader that does not know of it."),
+        _kept("KR17", "A replica that stops holds nothing back."),
+        _kept("KR18", "A replica that came back with an empty disk is another one."),
+        _kept("KR19", "Below min.insync.replicas nothing becomes readable."),
         _kept("KR20", "Replicas that were dropped below that number stay electable."),
         _kept("KR21", "A replica that stopped uncleanly is not."),
         _kept("KR22", "Without any that is, people decide.", "asking them how far they go, with replication"),
-        _kept("KR23", "Replicas are dropped for being late, not for a moment's lag.", DECIDED),
+        _kept("KR23", "Replicas are dropped for being late, not for a moment's lag."),
         _kept("KR24", "Too few replicas before the append: nothing is written. After it: the produce is told so."),
         _kept("KR25", "Unclean elections are by request only, and said aloud.", "saying it aloud, with replication"),
         _kept("KR26", "Whoever waits at a partition that is led no longer hears that, and nothing else."),

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from tests.mutants import (
     asking,
     brokers,
+    carried,
     cluster,
     groups,
     hostile,
@@ -35,6 +36,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "asking": asking.MUTANTS,
     "replication": replication.MUTANTS,
     "insync": insync.MUTANTS,
+    "carried": carried.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
 }

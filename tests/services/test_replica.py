@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
@@ -90,6 +91,26 @@ class CuttingTests(CopyCase):
             seen.append((self.replica.counted_offset, self.replica.log.recovery_point))
         self.assertTrue(all(point >= counted for counted, point in seen), seen[-3:])
 
+    def test_two_syncs(self) -> None:
+        """One that began before the cut ends after another one has begun: it is not taken for that one."""
+        self.replica.configure(evolve(self.replica.config, flush_messages=1))
+        kept: Any = self.replica.log
+        syncs: list[Deferred[int]] = []
+
+        def sync() -> Deferred[int]:
+            syncs.append(Deferred())
+            return syncs[-1]
+
+        kept.sync = sync
+        self.copy(1)
+        self.replica.cut(2)
+        self.copy(1)
+        before, after = syncs
+        before.callback(3)
+        self.assertEqual(self.replica.counted_offset, 2)
+        after.callback(3)
+        self.assertEqual(self.replica.counted_offset, 3)
+
     def test_producers(self) -> None:
         """KR27: those whose batches have all gone are read from the log again before anybody leads."""
         for sequence in range(7):
@@ -155,6 +176,8 @@ class RoleTests(CopyCase):
         self.become(Role.FOLLOWER, 3, 2)
         self.assertEqual(settled, [True])
         self.become(Role.LEADER, 4)
+        self.assertTrue(self.replica.is_settled(receipt, -1))
+        self.assertFalse(self.replica.acknowledges([receipt], 1))
         verdict = self.replica.verdict(receipt, 0)
         assert verdict is not None
         self.assertEqual(verdict.code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
@@ -162,7 +185,7 @@ class RoleTests(CopyCase):
     def test_waiting(self) -> None:
         """KR15: before the metadata know of this process it neither leads nor follows."""
         self.become(Role.WAITING, 2)
-        self.assertFalse(self.replica.is_led)
+        self.assertEqual([self.replica.is_led, self.replica.is_followed], [False, False])
         self.assertEqual(self.broker.produce("t", batch_of(b"v")).error_code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
         self.become(Role.LEADER, 2)
         self.assertTrue(self.replica.is_led)
