@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, IFollowing, IPartitionLog
+from streamline.interfaces import IAcksPolicy, IClock, IFollowing, ILeadership, IPartitionLog
 from streamline.model import NO_OFFSET, LogSlice, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
@@ -90,6 +90,11 @@ class Partition(Taking):
     def is_led(self) -> bool:
         """Whether this node leads it."""
         return self._leadership is not None
+
+    @property
+    def leadership(self) -> ILeadership | None:
+        """What this node is as the leader; another one with each leader epoch, and none where it does not lead."""
+        return self._leadership
 
     @property
     def high_watermark(self) -> int:
