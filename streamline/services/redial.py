@@ -1,8 +1,8 @@
 """
 Keeps one connection: connects, and connects again after a while whenever that failed or the connection ended.
 
-Twisted's C{ClientService} does this and much more; importing it builds its state machine, which takes a fifth of the
-time in which a node starts.
+Twisted's C{ClientService} does this and much more, by a state machine that is built when it is imported: 14 ms of the
+0.4 s of processor time that a start takes.
 """
 
 from __future__ import annotations
