@@ -25,10 +25,11 @@ from streamline.api.fetch import Answer, forgotten_of, session_of
 from streamline.api.fetching import Read, Reading
 from streamline.api.standing import Standing
 from streamline.errors import ProtocolError, Refused
+from streamline.interfaces import ILeadership
 from streamline.model import NO_OFFSET, Endpoint, LogSlice
 from streamline.raft import ReplicaKey
 from streamline.replication.followers import FollowerFetch
-from streamline.replication.sessions import INITIAL_EPOCH, NO_SESSION, FetchSessions, Session, Wanted
+from streamline.replication.sessions import INITIAL_EPOCH, NO_SESSION, FetchSessions, Key, Session, Wanted
 from streamline.services.partition import Partition
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 
@@ -141,6 +142,8 @@ class FollowerReading(Reading):
         self._standing = standing
         self._is_incremental = is_incremental
         self._is_committed = False
+        self._heard: dict[Key, ILeadership | None] = {}
+        """To whom was said how far the follower's logs go; a fetch says that once, however often it looks."""
 
     def _look(self) -> list[Read] | None:
         if self._is_incremental:
@@ -185,27 +188,33 @@ class FollowerReading(Reading):
     def _read_one(self, partition: Partition, read: Read, max_bytes: int) -> LogSlice | Deferred[LogSlice]:
         wanted, standing = read.wanted, self._standing
         standing.watch(wanted.key, partition)
-        try:
-            read.diverging = partition.fetched(
-                FollowerFetch(
-                    node_id=self._node_id,
-                    broker_epoch=self._broker_epoch,
-                    leader_epoch=wanted.current_leader_epoch,
-                    offset=wanted.fetch_offset,
-                    last_epoch=wanted.last_fetched_epoch,
-                )
-            )
-        except Refused as refusal:
-            read.failed(refusal.code)
-            # A follower that has nothing in common with this log has to know where to begin anew.
-            read.start_offset = partition.log.start_offset
-            return _NOTHING
+        if not (leadership := partition.leadership) or self._heard.get(wanted.key) is not leadership:
+            try:
+                read.diverging = self._say(partition, wanted)
+            except Refused as refusal:
+                read.failed(refusal.code)
+                # A follower that has nothing in common with this log has to know where to begin anew.
+                read.start_offset = partition.log.start_offset
+                return _NOTHING
         read.start_offset = partition.log.start_offset
         read.high_watermark = partition.high_watermark
         if read.diverging is not None:
             return _NOTHING
+        self._heard[wanted.key] = leadership
         if wanted.fetch_offset == partition.log.flushed_offset:
             if read.high_watermark == wanted.told_high_watermark and read.start_offset == wanted.told_start_offset:
                 standing.rests(wanted.key)
             return LogSlice(next_offset=wanted.fetch_offset)
         return partition.read_as_replica(wanted.fetch_offset, max_bytes, self._needs_one)
+
+    def _say(self, partition: Partition, wanted: Wanted) -> tuple[int, int] | None:
+        """Tell a leader how far the follower's log goes; return where the two part, if they do."""
+        return partition.fetched(
+            FollowerFetch(
+                node_id=self._node_id,
+                broker_epoch=self._broker_epoch,
+                leader_epoch=wanted.current_leader_epoch,
+                offset=wanted.fetch_offset,
+                last_epoch=wanted.last_fetched_epoch,
+            )
+        )

@@ -188,14 +188,18 @@ class PeerConnection(PeerProtocol):
             return
         self._asked += 1
         self._pending[self._asked] = answer
-        answer.addBoth(self._came, self._asked)
-        answer.addCallback(lambda found: self._respond(header, found)).addErrback(self._failed_to_answer)
+        said = header, self._asked
+        answer.addCallbacks(self._came, self._failed_to_answer, callbackArgs=said, errbackArgs=said)
 
-    def _came(self, answer: Any, number: int) -> Any:
+    def _came(self, answer: Message, header: RequestHeader, number: int) -> None:
+        try:
+            self._pending.pop(number, None)
+            self._respond(header, answer)
+        except Exception:
+            self._failed_to_answer(Failure(), header, number)
+
+    def _failed_to_answer(self, failure: Failure, _: RequestHeader, number: int) -> None:
         self._pending.pop(number, None)
-        return answer
-
-    def _failed_to_answer(self, failure: Failure) -> None:
         if self.is_closed or failure.check(CancelledError):
             return
         log.failure("a request of another node at {address} failed", failure, address=self.address)

@@ -100,6 +100,11 @@ class Partition(Taking):
         return self._following is not None
 
     @property
+    def leadership(self) -> ILeadership | None:
+        """What this node is as the leader; another one with each leader epoch, and none where it does not lead."""
+        return self._leadership
+
+    @property
     def high_watermark(self) -> int:
         """Consumers may read up to here."""
         role = self._leadership or self._following

@@ -1,9 +1,9 @@
 """
 One connection to one other node, kept for as long as that node takes part.
 
-Twisted's L{ClientService} connects and connects again; here is how long it waits in between, what two nodes say when
-they have connected, and how it is found out that nobody is there any more.  A connection that was refused means that
-the process is gone; one that is silent means nothing of the kind.
+L{Redial} connects and connects again; here is how long it waits in between, what two nodes say when they have
+connected, and how it is found out that nobody is there any more.  A connection that was refused means that the process
+is gone; one that is silent means nothing of the kind.
 """
 
 from __future__ import annotations
@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from attrs import define, frozen
-from twisted.application.internet import ClientService
+from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
-from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol, IProtocolFactory, IStreamClientEndpoint
+from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
 from twisted.internet.protocol import Factory
-from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from streamline.cluster.greeting import Identity, Reason, Refusal, judge_answer
 from streamline.errors import ErrorCode
@@ -28,6 +25,7 @@ from streamline.model import Endpoint
 from streamline.raft import Message, ReplicaKey
 from streamline.raft.translation import key_said
 from streamline.services.peer_call import NoAnswer, PeerCall
+from streamline.services.redial import Redial
 from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse
 
 CONNECT_S: Final = 1.0
@@ -67,39 +65,6 @@ def greeting(identity: Identity, receiver: ReplicaKey) -> GreetingRequest:
         incarnation_id=identity.incarnation_id,
         receiver=key_said(receiver),
     )
-
-
-@implementer(ILogObserver)
-class _Nobody:
-    """Hears everything and says nothing."""
-
-    def __call__(self, event: LogEvent) -> None:
-        """Do nothing."""
-
-
-class _Quiet(ClientService):
-    """One that does not log every attempt; what matters about them is said here."""
-
-    _log = Logger(observer=_Nobody())
-
-
-@implementer(IStreamClientEndpoint)
-@frozen
-class _Door:
-    """An address as Twisted's services want it, which goes through the network door of the host."""
-
-    host: Host
-    address: Endpoint
-    failed: Callable[[Failure], None]
-
-    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Connect."""
-        connecting = self.host.network.connect(self.address.host, self.address.port, factory, CONNECT_S)
-        return connecting.addErrback(self._failed)
-
-    def _failed(self, failure: Failure) -> Failure:
-        self.failed(failure)
-        return failure
 
 
 class _Calls(Factory):
@@ -167,11 +132,8 @@ class Link:
         self._call: PeerCall | None = None
         self._failures = 0
         self._ping = _Ping()
-        self._service = _Quiet(
-            _Door(host, address, self._not_connected),
-            _Calls(self._made),
-            retryPolicy=lambda _: wait_s(self._failures, host.rng.random()),
-            clock=host.clock,
+        self._redial = Redial(
+            host.clock, self._connect, PeerCall.drop, lambda: wait_s(self._failures, host.rng.random())
         )
 
     @property
@@ -181,12 +143,12 @@ class Link:
 
     def start(self) -> None:
         """Connect, and keep connected."""
-        self._service.startService()
+        self._redial.start()
 
     def stop(self) -> Deferred[None]:
         """Connect no more; fires when there is no connection."""
         self._ping.cancel()
-        stopped: Deferred[None] = self._service.stopService()
+        stopped = self._redial.stop()
         if self._call is not None:
             self._call.drop()
         return stopped
@@ -205,6 +167,11 @@ class Link:
 
     # What becomes of attempts
 
+    def _connect(self) -> Deferred[IProtocol]:
+        address = self.address
+        connecting = self._host.network.connect(address.host, address.port, _Calls(self._made), CONNECT_S)
+        return connecting.addErrback(self._not_connected)
+
     def _made(self) -> PeerCall:
         name = client_id(self._owner.identity)
         return PeerCall(self._host.clock, name, self._connected, self._received, self._ended)
@@ -213,10 +180,11 @@ class Link:
         self._call = call
         self.greet()
 
-    def _not_connected(self, failure: Failure) -> None:
+    def _not_connected(self, failure: Failure) -> Failure:
         self._failures += 1
         if failure.check(ConnectionRefusedError):
             self._owner.link_refused(self)
+        return failure
 
     def _answered(self, said: GreetingResponse, call: PeerCall) -> None:
         if call is not self._call:
@@ -257,6 +225,7 @@ class Link:
             self._owner.link_down(self)
         else:
             self._failures += 1
+        self._redial.lost()
 
     def __repr__(self) -> str:
         return f"<Link to {self.key} at {self.address}: {'up' if self.is_up else 'down'}>"

@@ -4,6 +4,13 @@ The real disk: the only module that calls C{os}.
 It decides nothing.  It carries out what L{IDisk} and L{IFile} promise, waits
 for the device in threads of its own (L{streamline.storage.threads}), and never
 hides an error: every failure is the kernel's L{OSError}.
+
+# Note [Syncs that follow each other]
+
+Whoever waits for a sync wrote before it began to wait, so whoever is found waiting when one begins is covered by it.
+When it ends, its thread begins the next one by itself for those who came meanwhile, and the reactor answers the first
+ones while the device is busy with the others.  Appending to a deque and taking from it are atomic, so one that both
+sides use needs no lock.  Failing ends it: the thread begins nothing more, and the reactor fails everybody.
 """
 
 from __future__ import annotations
@@ -12,6 +19,7 @@ import errno
 import fcntl
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
@@ -56,6 +64,11 @@ def _rest(parts: Sequence[Buffer], written: int) -> list[Buffer]:
     return rest
 
 
+def _answer(done: list[Deferred[None]]) -> None:
+    for waiting in done:
+        waiting.callback(None)
+
+
 @implementer(IFile)
 class RealFile:
     """An open file of the operating system."""
@@ -64,8 +77,11 @@ class RealFile:
         self._fd = fd
         self._threads = threads
         self._failure: OSError | None = None
+        self._waiting: deque[Deferred[None]] = deque()
+        """Who waits for a sync that has not begun; a thread takes from it.  See Note [Syncs that follow each other]."""
         self._syncing: list[Deferred[None]] = []
-        self._waiting: list[Deferred[None]] = []
+        """Who waits for the one that is in flight; the thread's, until that has told the reactor of its end."""
+        self._is_syncing = False
         self._closed = False
 
     def size(self) -> int:
@@ -144,22 +160,36 @@ class RealFile:
             return fail()
         waiting: Deferred[None] = Deferred()
         self._waiting.append(waiting)
-        if not self._syncing:
+        if not self._is_syncing:
             self._begin_sync()
         return waiting
 
     def _begin_sync(self) -> None:
-        self._syncing, self._waiting = self._waiting, []
-        self._threads().call(os.fdatasync, (self._fd,), self._synced)
+        self._is_syncing = True
+        threads = self._threads()
+        threads.call(self._sync_on, (threads,), self._synced)
+
+    def _sync_on(self, threads: Threads) -> None:
+        """Sync, in a thread, for as long as somebody waits for it and nobody else needs the thread."""
+        waiting, syncing = self._waiting, self._syncing
+        while True:
+            while waiting:
+                syncing.append(waiting.popleft())
+            os.fdatasync(self._fd)
+            if not waiting or threads.is_wanted:
+                return
+            threads.tell(_answer, syncing)
+            syncing = self._syncing = []
 
     def _synced(self, result: Any) -> None:
+        self._is_syncing = False
         done, self._syncing = self._syncing, []
         if isinstance(result, Failure):
             # Note [A failed fsync is final]: Linux reports a write-back error once and marks the pages clean, so that
             # a second fdatasync would say yes for bytes that never arrived (reliability rule DK12).
             self._failure = OSError(errno.EIO, f"an earlier sync failed: {result.value}")
             done += self._waiting
-            self._waiting = []
+            self._waiting.clear()
             if self._closed:
                 self._release()
             for waiting in done:
@@ -169,14 +199,13 @@ class RealFile:
             self._begin_sync()
         elif self._closed:
             self._release()
-        for waiting in done:
-            waiting.callback(None)
+        _answer(done)
 
     def close(self) -> None:
         """Close the file once no sync is in flight any more."""
         if not self._closed:
             self._closed = True
-            if not self._syncing:
+            if not self._is_syncing:
                 self._release()
 
     def _release(self) -> None:

@@ -101,6 +101,15 @@ class Threads:
         self._started = 0
         self._busy = 0
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether calls wait for a thread; for any thread."""
+        return not self._jobs.empty()
+
+    def tell(self, done: Done, result: Any) -> None:
+        """Have C{done(result)} called in the reactor while a call goes on; for any thread."""
+        self._doorbell.ring(done, result)
+
     def call(self, function: Callable[..., Any], args: tuple[Any, ...], done: Done) -> None:
         """Call C{function} in a thread, then C{done} with its result or Failure in the reactor."""
         self._busy += 1

@@ -121,9 +121,13 @@ class LookTests(FollowerCase):
     def test_whoever_waits_is_told_at_once(self) -> None:
         """Records of a partition that nobody named since the first fetch end the wait in the same turn."""
         self.rest()
-        waits = self.go_on()
+        fetched_s = self.broker.node.broker.host.clock.seconds()
+        waits = self.go_on(3)
         self.assertNoResult(waits)
+        self.broker.wait(0.1)
         self.write(3)
+        led: Any = self.replica(3).leadership
+        self.assertEqual(led._led.followers[2].fetched_s, fetched_s, "to look again is not to fetch again")
         brought = self.of(self.successResultOf(waits))
         self.assertEqual(list(brought), [3])
         self.assertTrue(len(b"".join(map(bytes, brought[3].records))))

@@ -13,6 +13,8 @@ GUARDS = "streamline/cluster/guards.py"
 LEADING = "streamline/replication/leading.py"
 READING = "streamline/replication/reading.py"
 ROLES = "streamline/replication/roles.py"
+REPLICA_FETCH = "streamline/api/replica_fetch.py"
+STANDING = "streamline/api/standing.py"
 TRUNCATION = "streamline/replication/truncation.py"
 
 ALTER = "tests/cluster/test_altering.py::AlterPartitionTests::"
@@ -34,6 +36,7 @@ POSITION = "tests/replication/test_following.py::PositionTests::"
 READ = "tests/replication/test_reading.py::ReadingTests::"
 RECOVERY = "tests/replication/test_isr_changes.py::RecoveryTests::"
 ROLE = "tests/replication/test_roles.py::RoleTests::"
+LOOK = "tests/api/test_replica_fetch.py::LookTests::"
 SHRINK = "tests/replication/test_isr_changes.py::ShrinkTests::"
 STRICT = "tests/replication/test_acks.py::StrictAcksTests::"
 
@@ -399,4 +402,18 @@ CHANGING = (
     ),
 )  # fmt: skip
 
-MUTANTS = (*CUTTING, *FENCING, *COMMITTING, *CHANGING)
+LOOKING = (
+    Mutant(
+        "KR16", "A follower that has registered again says so of every partition, also of those that rest.", STANDING,
+        "if broker_epoch != self._broker_epoch or now_s - self._looked_s >= LOOK_AT_ALL_S:",
+        "if now_s - self._looked_s >= LOOK_AT_ALL_S:",
+        [f"{LOOK}test_another_broker_epoch"],
+    ),
+    Mutant(
+        "KR23", "To look again for a follower that waits is no word from it.", REPLICA_FETCH,
+        "self._heard[wanted.key] = leadership", "pass",
+        [f"{LOOK}test_whoever_waits_is_told_at_once"],
+    ),
+)  # fmt: skip
+
+MUTANTS = (*CUTTING, *FENCING, *COMMITTING, *CHANGING, *LOOKING)

@@ -314,7 +314,7 @@ FAULTS = (
         "DK12",
         "Whoever waits for the next sync hears of the failure of this one.",
         DISK,
-        "done += self._waiting\nself._waiting = []",
+        "done += self._waiting\nself._waiting.clear()",
         "if self._waiting:\n    self._begin_sync()",
         [f"{REAL}test_failed_sync_fails_all_who_wait"],
     ),

@@ -155,6 +155,50 @@ class RealDiskTests(SynchronousTestCase):
             self.end(one)
         self.assertEqual(len(count), 2)
 
+    def test_the_next_sync_begins_by_itself(self) -> None:
+        """The device does not wait for the reactor to come by."""
+        file = self.make()
+        begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+
+        def fdatasync(fd: int) -> None:
+            begun.release()
+            go_on.acquire(timeout=10)
+
+        self.patch(os, "fdatasync", fdatasync)
+        first = file.sync_later()
+        begun.acquire(timeout=10)
+        second = file.sync_later()
+        go_on.release()
+        self.assertTrue(begun.acquire(timeout=10))
+        self.assertFalse(first.called, "the reactor has not had a turn")
+        self.end(first)
+        self.assertNoResult(second)
+        go_on.release()
+        self.end(second)
+
+    def test_syncs_of_other_files_have_their_turn(self) -> None:
+        """A file that is synced all the time does not keep a thread that others need."""
+        self.patch(real, "SYNC_THREADS", 1)
+        one, other = self.make(), self.disk.open(f"{self.directory}/b", create=True)
+        self.addCleanup(other.close)
+        begun, go_on = threading.Semaphore(0), threading.Semaphore(0)
+        order: list[int] = []
+
+        def fdatasync(fd: int) -> None:
+            order.append(fd)
+            begun.release()
+            go_on.acquire(timeout=10)
+
+        self.patch(os, "fdatasync", fdatasync)
+        waiting = [one.sync_later()]
+        begun.acquire(timeout=10)
+        waiting += [other.sync_later(), one.sync_later()]
+        for _ in waiting:
+            go_on.release()
+        for each in waiting:
+            self.end(each)
+        self.assertEqual([order[0] == fd for fd in order], [True, False, True])
+
     def test_failed_sync_fails_all_who_wait(self) -> None:
         """Those who wait for the next sync hear of the failure too, though the device would say yes to them."""
         file = self.make()
