@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, IFollowing, IPartitionLog
+from streamline.interfaces import IAcksPolicy, IClock, IFollowing, ILeadership, IPartitionLog
 from streamline.model import NO_OFFSET, LogSlice, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
@@ -77,6 +77,11 @@ class Partition(Taking):
     def is_led(self) -> bool:
         """Whether this node leads it."""
         return self._leadership is not None
+
+    @property
+    def leadership(self) -> ILeadership | None:
+        """How this node leads it, for who wants to look; None where it does not."""
+        return self._leadership
 
     @property
     def high_watermark(self) -> int:
