@@ -7,7 +7,8 @@ policy says yes or no; waiting is the purgatory's business.
 
 from __future__ import annotations
 
-from attrs import frozen
+from typing import NamedTuple
+
 from zope.interface import implementer
 
 from streamline.errors import ErrorCode, Refused
@@ -76,13 +77,12 @@ class StrictAcks:
             self._kafka.settle(ACKS_ALL, isr_count, min_isr)
 
 
-@frozen
-class Standing:
+class Standing(NamedTuple):
     """
     Where a partition stands when somebody asks whether a produce can be answered.
 
     @ivar counted_offset: our own copy counts up to here.
-    @ivar isr_count: how many replicas may be in sync: those of the maximal ISR.
+    @ivar isr_count: how many replicas are in sync, as far as that is agreed on.
     @ivar min_isr: how many committing takes.
     """
 

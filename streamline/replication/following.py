@@ -174,6 +174,16 @@ class FollowedPartition:
         epoch = header.partition_leader_epoch
         return header.base_offset >= end_offset and self._epochs.latest <= epoch <= self.leader_epoch
 
+    def begins_within(self, header: BatchHeader) -> bool:
+        """
+        Say whether our log has to begin anew where a batch does.
+
+        Where a leader's log begins within a batch, as DeleteRecords may have it, an empty log that begins there can
+        take nothing: it has to have the whole batch, and hides what the leader hides once it has it (KAFKA-6975).
+        """
+        log = self.log
+        return log.start_offset == log.end_offset and header.base_offset < log.end_offset < header.next_offset
+
     def appended(self, end_offset: int) -> None:
         """Hear that the batches of the last answer count up to here."""
         self.log = LogRange(self.log.start_offset, end_offset)

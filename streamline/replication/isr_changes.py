@@ -70,7 +70,11 @@ class IsrAsk:
 
 
 class IsrChanges:
-    """The requests of one leader for one partition: at most one whose answer may still come (KR13)."""
+    """
+    The requests of one leader for one partition: at most one whose answer may still come (KR13).
+
+    @ivar retry_s: until then nothing is asked for, after an answer that settled nothing.
+    """
 
     def __init__(self, state: PartitionState) -> None:
         self._state = state
@@ -80,7 +84,7 @@ class IsrChanges:
         """Who may have joined since the state that we know, and under which broker epoch.  See Note [Maximal ISR]."""
         self._is_overtaken = False
         self._back_off_s = BACK_OFF_S
-        self._retry_s = float("-inf")
+        self.retry_s = float("-inf")
         self._is_doubtful = False
         """Whether the outcome of some request is unknown, and will be until the metadata show a later state."""
 
@@ -95,7 +99,7 @@ class IsrChanges:
 
     def may_ask(self, now_s: float) -> bool:
         """Say whether to ask for anything now."""
-        return self._asked is None and not self._is_overtaken and now_s >= self._retry_s
+        return self._asked is None and not self._is_overtaken and now_s >= self.retry_s
 
     def ask(self, members: Iterable[IsrMember]) -> IsrAsk:
         """Ask for an ISR; L{answered} or L{unanswered} must follow."""
@@ -144,7 +148,7 @@ class IsrChanges:
             self._joining.clear()
             self._is_overtaken = self._is_doubtful = False
             self._back_off_s = BACK_OFF_S
-        self._retry_s = float("-inf")
+        self.retry_s = float("-inf")
         self._state = state
         for node_id, epoch in list(self._joining.items()):
             broker = brokers.get(node_id)
@@ -152,5 +156,5 @@ class IsrChanges:
                 del self._joining[node_id]
 
     def _wait(self, now_s: float) -> None:
-        self._retry_s = now_s + self._back_off_s
+        self.retry_s = now_s + self._back_off_s
         self._back_off_s = min(2 * self._back_off_s, BACK_OFF_MAX_S)

@@ -190,6 +190,11 @@ class LedPartition:
                 return self._ask(self._wanted_isr(now_s))
         return self._ask(isr) if self._changes.is_unsettled else None
 
+    @property
+    def retry_s(self) -> float:
+        """Until when L{next_ask} has nothing to say, because the controller did not agree, or did not answer."""
+        return self._changes.retry_s
+
     # Details
 
     def _follow_replicas(self, now_s: float) -> None:

@@ -28,7 +28,7 @@ from streamline.replication.follower_session import Fetch, PartitionKey
 from streamline.replication.following import Append, Cut, FollowedPartition, Step
 from streamline.replication.messages import error_of, fetch_answers
 from streamline.replication.truncation import LogRange
-from streamline.wire.batch import BatchHeader, is_intact, read_header
+from streamline.wire.batch import HEADER_BYTES, MAGIC, BatchHeader, is_intact, read_header
 from streamline.wire.messages.fetch import FetchResponse
 
 log = Logger()
@@ -45,9 +45,12 @@ def batches_of(records: memoryview) -> Iterator[tuple[BatchHeader, memoryview]]:
     """
     at = 0
     while at < len(records):
+        if len(records) - at < HEADER_BYTES:
+            raise ProtocolError(f"{len(records) - at} bytes are no record batch")
         header = read_header(records, at)
         end = at + header.size
-        if end > len(records) or not is_intact(records, at, header):
+        is_sound = header.magic == MAGIC and header.size >= HEADER_BYTES and header.last_offset_delta >= 0
+        if not is_sound or end > len(records) or not is_intact(records, at, header):
             raise ProtocolError(f"the batch at offset {header.base_offset} came damaged")
         yield header, records[at:end]
         at = end
@@ -85,7 +88,7 @@ class Following:
         return self.identity.topic_id, self.identity.partition
 
     def appended(self, end_offset: int) -> None:
-        """Hear that our copy counts up to here; once that is all of it, the leader may be told."""
+        """Hear that our copy counts up to here; once a sync that is waited for has come that far, fetch on."""
         if self._advanced is None:
             return
         self.followed.appended(end_offset)
@@ -126,23 +129,33 @@ class Following:
             self.followed.cut(kept.start_offset, kept.end_offset)
             self.tell()
         except (ProtocolError, StorageFailed) as error:
-            self._refused(error)
+            self.refused(error)
         return True
 
     def _append(self, records: memoryview) -> bool:
-        replica, kept = self._replica, self._replica.log
-        end_offset = kept.end_offset
+        try:
+            self._copy(records)
+        finally:  # what came before the damage is sound
+            kept = self._replica.log
+            if kept.end_offset > self.followed.log.end_offset:
+                self._replica.write()
+                self._is_counting = self._replica.counted_offset < kept.end_offset
+        return not self._is_counting
+
+    def _copy(self, records: memoryview) -> None:
+        replica, followed, kept = self._replica, self.followed, self._replica.log
         for header, batch in batches_of(records):
-            if not self.followed.takes(header, kept.end_offset):
+            if header.next_offset <= kept.end_offset:
+                continue  # it came before, and could not be written then
+            if followed.begins_within(header):
+                replica.begin_anew(header.base_offset)
+                followed.cut(kept.start_offset, kept.end_offset)
+            if not followed.takes(header, kept.end_offset):
                 break
             replica.copy(header, batch)
-        if kept.end_offset == end_offset:
-            return True
-        self._is_counting = True
-        replica.write()
-        return False
 
-    def _refused(self, error: Exception) -> None:
+    def refused(self, error: Exception) -> None:
+        """Rest a while, as what came could not be taken."""
         self._is_counting = False
         self.followed.refused(self._line.now_s())
         log.warn("{partition} cannot be copied: {why}", partition=str(self.identity), why=str(error))
@@ -164,7 +177,7 @@ class Following:
         try:
             self._replica.advance_start(due)
         except StorageFailed as error:
-            self._refused(error)
+            self.refused(error)
         else:
             self.followed.started(self._replica.log.start_offset)
 
@@ -191,16 +204,6 @@ class Line:
         """Return the time."""
         now: float = self._clock.seconds()
         return now
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is followed."""
-        return not self._followings
-
-    @property
-    def followings(self) -> list[Following]:
-        """What is followed."""
-        return list(self._followings.values())
 
     def add(self, following: Following) -> None:
         """Follow a partition from now on."""
@@ -258,7 +261,7 @@ class Line:
         if fetch is not None:
             self._wait_no_more()
             self._is_asking = True
-            self._ask(self.leader, fetch).addCallbacks(self._answered, self._unanswered).addErrback(_failed)
+            self._ask(self.leader, fetch).addCallbacks(self._answered, self._unanswered).addErrback(self._failed)
             return
         wake_s = self._fetcher.wake_s
         if wake_s is not None and not self._is_asking and self._timer is None:
@@ -277,16 +280,22 @@ class Line:
             if (following := self._followings.get(key)) is not None:
                 following.tell()
                 following.follow_start()
-        for key, step in steps:
-            self._take(key, step, records[key])
+        due = [(following, step, records[key]) for key, step in steps if (following := self._followings.get(key))]
+        self._open_steps.update((following, None) for following, _, _ in due)  # all, before any of them is done
+        for following, step, brought in due:
+            self._take(following, step, brought)
         self._go_on()
 
-    def _take(self, key: PartitionKey, step: Step, records: Buffer) -> None:
-        following = self._followings.get(key)
-        if following is None:
-            return
-        self._open_steps[following] = None
-        if following.take(step, records):
+    def _take(self, following: Following, step: Step, records: Buffer) -> None:
+        if following not in self._open_steps:
+            return  # it is followed no more, which an earlier step led to
+        try:
+            is_done = following.take(step, records)
+        except Exception as error:  # of one partition; the others have nothing to do with it
+            log.failure("{partition} cannot be copied", partition=str(following.identity))
+            following.refused(error)
+            is_done = True
+        if is_done:
             self.done(following)
 
     def _unanswered(self, failure: Failure) -> None:
@@ -296,6 +305,8 @@ class Line:
             self._fetcher.unanswered(self.now_s())
             self._go_on()
 
-
-def _failed(failure: Failure) -> None:
-    log.failure("what a leader sent could not be taken", failure)
+    def _failed(self, failure: Failure) -> None:
+        log.failure("what node {leader} sent could not be taken", failure, leader=self.leader)
+        if not self._is_asking and not self._is_stopped:
+            self._fetcher.unanswered(self.now_s())
+            self._go_on()

@@ -16,7 +16,7 @@ from streamline.cluster.altering import IsrChange, Member
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import ILeadership, IReplica
 from streamline.model import Broker, LogIdentity, PartitionState
-from streamline.replication.followers import FollowerFetch
+from streamline.replication.followers import NEVER, FollowerFetch
 from streamline.replication.isr_changes import IsrAsk
 from streamline.replication.leading import LedPartition
 from streamline.replication.truncation import LogRange
@@ -172,6 +172,11 @@ class SharedLeadership:
             self._advanced(high_watermark)
 
     # What to ask the controller for
+
+    @property
+    def retry_s(self) -> float:
+        """Until when asking rests, after an answer that settled nothing."""
+        return NEVER if self._advanced is None else self._led.retry_s
 
     def next_ask(self) -> IsrAsk | None:
         """Return what to ask for now, if anything; L{answered} or L{unanswered} must follow."""

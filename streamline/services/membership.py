@@ -83,7 +83,7 @@ class Membership(Service):
     # Duty
 
     def took_over(self) -> None:
-        """Give everybody a whole time-out, but for those whose process is known to be gone."""
+        """Give everybody half a time-out, but for those whose process is known to be gone."""
         self._sessions.adopt(self._metadata.image, self._clock.seconds())
         self._is_fencing = False
         for key in () if self._peers is None else self._peers.gone:

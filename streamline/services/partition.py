@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -22,9 +23,12 @@ from twisted.python.failure import Failure
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import IAcksPolicy, IClock, IFollowing, ILeadership, IPartitionLog
-from streamline.model import NO_OFFSET, LogSlice, PartitionState
+from streamline.model import LogSlice, PartitionState
+from streamline.replication.acks import Standing, is_due, refusal_of
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
+from streamline.replication.reading import check_leader_epoch
+from streamline.replication.truncation import LogRange, find_divergence
 from streamline.services.purgatory import Gathering, Queue
 from streamline.services.receipts import Receipt
 from streamline.services.taking import Taking
@@ -34,6 +38,18 @@ log = Logger()
 
 Reader = Callable[[int], None]
 """Called with the bytes that have become readable; 0 where something else happened."""
+
+L = TypeVar("L")
+
+
+class Copier(Protocol):
+    """Who hears of what followers can copy."""
+
+    def more(self, size_bytes: int) -> None:
+        """There are so many bytes more; 0 where something else happened."""
+
+    def committed(self) -> None:
+        """The high watermark has moved."""
 
 
 class Partition(Taking):
@@ -63,7 +79,7 @@ class Partition(Taking):
         self._for_count = Queue(gathering)
         self._following: IFollowing | None = None
         self._readers: dict[Reader, None] = {}
-        self._copiers: dict[Reader, None] = {}
+        self._copiers: dict[Copier, None] = {}
         self._cuts = 0
         """How often the log was cut: a sync that began before says nothing about what came afterwards."""
         self._unread: deque[tuple[int, int]] = deque()
@@ -122,8 +138,8 @@ class Partition(Taking):
         """Tell everybody who waits to look again: what they waited for may not come."""
         self._for_commit.release_all()
         self._for_count.release_all()
-        _poke(self._readers, 0, self)
-        _poke(self._copiers, 0, self)
+        _tell(self._readers, lambda reader: reader(0), self)
+        _tell(self._copiers, lambda copier: copier.more(0), self)
 
     # Writing
 
@@ -141,7 +157,7 @@ class Partition(Taking):
             self._trouble = ""
             self.producers.settle()
             if size_bytes and self._copiers:
-                _poke(self._copiers, size_bytes, self)
+                _tell(self._copiers, lambda copier: copier.more(size_bytes), self)
         flushed_offset = log.flushed_offset
         count, self._flushed_offset = flushed_offset - self._flushed_offset, flushed_offset
         self.appended_records += count
@@ -196,9 +212,11 @@ class Partition(Taking):
 
     def _count(self, offset: int) -> None:
         """Our own copy counts up to C{offset}."""
+        if offset <= self.counted_offset:
+            return
+        self.counted_offset = offset  # also between two roles: who leads next begins with what counts
         role = self._leadership or self._following
-        if offset > self.counted_offset and role is not None:
-            self.counted_offset = offset
+        if role is not None:
             role.appended(offset)
             self._for_count.advance(offset)
 
@@ -208,7 +226,9 @@ class Partition(Taking):
         while unread and unread[0][0] <= high_watermark:
             size_bytes += unread.popleft()[1]
         if size_bytes and self._readers:
-            _poke(self._readers, size_bytes, self)
+            _tell(self._readers, lambda reader: reader(size_bytes), self)
+        if self._copiers:
+            _tell(self._copiers, lambda copier: copier.committed(), self)
         self._for_commit.advance(high_watermark)
 
     # Waiting
@@ -217,13 +237,28 @@ class Partition(Taking):
         """Say whether a batch that was appended can be answered."""
         if receipt.refusal is not None or self.offline is not None or receipt.leadership is not self._leadership:
             return True
-        reached = self.high_watermark if self._acks.waits_for_commit(acks) else self.counted_offset
-        return reached >= receipt.next_offset
+        policy, leadership, next_offset = self._acks, receipt.leadership, receipt.next_offset
+        if leadership is None:
+            return True
+        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
+        return reached >= next_offset or is_due(policy, acks, next_offset, self._standing(leadership))
 
     def when_settled(self, receipt: Receipt, acks: int, settle: Callable[[], None]) -> None:
         """Call C{settle} as soon as that is so."""
-        queue = self._for_commit if self._acks.waits_for_commit(acks) else self._for_count
-        queue.until(receipt.next_offset, settle)
+        if self._acks.waits_for_commit(acks):
+            self._for_commit.until(receipt.next_offset, settle, acks)
+        else:
+            self._for_count.until(receipt.next_offset, settle)
+
+    def _release_vain(self) -> None:
+        """Hear that the ISR or what committing takes has changed: who waits in vain is told so at once (KR24)."""
+        policy, leadership = self._acks, self._leadership
+        if leadership is not None:
+            standing = self._standing(leadership)
+            self._for_commit.release_where(lambda acks: is_due(policy, acks, INT64_MAX, standing))
+
+    def _standing(self, leadership: ILeadership) -> Standing:
+        return Standing(self.counted_offset, leadership.high_watermark, len(leadership.isr), leadership.min_isr)
 
     def when_committed(self, end_offset: int) -> Deferred[None]:
         """Fire when everything up to an offset is committed, or when this leadership ends."""
@@ -235,17 +270,11 @@ class Partition(Taking):
         """Look at a batch for the last time: None where it is acknowledged, or why it cannot be."""
         if receipt.refusal is not None:
             return receipt.refusal
-        policy, leadership = self._acks, self._leadership
+        leadership = self._leadership
         if leadership is None or receipt.leadership is not leadership:
             return self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-        reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
-        if reached < receipt.next_offset:
-            return self.offline.again() if self.offline is not None else Refused(ErrorCode.REQUEST_TIMED_OUT)
-        try:
-            policy.settle(acks, len(leadership.isr), leadership.min_isr)
-        except Refused as late:
-            return late
-        return None
+        refusal = refusal_of(self._acks, acks, receipt.next_offset, self._standing(leadership))
+        return self.offline.again() if refusal is not None and self.offline is not None else refusal
 
     def acknowledges(self, receipts: Iterable[Receipt], acks: int) -> bool:
         """Say whether the verdict on every one of these would be None."""
@@ -273,12 +302,12 @@ class Partition(Taking):
         """Call it no more."""
         self._readers.pop(reader, None)
 
-    def add_copier(self, copier: Reader) -> None:
-        """Call this with the number of bytes whenever there is more that followers can read."""
+    def add_copier(self, copier: Copier) -> None:
+        """Tell this one whenever there is more that followers can read, or more is committed."""
         self._copiers[copier] = None
 
-    def drop_copier(self, copier: Reader) -> None:
-        """Call it no more."""
+    def drop_copier(self, copier: Copier) -> None:
+        """Tell it no more."""
         self._copiers.pop(copier, None)
 
     # Reading
@@ -291,10 +320,7 @@ class Partition(Taking):
         """
         if self.offline is not None:
             raise self.offline.again()
-        if 0 <= current_leader_epoch < self.state.leader_epoch:
-            raise Refused(ErrorCode.FENCED_LEADER_EPOCH)
-        if current_leader_epoch > self.state.leader_epoch:
-            raise Refused(ErrorCode.UNKNOWN_LEADER_EPOCH)
+        check_leader_epoch(current_leader_epoch, self.state.leader_epoch)
 
     def read(self, offset: int, max_bytes: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
         """
@@ -339,12 +365,10 @@ class Partition(Taking):
 
         @raise Refused: OFFSET_OUT_OF_RANGE, where that cannot be said, or where it lies before all that is kept.
         """
-        epoch, end_offset = self.epochs.end_of(last_fetched_epoch, self.log.flushed_offset)
-        if end_offset == NO_OFFSET or offset < self.log.start_offset:
-            raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
-        if epoch < last_fetched_epoch or end_offset < offset:
-            return epoch, end_offset
-        return None
+        return find_divergence(self.epochs, self._range(), offset, last_fetched_epoch)
+
+    def _range(self) -> LogRange:
+        return LogRange(self.log.start_offset, self.log.flushed_offset)
 
     # Keeping
 
@@ -353,10 +377,10 @@ class Partition(Taking):
         self.books.checkpoint()
 
 
-def _poke(readers: dict[Reader, None], size_bytes: int, partition: Partition) -> None:
-    for reader in list(readers):
+def _tell(listeners: dict[L, None], say: Callable[[L], None], partition: Partition) -> None:
+    for listener in list(listeners):
         try:
-            reader(size_bytes)
+            say(listener)
         except Exception:  # a reader's trouble is not that of whoever appended
             log.failure("a reader of {partition} failed", partition=str(partition.log.identity))
-            readers.pop(reader, None)
+            listeners.pop(listener, None)

@@ -62,15 +62,19 @@ class Queue:
 
     def __init__(self, gathering: Gathering) -> None:
         self._gathering = gathering
-        self._waiting: deque[tuple[int, int, Settle]] = deque()
+        self._waiting: deque[tuple[int, int, Settle, int | None]] = deque()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def until(self, offset: int, settle: Settle) -> None:
-        """Call C{settle} once the offset is reached."""
+    def until(self, offset: int, settle: Settle, acks: int | None = None) -> None:
+        """
+        Call C{settle} once the offset is reached.
+
+        @param acks: of a produce that waits, which L{release_where} may release before.
+        """
         waiting = self._waiting
-        entry = (offset, len(waiting), settle)
+        entry = (offset, len(waiting), settle, acks)
         if not waiting or waiting[-1][0] <= offset:
             waiting.append(entry)  # appends come in the order of offsets; only a duplicate batch asks for an old one
         else:
@@ -86,11 +90,24 @@ class Queue:
                 while waiting and waiting[0][0] <= offset:
                     waiting.popleft()[2]()
 
+    def release_where(self, is_vain: Callable[[int], bool]) -> None:
+        """Release produces whose acks make waiting any longer no use."""
+        waiting, self._waiting = self._waiting, deque()
+        released: list[Settle] = []
+        for entry in waiting:
+            if entry[3] is not None and is_vain(entry[3]):
+                released.append(entry[2])
+            else:
+                self._waiting.append(entry)
+        with self._gathering:
+            for settle in released:
+                settle()
+
     def release_all(self) -> None:
         """Release everything: what they waited for will not come; they look at the partition and see."""
         released, self._waiting = self._waiting, deque()
         with self._gathering:
-            for _, _, settle in released:
+            for _, _, settle, _ in released:
                 settle()
 
 

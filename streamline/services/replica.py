@@ -24,7 +24,7 @@ from zope.interface import implementer
 
 from streamline.errors import Refused, StorageFailed
 from streamline.interfaces import IReplica, IReplicator
-from streamline.model import NO_PRODUCER_ID, Buffer, PartitionState
+from streamline.model import NO_OFFSET, NO_PRODUCER_ID, Buffer, PartitionState
 from streamline.replication.roles import Role
 from streamline.services.partition import Partition
 from streamline.services.remembering import drop_stale, rebuild_producers
@@ -63,6 +63,9 @@ class Replica(Partition):
             self.state = state
             if self._leadership is not None:
                 self._leadership.changed(state, min_isr)
+                self._release_vain()
+            elif self._lead_later is not None:
+                self._lead_later = lambda: self._lead(min_isr, replicator)
             return
         self._step_down(replicator)
         self.role, self.state = role, state
@@ -71,7 +74,7 @@ class Replica(Partition):
             if self._rebuilding is None:
                 self._lead_now()
         elif role is Role.FOLLOWER:
-            self._following = replicator.follow(self, state, self._advanced)
+            self._follow(replicator)
 
     def _step_down(self, replicator: IReplicator) -> None:
         """Be nothing; whoever waits for a leader that is no more is told so, as nobody knows what will be (KR26)."""
@@ -95,6 +98,13 @@ class Replica(Partition):
         if self.epochs.assign(self.state.leader_epoch, self.log.end_offset):
             self.books.epochs_changed = True
         self._leadership = replicator.lead(self, self.state, min_isr, self._advanced)
+
+    def _follow(self, replicator: IReplicator) -> None:
+        """Begin to follow; an epoch in which we led and wrote nothing is forgotten, as after a cut."""
+        latest = self.epochs.latest
+        self._following = replicator.follow(self, self.state, self._advanced)
+        if self.epochs.latest != latest:
+            self.books.epochs_changed = True  # opening forgets it as well, so there is time to write that down
 
     def _stop(self, refusal: Refused) -> None:
         self._lead_later = None
@@ -138,8 +148,8 @@ class Replica(Partition):
 
     def begin_anew(self, offset: int) -> None:
         """Drop everything."""
-        self._dropping(lambda: self.log.restart_at(offset))
-        self.epochs.truncate_end(-1)
+        self._dropping(lambda: self.log.restart_at(offset), keeps_epochs=False)
+        self.counted_offset = offset
         self.producers.truncate(-1)
 
     def advance_start(self, offset: int) -> None:
@@ -151,8 +161,8 @@ class Replica(Partition):
         if self.epochs.truncate_start(self.log.start_offset):
             self.books.epochs_changed = True
 
-    def _dropping(self, drop: Callable[[], None]) -> None:
-        """Drop records, and forget what was known because of them."""
+    def _dropping(self, drop: Callable[[], None], keeps_epochs: bool = True) -> None:
+        """Drop records, and forget what was known because of them; write the epochs down at once."""
         try:
             drop()
             drop_stale(self.log)
@@ -166,7 +176,7 @@ class Replica(Partition):
         self.counted_offset = min(self.counted_offset, end_offset)
         while self._unread and self._unread[-1][0] > end_offset:
             self._unread.pop()
-        self.epochs.truncate_end(end_offset)
+        self.epochs.truncate_end(end_offset if keeps_epochs else NO_OFFSET)
         self.books.epochs_changed = True
         self.books.save_epochs()
 

@@ -31,7 +31,9 @@ log = Logger()
 PATIENCE_S = 3.0
 """How much longer than it waits for records a fetch waits for its answer."""
 LOOKS_PER_LAG = 2
-"""How often in C{replica.lag.time.max.ms} leaders look who has become late by silence."""
+"""How often in C{replica.lag.time.max.ms} leaders look who has become late by silence, at least."""
+LOOK_S = 1.0
+"""How often they look, where that is more often."""
 
 
 @implementer(IReplicator)
@@ -167,7 +169,7 @@ class IsrReplicator:
             self._ask_for(leadership)
 
     def _look_later(self) -> None:
-        self._looking = self._clock.callLater(self.lag_max_s / LOOKS_PER_LAG, self._look)
+        self._looking = self._clock.callLater(min(self.lag_max_s / LOOKS_PER_LAG, LOOK_S), self._look)
 
     def _look(self) -> None:
         """Replicas become late by silence, too."""
@@ -186,6 +188,7 @@ class IsrReplicator:
 
     def _agreed(self, partition_epoch: int, leadership: SharedLeadership, ask: IsrAsk) -> None:
         leadership.answered(ask, ErrorCode.NONE, partition_epoch)
+        self._ask_later(leadership)
 
     def _not_agreed(self, failure: Failure, leadership: SharedLeadership, ask: IsrAsk) -> None:
         if isinstance(failure.value, Refused):
@@ -193,6 +196,10 @@ class IsrReplicator:
         else:
             failure.trap(Exception)
             leadership.unanswered(ask)
+        self._ask_later(leadership)
+
+    def _ask_later(self, leadership: SharedLeadership) -> None:
+        """Ask again once the leadership has rested; one timer goes round for all of them."""
         self._later[leadership] = None
         if self._retrying is None and self._is_running:
             self._retrying = self._clock.callLater(BACK_OFF_S, self._retry)
@@ -200,8 +207,12 @@ class IsrReplicator:
     def _retry(self) -> None:
         self._retrying = None
         later, self._later = self._later, {}
+        now_s = self.now_s()
         for leadership in later:
-            self._ask_for(leadership)
+            if leadership.retry_s > now_s:
+                self._ask_later(leadership)
+            else:
+                self._ask_for(leadership)
 
 
 def _failed(failure: Failure) -> None:

@@ -331,7 +331,8 @@ class LedShard:
             deadline.cancel()
             once.tell(self._settle(entries, receipt))
 
-        self._partition.when_settled(receipt, ACKS_ALL, settled)
+        # Not as a producer waits, who is told early that there are too few replicas: the entries may yet be committed.
+        self._partition.when_committed(receipt.next_offset).addCallback(lambda _: settled())
 
     def _append(self, entries: Sequence[Entry]) -> Receipt:
         """Append entries, unless the partition is led anew or not at all by now."""

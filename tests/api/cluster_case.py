@@ -24,19 +24,24 @@ class Cluster:
     @ivar nodes: those that run, by id.
     """
 
-    def __init__(self, seed: int = 1, **broker: Any) -> None:
+    def __init__(self, seed: int = 1, storage: str = "memory", **broker: Any) -> None:
         self.simulation = Simulation(seed)
-        fabric = Fabric.of(self.simulation, Weather())
+        self._fabric = fabric = Fabric.of(self.simulation, Weather())
         self.nodes: dict[int, Node] = {}
         self.machines = {node_id: Machine(fabric, f"n{node_id}", f"10.0.0.{node_id}") for node_id in (1, 2, 3)}
+        self._storage = storage
         self._settings = BrokerConfig(**{**QUIET, **broker})
         for node_id in self.machines:
             self.start(node_id)
-        self.until(lambda: all(self._has_everybody(node) for node in self.nodes.values()))
+        self.all_serve()
 
     def _has_everybody(self, node: Node) -> bool:
         brokers = node.broker.metadata.image.brokers
         return node.factory.is_serving and sum(broker.is_active for broker in brokers.values()) == len(self.nodes)
+
+    def all_serve(self) -> None:
+        """Wait until every node that runs serves, and sees all the others take part."""
+        self.until(lambda: all(self._has_everybody(node) for node in self.nodes.values()))
 
     def start(self, node_id: int) -> None:
         """Start a node."""
@@ -48,17 +53,28 @@ class Cluster:
             http_listen=None,
             seed_nodes=tuple(Endpoint(one.host, 9092) for one in self.machines.values()),
             data_dir="/data",
-            storage="memory",
+            storage=self._storage,
             broker=self._settings,
         )
         node = self.nodes[node_id] = build(config, machine.start().host)
         started: Deferred[None] = node.startService()
         started.addErrback(lambda failure: failure.printTraceback())
 
-    def kill(self, node_id: int) -> None:
-        """End a node's process."""
-        self.machines[node_id].crash(power=False)
+    def kill(self, node_id: int, *, power: bool = False) -> None:
+        """End a node's process, or take its machine's power, and with it what was not synced."""
+        self.machines[node_id].crash(power=power)
         del self.nodes[node_id]
+
+    def _others(self, node_id: int) -> list[Machine]:
+        return [machine for other, machine in self.machines.items() if other != node_id]
+
+    def isolate(self, node_id: int) -> None:
+        """Cut a node off from the others; clients still reach it."""
+        self._fabric.cut([self.machines[node_id]], self._others(node_id))
+
+    def heal(self) -> None:
+        """Have everybody reach everybody again."""
+        self._fabric.heal()
 
     def wait(self, seconds: float) -> None:
         """Let time pass."""

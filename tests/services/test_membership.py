@@ -46,6 +46,7 @@ class SilenceTests(ControllershipCase):
         self.assertEqual(len(self.clock.getDelayedCalls()), 1)
 
     def test_silent(self) -> None:
+        self.beat(2)
         self.wait(SESSION_S - STEP_S, 1)
         self.assertEqual(self.fenced, [])
         self.wait(STEP_S, 1)
@@ -112,7 +113,7 @@ class SilenceTests(ControllershipCase):
         self.clock.advance(SESSION_S)
         self.assertEqual(self.fenced, [])
         self.quorum.lead(1, 7)
-        self.wait(SESSION_S - STEP_S)
+        self.wait(SESSION_S / 2 - STEP_S)
         self.assertEqual(self.fenced, [])
         self.wait(STEP_S)
         self.assertEqual(self.fenced, [1, 2])

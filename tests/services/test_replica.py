@@ -8,8 +8,10 @@ from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
+from streamline.replication.acks import StrictAcks
 from streamline.replication.epochs import CHECKPOINT_NAME
 from streamline.replication.roles import Role
+from streamline.services.receipts import Receipt
 from streamline.services.replica import Replica
 from streamline.wire.batch import read_header
 from tests.broker import Broker, batch_of
@@ -33,11 +35,12 @@ class CopyCase(SynchronousTestCase):
         self.replica: Replica = self.broker.partition("t")
         self.become(Role.FOLLOWER, 1, 2)
 
-    def become(self, role: Role, leader_epoch: int, leader: int = 1) -> None:
+    def become(self, role: Role, leader_epoch: int, leader: int = 1, min_isr: int = 1, **more: Any) -> None:
         """Have the metadata want something of it."""
         replicas: Any = self.broker.node.broker.replicas
-        state = evolve(self.replica.state, leader=leader, leader_epoch=leader_epoch, replicas=(1, 2), isr=(1, 2))
-        self.replica.become(role, state, 1, replicas._replicator)
+        given = {"replicas": (1, 2), "isr": (1, 2)} | more
+        state = evolve(self.replica.state, leader=leader, leader_epoch=leader_epoch, **given)
+        self.replica.become(role, state, min_isr, replicas._replicator)
 
     def copy(self, epoch: int, sequence: int = -1, producer: int = -1) -> None:
         """Take one batch as a leader of that epoch sent it."""
@@ -106,6 +109,37 @@ class CuttingTests(CopyCase):
         self.assertEqual(self.replica.epochs.entries(), [(3, 10)])
 
 
+    def test_counts_from_where_it_begins_anew(self) -> None:
+        """Or who leads next would wait for records that nobody has."""
+        self.replica.begin_anew(10)
+        self.assertEqual(self.replica.counted_offset, 10)
+
+    def test_epochs_before_it_begins_anew(self) -> None:
+        """KR4: they are not written down either."""
+        self.replica.begin_anew(10)
+        self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n0\n")
+
+    def test_epoch_without_records(self) -> None:
+        """KR4: who led and wrote nothing forgets that when it follows, on disk as well."""
+        self.become(Role.LEADER, 2)
+        self.replica.checkpoint()
+        self.assertEqual(self.replica.epochs.entries(), [(0, 0), (2, 2)])
+        self.become(Role.FOLLOWER, 3, 2)
+        self.assertEqual(self.replica.epochs.entries(), [(0, 0)])
+        self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n1\n0 0\n")
+
+    def test_synced_between_two_roles(self) -> None:
+        """What counts then counts for the next leader, who else would wait for its own next record."""
+        self.replica.configure(evolve(self.replica.config, flush_messages=1))
+        self.broker.machine.platter.faults.thread_mean_s = 0.5
+        self.copy(1)
+        self.become(Role.WAITING, 1, 2)
+        while self.replica.log.recovery_point < 3:
+            self.broker.wait(0.01)
+        self.broker.wait(0.01)
+        self.assertEqual(self.replica.counted_offset, 3)
+
+
 class RoleTests(CopyCase):
     """KR26: who waits for a leader that is none any more is told so."""
 
@@ -124,3 +158,78 @@ class RoleTests(CopyCase):
         verdict = self.replica.verdict(receipt, 0)
         assert verdict is not None
         self.assertEqual(verdict.code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+
+    def test_waiting(self) -> None:
+        """KR15: before the metadata know of this process it neither leads nor follows."""
+        self.become(Role.WAITING, 2)
+        self.assertFalse(self.replica.is_led)
+        self.assertEqual(self.broker.produce("t", batch_of(b"v")).error_code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        self.become(Role.LEADER, 2)
+        self.assertTrue(self.replica.is_led)
+
+    def test_minimum_while_producers_are_read(self) -> None:
+        """KR19: who leads later leads by the number that was agreed on last."""
+        copy: Any = self.replica
+        copy._rebuilding = object()
+        self.become(Role.LEADER, 2, min_isr=1)
+        self.assertFalse(self.replica.is_led)
+        self.become(Role.LEADER, 2, min_isr=2)
+        copy._rebuilding = None
+        copy._lead_now()
+        self.assertEqual(copy._leadership.min_isr, 2)
+
+
+class TooFewTests(CopyCase):
+    """KR24: whoever waits while replicas are lost is told so at once."""
+
+    def setUp(self) -> None:
+        """Have it lead, with two replicas in sync, which is the least."""
+        super().setUp()
+        self.become(Role.LEADER, 2, min_isr=2)
+        self.settled: list[int] = []
+
+    def waits(self, acks: int) -> Receipt:
+        """Append a record, and wait for it."""
+        receipt = self.broker.node.broker.replicas.append_now("t", 0, batch_of(b"v"), acks)
+        self.assertFalse(self.replica.is_settled(receipt, acks))
+        self.replica.when_settled(receipt, acks, lambda: self.settled.append(acks))
+        return receipt
+
+    def test_told_at_once(self) -> None:
+        """Not when its time is up; its record is there, and may yet be committed."""
+        receipt = self.waits(-1)
+        self.become(Role.LEADER, 2, min_isr=2, isr=(1,))
+        self.assertEqual(self.settled, [-1])
+        verdict = self.replica.verdict(receipt, -1)
+        assert verdict is not None
+        self.assertEqual(verdict.code, ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
+        self.assertEqual(self.replica.log.end_offset, receipt.next_offset)
+        self.assertTrue(self.replica.is_settled(receipt, -1))
+
+    def test_the_minimum_rises(self) -> None:
+        self.waits(-1)
+        self.become(Role.LEADER, 2, min_isr=2)
+        self.assertEqual(self.settled, [])
+        self.become(Role.LEADER, 2, min_isr=2, replicas=(1, 2, 3), isr=(1, 2))
+        self.become(Role.LEADER, 2, min_isr=3, replicas=(1, 2, 3), isr=(1, 2))
+        self.assertEqual(self.settled, [-1])
+
+    def test_who_waits_for_nothing_but_the_commit(self) -> None:
+        """What is in the log counts for the coordinators, however long it takes."""
+        receipt = self.waits(-1)
+        committed = self.replica.when_committed(receipt.next_offset)
+        self.become(Role.LEADER, 2, min_isr=2, isr=(1,))
+        self.assertNoResult(committed)
+        self.become(Role.LEADER, 2, min_isr=1, isr=(1,))
+        self.successResultOf(committed)
+
+    def test_strict(self) -> None:
+        """As far as the policy says that an answer waits, whatever acks the producer asked for."""
+        copy: Any = self.replica
+        copy._acks = StrictAcks()
+        receipt = self.waits(1)
+        self.become(Role.LEADER, 2, min_isr=2, isr=(1,))
+        self.assertEqual(self.settled, [1])
+        verdict = self.replica.verdict(receipt, 1)
+        assert verdict is not None
+        self.assertEqual(verdict.code, ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
