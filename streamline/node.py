@@ -207,10 +207,11 @@ class HttpRoom(Service):
         if not self.running:
             return None
         node, broker = self._node, self._node.broker
+        peers = None if node.room is None else node.room.peers
         root = make_root(
             self._host,
             lambda: node.factory.is_serving,
-            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas, node.pulse),
+            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas, node.pulse, peers),
         )
         self._listener = listener = HttpListener(self._host, self._endpoint, root)
         return listener.startService()

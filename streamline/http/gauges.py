@@ -22,7 +22,9 @@ from prometheus_client.core import (
 )
 from prometheus_client.exposition import generate_latest
 
+from streamline.http.cluster_gauges import cluster_metrics, quorum_metrics, refusal_metrics, replication_metrics
 from streamline.services.metadata import Metadata
+from streamline.services.peers import Peers
 from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
 
@@ -66,12 +68,19 @@ class Snapshot:
 
 
 def take_snapshot(
-    version: str, front: Front, metadata: Metadata, replicas: Replicas, pulse: Pulse
+    version: str, front: Front, metadata: Metadata, replicas: Replicas, pulse: Pulse, peers: Peers | None
 ) -> Snapshot:
-    """Read every number once."""
+    """
+    Read every number once.
+
+    @param peers: the other nodes; None where this one takes none.
+    """
     metrics: list[Metric] = [InfoMetricFamily("streamline_build", "The release that runs.", {"version": version})]
     metrics += _requests(front)
-    metrics += _cluster(metadata)
+    metrics += cluster_metrics(metadata.image)
+    metrics += quorum_metrics(metadata.consensus)
+    metrics += replication_metrics(replicas)
+    metrics += refusal_metrics(peers)
     metrics += _logs(replicas)
     metrics += _stalls(pulse)
     return Snapshot(tuple(metrics))
@@ -89,18 +98,6 @@ def _requests(front: Front) -> Iterator[Metric]:
     yield CounterMetricFamily(
         "streamline_connections_ended", "Connections ended because the client misbehaved.", front.ended
     )
-
-
-def _cluster(metadata: Metadata) -> Iterator[Metric]:
-    image = metadata.image
-    leaderless = sum(1 for topic in image.topics.values() for state in topic.partitions if state.leader < 0)
-    yield GaugeMetricFamily("streamline_cluster_brokers", "Nodes of the cluster.", len(image.brokers))
-    yield GaugeMetricFamily("streamline_cluster_topics", "Topics.", len(image.topics))
-    yield GaugeMetricFamily(
-        "streamline_cluster_partitions", "Partitions.", sum(len(topic.partitions) for topic in image.topics.values())
-    )
-    yield GaugeMetricFamily("streamline_cluster_leaderless_partitions", "Partitions that nobody leads.", leaderless)
-    yield CounterMetricFamily("streamline_metadata_commands", "Commands applied to the metadata.", image.index)
 
 
 def _logs(replicas: Replicas) -> Iterator[Metric]:

@@ -83,6 +83,9 @@ class ILeadership(Interface):
         @raise streamline.errors.Refused: it may not fetch, or cannot be given what it asks for.
         """
 
+    def lags() -> Mapping[int, int]:
+        """Return how many records each other replica lacks, by node id, as far as is known; for people only."""
+
     def changed(state: PartitionState, min_isr: int) -> None:
         """Follow the metadata, in their order; the leader epoch is the same.  Brokers may have changed as well."""
 

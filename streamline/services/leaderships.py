@@ -67,6 +67,10 @@ class SoleLeadership:
         """Nobody else has a replica."""
         raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"node {follower.node_id} has no replica of this")
 
+    def lags(self) -> Mapping[int, int]:
+        """There is nobody to lag."""
+        return {}
+
     def changed(self, state: PartitionState, min_isr: int) -> None:
         """Follow the metadata."""
         self.isr = state.isr
@@ -139,6 +143,14 @@ class SharedLeadership:
         if follower.node_id not in self.isr:
             self._around.consider(self)
         return None
+
+    def lags(self) -> Mapping[int, int]:
+        """Who has not fetched yet lacks everything."""
+        start_offset, end_offset = self._replica.log.start_offset, self._led.end_offset
+        return {
+            node: max(0, end_offset - max(start_offset, follower.end_offset))
+            for node, follower in self._led.followers.items()
+        }
 
     def changed(self, state: PartitionState, min_isr: int) -> None:
         """Follow the metadata."""

@@ -7,7 +7,9 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.cluster.greeting import Reason
 from streamline.http.gauges import take_snapshot
+from streamline.services.peers import Peers
 from streamline.services.pulse import BEAT_S
 from tests.broker import Broker, batch_of
 
@@ -18,6 +20,7 @@ class GaugesTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Start a node that has something to say."""
         self.broker = Broker().start()
+        self.peers: Peers | None = None
         self.broker.create("t", 2)
         self.broker.produce("t", batch_of(b"v", b"w"))
 
@@ -25,7 +28,7 @@ class GaugesTests(SynchronousTestCase):
         """Return what Prometheus would read, by name."""
         node = self.broker.node
         services = node.broker
-        snapshot = take_snapshot("1.0", node.factory, services.metadata, services.replicas, node.pulse)
+        snapshot = take_snapshot("1.0", node.factory, services.metadata, services.replicas, node.pulse, self.peers)
         families = list(text_string_to_metric_families(snapshot.render().decode()))
         for family in families:
             self.assertTrue(family.documentation.endswith("."), family.name)
@@ -42,6 +45,29 @@ class GaugesTests(SynchronousTestCase):
         self.assertEqual(self.value("streamline_cluster_partitions"), 2)
         self.assertEqual(self.value("streamline_topic_records_in_total", topic="t"), 2)
         self.assertEqual(self.value("streamline_log_refusing"), 0)
+
+    def test_cluster(self) -> None:
+        """A node alone leads all, is the controller, and has nobody to lag or to refuse."""
+        self.assertEqual(self.value("streamline_cluster_brokers"), 1)
+        self.assertEqual(self.value("streamline_cluster_fenced_brokers"), 0)
+        self.assertEqual(self.value("streamline_quorum_controller"), 1)
+        self.assertEqual(self.value("streamline_quorum_term"), 1)
+        index = self.broker.node.broker.metadata.consensus.applied_index
+        self.assertEqual(self.value("streamline_quorum_applied_index"), index)
+        self.assertEqual((self.value("streamline_replicas"), self.value("streamline_replicas_leading")), (2, 2))
+        self.assertEqual(self.value("streamline_replicas_under_replicated"), 0)
+        self.assertEqual(self.value("streamline_replicas_under_min_isr"), 0)
+        self.assertEqual(self.scrape()["streamline_follower_lag_records"].samples, [])
+        self.assertNotIn("streamline_peers_refused", self.scrape())
+
+    def test_refusals(self) -> None:
+        """They are counted by reason, each of which is there from the beginning."""
+        self.peers = Peers(self.broker.node.broker.host)
+        self.assertEqual(self.value("streamline_peers_connected"), 0)
+        self.assertEqual(self.value("streamline_peers_refused_total", reason="stranger"), 0)
+        self.peers.refusals.note(Reason.STRANGER, "10.0.0.1", "it said nothing")
+        self.assertEqual(self.value("streamline_peers_refused_total", reason="stranger"), 1)
+        self.assertEqual(self.value("streamline_peers_refused_total", reason="limit"), 0)
 
     def test_connections(self) -> None:
         before = self.value("streamline_connections_ended_total")

@@ -114,6 +114,10 @@ class HeldLeadership:
     def fetched(self, follower: FollowerFetch) -> tuple[int, int] | None:
         """Have no followers."""
 
+    def lags(self) -> dict[int, int]:
+        """Have no followers."""
+        return {}
+
     def changed(self, state: PartitionState, min_isr: int) -> None:
         """Follow the metadata."""
         self.isr = state.isr
