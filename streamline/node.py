@@ -66,6 +66,7 @@ class Node(Staircase):
     @ivar room: where it meets other nodes; None where it takes none.
     @ivar registrar: keeps it registered.
     @ivar pulse: how long its reactor is held up.
+    @ivar incarnation_id: drawn by this process.
     @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
     """
 

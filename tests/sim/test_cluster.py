@@ -65,14 +65,14 @@ class AgreementTests(ClusterCase):
         """Swarms of faults in clusters of any size; where there are many runs, each kind in some of them."""
         injected: dict[str, int] = {}
         for seed in range(FIRST_SEED, FIRST_SEED + SEEDS):
-            injected.update(self.run_cluster(seed, ClusterSettings()).injected)
+            injected.update(self.run_cluster(seed, ClusterSettings(data=False)).injected)
         self.assertGreater(len(injected), 10, injected)
         if SEEDS >= MANY:
             self.assertEqual([kind for kind in KIND_NAMES if kind not in injected], [])
 
     def test_replaced_disks(self) -> None:
         """Voters lose their disks, and come back as somebody else (RC4)."""
-        settings = ClusterSettings(nodes=3, kinds=("wipe", "kill"))
+        settings = ClusterSettings(nodes=3, kinds=("wipe", "kill"), data=False)
         reports = [self.run_cluster(FIRST_SEED + at, settings) for at in range(2 + SEEDS // 4)]
         self.assertGreater(sum(report.injected.get("wipe", 0) for report in reports), 0)
 
@@ -95,7 +95,7 @@ class HistoryTests(ClusterCase):
 
     def test_other_seed_other_history(self) -> None:
         """The digest is the same for the same run, and another for another."""
-        settings = ClusterSettings(nodes=3, kinds=("kill",), until=10.0)
+        settings = ClusterSettings(nodes=3, kinds=("kill",), until=10.0, data=False)
         digests = [self.run_cluster(seed, settings).digest for seed in (1, 1, 2)]
         self.assertEqual(digests[0], digests[1])
         self.assertNotEqual(digests[0], digests[2])
@@ -108,7 +108,7 @@ class HistoryTests(ClusterCase):
 
     def test_command_line(self) -> None:
         """The command that a report names replays the run, and an unknown fault is refused."""
-        settings = ClusterSettings(nodes=5, until=42.0, kinds=("kill", "wipe"), without=(1, 2), pace_s=0.25)
+        settings = ClusterSettings(nodes=5, until=42.0, kinds=("kill", "wipe"), without=(1, 2), pace_s=0.25, data=False)
         for one in (settings, ClusterSettings(kinds=()), ClusterSettings()):
             options = parser().parse_args(command_for(7, one).split()[3:])
             self.assertEqual((options.seed, settings_of(options)), (7, one))

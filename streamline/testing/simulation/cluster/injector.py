@@ -26,6 +26,7 @@ class ClusterInjector:
     Hits nodes, links and disks.
 
     @ivar counts: how many faults of each kind took effect.
+    @ivar atlas: says who may lose what it has not synced; None where all may at once.
     """
 
     def __init__(
@@ -37,14 +38,11 @@ class ClusterInjector:
         seed: int,
         atlas: Atlas | None = None,
     ) -> None:
-        """
-        @param atlas: says who may lose what it has not synced; None where all may at once.
-        """
         self.counts: dict[str, int] = {}
         self._places = places
         self._clients = clients
         self._operator = operator
-        self._atlas = atlas
+        self.atlas = atlas
         self._plan = plan
         self._seed = seed
         self._is_over = False
@@ -53,8 +51,8 @@ class ClusterInjector:
 
     def begin(self) -> None:
         """Put every fault of the plan where it will happen."""
-        if self._atlas is not None:
-            self._atlas.begin()
+        if self.atlas is not None:
+            self.atlas.begin()
         for fault in self._plan.faults:
             self._fabric.simulation.after(fault.at, self._inject, fault)
 
@@ -104,7 +102,7 @@ class ClusterInjector:
         return self._may_lose(victim, fault) and self._nodes[victim.number].strike(fault)
 
     def _may_lose(self, place: Place, fault: Fault) -> bool:
-        return self._atlas is None or self._atlas.may_lose(place, fault)
+        return self.atlas is None or self.atlas.may_lose(place, fault)
 
     def _victim(self, rng: Random) -> Place:
         """Choose whom a fault hits: more often than others, whoever leads."""

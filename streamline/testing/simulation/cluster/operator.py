@@ -67,7 +67,7 @@ class Operator:
             quiet(place.watch.consensus.change_members([Remove(key) for key in missing]))
 
     def _abandoned(self) -> Iterator[tuple[TopicPartition, dict[int, LogEnd]]]:
-        """Yield partitions of which nobody is left who surely has everything, and how far each log goes (KR22)."""
+        """Yield partitions of which nobody is left who surely has everything, with how far all logs go (KR22)."""
         for topic in self._oracle.tip.topics.values():
             for state in topic.partitions:
                 if state.leader == NO_LEADER and not state.isr and not state.elr and len(state.replicas) > 1:

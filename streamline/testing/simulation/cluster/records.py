@@ -112,22 +112,22 @@ class Records:
         return ""
 
     def _copy(self, node: int, where: TopicPartition) -> Replica | None:
-        here = (where.topic, where.partition)
-        for one in _replicas(self._places[node]):
-            if (one.log.identity.topic, one.log.identity.partition) == here:
-                return one
+        for replica in _replicas(self._places[node]):
+            identity = replica.log.identity
+            if (identity.topic, identity.partition) == where:
+                return replica
         return None
 
     def judge(self) -> list[Anomaly]:
         """Judge what clients saw, once everything was read."""
-        history = _promised(self.workload.history)
+        history = promised(self.workload.history)
         return [
             *check_all(history),
             *moved_starts(history, KEPT),
             *wrong_lookups(history, KEPT),
             *lost_commits(history, _never),
             *double_owners(history, _never),
-            *_thrown_back(history),
+            *thrown_back(history),
         ]
 
 
@@ -139,13 +139,13 @@ def _replicas(place: Place) -> list[Replica]:
     return list(place.node.broker.replicas) if place.node is not None and place.machine.running else []
 
 
-def _promised(history: History) -> History:
+def promised(history: History) -> History:
     """Only who asked for all has been promised anything: other records may be lost with their leader (KC13)."""
     sends = [evolve(one, status=INFO) if one.status == OK and one.acks != ALL else one for one in history.sends]
     return evolve(history, sends=sends)
 
 
-def _thrown_back(history: History) -> Iterator[Anomaly]:
+def thrown_back(history: History) -> Iterator[Anomaly]:
     """Find consumers that were told that what comes next is out of range, although nothing is taken there."""
     begun: set[tuple[str, TopicPartition]] = set()
     for poll in history.polls:
