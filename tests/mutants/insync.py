@@ -36,7 +36,7 @@ POSITION = "tests/replication/test_following.py::PositionTests::"
 READ = "tests/replication/test_reading.py::ReadingTests::"
 RECOVERY = "tests/replication/test_isr_changes.py::RecoveryTests::"
 ROLE = "tests/replication/test_roles.py::RoleTests::"
-LOOK = "tests/api/test_replica_fetch.py::LookTests::"
+LOOK = "tests/api/test_standing.py::LookTests::"
 SHRINK = "tests/replication/test_isr_changes.py::ShrinkTests::"
 STRICT = "tests/replication/test_acks.py::StrictAcksTests::"
 
