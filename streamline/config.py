@@ -375,6 +375,6 @@ class NodeConfig:
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
-        "auto", "what a non-leader does with Produce: auto, always or never", one_of("auto", "always", "never")
+        "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
     )
     broker: BrokerConfig = field(factory=BrokerConfig)

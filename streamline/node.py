@@ -91,7 +91,7 @@ class Node(Staircase):
         self.failed: Deferred[str] = broker.metadata.consensus.when_failed()
         self.foundation = Foundation(host, config, broker.metadata, directory)
         self.registrar = registrar
-        self._incarnation_id = incarnation_id
+        self.incarnation_id = incarnation_id
         self._listener = listener
 
     @property
@@ -111,7 +111,7 @@ class Node(Staircase):
         return Registration(
             node_id=self.config.node_id,
             cluster_id=self.broker.metadata.image.cluster_id,
-            incarnation_id=self._incarnation_id,
+            incarnation_id=self.incarnation_id,
             directory_id=meta.directory_uuid,
             endpoint=self.advertised,
             peer_endpoint=None if self.room is None else self.room.own_address,

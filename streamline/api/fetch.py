@@ -66,6 +66,8 @@ def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchRe
     is_incremental = session is not None and request.session_epoch > INITIAL_EPOCH
     # The request itself can go: only what the answer needs of it is kept.
     answer = Answer(call, request.isolation_level, session, is_incremental)
+    if session is not None:
+        wanted = list(session.partitions.values())
     reading: Reading
     if request.rack_id and call.broker.config.reads == READS_ANY:
         reading = NearReading(call, wanted, request)
@@ -81,7 +83,7 @@ def session_of(
     call: Call, sessions: FetchSessions, request: FetchRequest
 ) -> tuple[Session | None, Sequence[Wanted]]:
     """
-    Return the session that this fetch belongs to, where it has one, and what it wants.
+    Return the session that this fetch belongs to, where it has one, and what the fetch itself names.
 
     @raise Refused: as L{FetchSessions.resume}.
     """
@@ -96,8 +98,7 @@ def session_of(
         sessions.end(session_id)
         begun = sessions.begin(call.broker.host.rng.randrange(1, SESSION_ID_MAX), uses_ids, now_s, wanted)
         return begun, wanted
-    resumed = sessions.resume(session_id, epoch, uses_ids, now_s, wanted, _forgotten(request))
-    return resumed, list(resumed.partitions.values()) if resumed is not None else ()
+    return sessions.resume(session_id, epoch, uses_ids, now_s, wanted, forgotten_of(request)), wanted
 
 
 def _wanted(call: Call, request: FetchRequest) -> Sequence[Wanted]:
@@ -117,7 +118,8 @@ def _wanted(call: Call, request: FetchRequest) -> Sequence[Wanted]:
     return list({partition.key: partition for partition in wanted}.values())
 
 
-def _forgotten(request: FetchRequest) -> Iterable[Key]:
+def forgotten_of(request: FetchRequest) -> Iterable[Key]:
+    """Yield what a fetch is about no more."""
     for topic in request.forgotten_topics_data:
         for index in topic.partitions:
             yield topic.topic_id, topic.topic, index

@@ -100,14 +100,15 @@ class Reading:
         """Wait for what partitions say."""
         if self._deadline is None:
             self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
-            for partition in self._partitions:
-                self._listen(partition)
+            self._listen()
 
-    def _listen(self, partition: Partition) -> None:
-        partition.add_reader(self._more)
+    def _listen(self) -> None:
+        for partition in self._partitions:
+            partition.add_reader(self.more)
 
-    def _listen_no_more(self, partition: Partition) -> None:
-        partition.drop_reader(self._more)
+    def _listen_no_more(self) -> None:
+        for partition in self._partitions:
+            partition.drop_reader(self.more)
 
     def _is_enough(self, reads: list[Read]) -> bool:
         """Say whether to answer now; errors and divergence are never kept waiting."""
@@ -130,7 +131,7 @@ class Reading:
         """Say whether it is too large to wait among so many others that do."""
         return len(self._wanted) > CROWD_PARTITIONS and self._call.caller.room.is_crowded
 
-    def _more(self, size_bytes: int) -> None:
+    def more(self, size_bytes: int) -> None:
         """Hear that a partition has more; C{size_bytes} of 0 means that something else is the matter with it."""
         self._missing_bytes -= size_bytes
         if self._missing_bytes <= 0 or size_bytes == 0:
@@ -165,8 +166,7 @@ class Reading:
     def _stop(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-        for partition in self._partitions:
-            self._listen_no_more(partition)
+        self._listen_no_more()
 
     # Reading
 

@@ -1,31 +1,41 @@
 """
 Fetch (1) as followers ask it, on the cluster listener.
 
-It is a client's Fetch with three differences.  What a follower asks for says how far its log goes, which moves the high
-watermark (L{streamline.replication.leading}); it is given what is not committed yet; and it is answered at once where
-it does not know the high watermark.  The rest, sessions and waiting and the answer, is that of clients.
+It is a client's Fetch with four differences.  What a follower asks for says how far its log goes, which moves the high
+watermark (L{streamline.replication.leading}); it is given what is not committed yet; it is soon told of another high
+watermark; and an incremental fetch looks only at what may have something new (L{streamline.api.standing}).  The rest,
+sessions and waiting and the answer, is that of clients.
+
+# Note [News of what is committed]
+
+Whatever goes to a follower brings the high watermark with it, and while records come there is always something.  So a
+high watermark alone is kept back for a moment: an answer for each, and a fetch after it, would be a third of all rounds
+where one record is written at a time.  A follower that knows none yet is told at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import BrokerServices, Call, Caller
-from streamline.api.fetch import Answer, session_of
+from streamline.api.fetch import Answer, forgotten_of, session_of
 from streamline.api.fetching import Read, Reading
+from streamline.api.standing import Standing
 from streamline.errors import ProtocolError, Refused
-from streamline.model import Endpoint, LogSlice
+from streamline.model import NO_OFFSET, Endpoint, LogSlice
 from streamline.raft import ReplicaKey
 from streamline.replication.followers import FollowerFetch
-from streamline.replication.sessions import INITIAL_EPOCH, NO_SESSION, FetchSessions, Wanted
+from streamline.replication.sessions import INITIAL_EPOCH, NO_SESSION, FetchSessions, Session, Wanted
 from streamline.services.partition import Partition
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 
 SESSIONS: Final = 1000
 """Sessions of followers; there is one for each node."""
+COMMITTED_S: Final = 0.005
+"""How long a follower is not told of another high watermark for itself."""
 READ_UNCOMMITTED: Final = 0
 _NOTHING = LogSlice()
 
@@ -44,6 +54,8 @@ class ReplicaFetches:
     def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
         self._sessions = FetchSessions(SESSIONS)
+        self._standings: dict[int, tuple[Session, Standing]] = {}
+        """By node; each has one session, and a new one ends the one before."""
 
     def answer(self, sender: ReplicaKey, request: FetchRequest) -> FetchResponse | Deferred[FetchResponse]:
         """
@@ -56,37 +68,123 @@ class ReplicaFetches:
             raise ProtocolError(f"node {sender.node_id} fetches for another one")
         caller = Caller("", Endpoint("", 0), lambda why: None, _Node())
         call = Call(self._broker, caller, FetchRequest.VERSIONS[1], None)
+        is_incremental = request.session_epoch > INITIAL_EPOCH
+        if not is_incremental:
+            self._end(state.replica_id)
         try:
-            session, wanted = session_of(call, self._sessions, request)
+            session, named = session_of(call, self._sessions, request)
         except Refused as refusal:
             return FetchResponse(error_code=refusal.code, session_id=NO_SESSION)
-        is_incremental = session is not None and request.session_epoch > INITIAL_EPOCH
+        is_incremental = is_incremental and session is not None
+        standing = self._standing(state, session, named, request)
+        done = FollowerReading(call, state, standing, named, request, is_incremental).begin()
         answer = Answer(call, READ_UNCOMMITTED, session, is_incremental)
-        done = FollowerReading(call, state, wanted, request).begin()
+        if session is None:
+            return _closing(standing, done, answer)
         return done.addCallback(answer.make) if isinstance(done, Deferred) else answer.make(done)
+
+    def _standing(
+        self, state: ReplicaState, session: Session | None, named: Sequence[Wanted], request: FetchRequest
+    ) -> Standing:
+        """Return what a follower wants, brought up to date; without a session it is of this one fetch."""
+        now_s = self._broker.host.clock.seconds()
+        if session is None:
+            self._end(state.replica_id)
+            return Standing({wanted.key: wanted for wanted in named}, state.replica_epoch, now_s)
+        kept = self._standings.get(state.replica_id)
+        if kept is not None and kept[0] is session:
+            kept[1].fetched(named, forgotten_of(request), state.replica_epoch, now_s)
+            return kept[1]
+        self._end(state.replica_id)
+        standing = Standing(session.partitions, state.replica_epoch, now_s)
+        self._standings[state.replica_id] = session, standing
+        return standing
+
+    def _end(self, node_id: int) -> None:
+        """End a follower's session: it begins another one, or needs none."""
+        kept = self._standings.pop(node_id, None)
+        if kept is not None:
+            self._sessions.end(kept[0].session_id)
+            kept[1].close()
+
+
+def _closing(
+    standing: Standing, done: list[Read] | Deferred[list[Read]], answer: Answer
+) -> FetchResponse | Deferred[FetchResponse]:
+    """Make an answer, and remember nothing of what it was about."""
+    if not isinstance(done, Deferred):
+        standing.close()
+        return answer.make(done)
+
+    def close(found: Any) -> Any:
+        standing.close()
+        return found
+
+    return done.addBoth(close).addCallback(answer.make)
 
 
 class FollowerReading(Reading):
-    """A follower's fetch on its way to an answer."""
+    """A follower's fetch on its way to an answer; an incremental one looks at what is due."""
 
-    def __init__(self, call: Call, state: ReplicaState, wanted: Sequence[Wanted], request: FetchRequest) -> None:
+    def __init__(
+        self,
+        call: Call,
+        state: ReplicaState,
+        standing: Standing,
+        wanted: Sequence[Wanted],
+        request: FetchRequest,
+        is_incremental: bool,
+    ) -> None:
         super().__init__(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
         self._node_id = state.replica_id
         self._broker_epoch = state.replica_epoch
+        self._standing = standing
+        self._is_incremental = is_incremental
+        self._is_committed = False
 
-    def _listen(self, partition: Partition) -> None:
-        partition.add_copier(self._more)
+    def _look(self) -> list[Read] | None:
+        if self._is_incremental:
+            self._wanted = self._standing.due()
+        return super()._look()
 
-    def _listen_no_more(self, partition: Partition) -> None:
-        partition.drop_copier(self._more)
+    def _listen(self) -> None:
+        self._standing.waiting = self
+
+    def _listen_no_more(self) -> None:
+        if self._standing.waiting is self:
+            self._standing.waiting = None
+
+    def committed(self) -> None:
+        """Hear that there is another high watermark to be told of.  See Note [News of what is committed]."""
+        if self._deadline is not None and self._done is not None and not self._is_committed:
+            self._is_committed = True
+            self._deadline.cancel()
+            self._deadline = self._call.broker.deadlines.after(min(COMMITTED_S, self._max_wait_s), self.hurry)
 
     def _is_enough(self, reads: list[Read]) -> bool:
-        return super()._is_enough(reads) or any(
-            read.high_watermark != read.wanted.told_high_watermark for read in reads
-        )
+        if not reads and self._is_incremental and not self._must_answer and self._max_wait_s > 0:
+            self._missing_bytes = self._min_bytes
+            return False
+        if super()._is_enough(reads):
+            return True
+        for read in reads:
+            told = read.wanted.told_high_watermark
+            if read.high_watermark != told:
+                if told == NO_OFFSET:
+                    return True
+                self._tell_soon()
+        return False
+
+    def _tell_soon(self) -> None:
+        if self._deadline is not None:
+            self.committed()
+        elif not self._is_committed:
+            self._is_committed = True
+            self._max_wait_s = min(COMMITTED_S, self._max_wait_s)
 
     def _read_one(self, partition: Partition, read: Read, max_bytes: int) -> LogSlice | Deferred[LogSlice]:
-        wanted = read.wanted
+        wanted, standing = read.wanted, self._standing
+        standing.watch(wanted.key, partition)
         try:
             read.diverging = partition.fetched(
                 FollowerFetch(
@@ -106,4 +204,8 @@ class FollowerReading(Reading):
         read.high_watermark = partition.high_watermark
         if read.diverging is not None:
             return _NOTHING
+        if wanted.fetch_offset == partition.log.flushed_offset:
+            if read.high_watermark == wanted.told_high_watermark and read.start_offset == wanted.told_start_offset:
+                standing.rests(wanted.key)
+            return LogSlice(next_offset=wanted.fetch_offset)
         return partition.read_as_replica(wanted.fetch_offset, max_bytes, self._needs_one)

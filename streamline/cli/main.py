@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from streamline import __version__
 
@@ -23,7 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     @raise SystemExit: with the status of the process.
     """
     parsed = _parser().parse_args(arguments)
-    sys.exit(_demo(parsed))
+    carry_out: Callable[[Namespace], int] = parsed.carry_out
+    sys.exit(carry_out(parsed))
 
 
 def _parser() -> ArgumentParser:
@@ -44,6 +45,18 @@ def _parser() -> ArgumentParser:
         "--port", type=_port, metavar="PORT",
         help=f"the first of two ports for each node [default: {FIRST_PORT}, or where DIR was before]",
     )  # fmt: skip
+    demo.set_defaults(carry_out=_demo)
+    metadata = commands.add_parser("metadata", help="look at what the cluster has agreed on")
+    whats = metadata.add_subparsers(metavar="what", required=True)
+    dump = whats.add_parser(
+        "dump",
+        help="print what a data directory says of the cluster",
+        description="Prints brokers, topics, partitions, settings and the quorum as a node's data directory has them. "
+        "Nothing is changed; the node may be running.",
+    )
+    dump.add_argument("directory", metavar="DIR", help="a node's --data-dir")
+    dump.add_argument("--json", action="store_true", help="for programs")
+    dump.set_defaults(carry_out=_dump)
     return parser
 
 
@@ -67,3 +80,9 @@ def _demo(parsed: Namespace) -> int:
     from streamline.cli.demo import run
 
     return run(parsed.nodes, parsed.data, parsed.port, FIRST_PORT)
+
+
+def _dump(parsed: Namespace) -> int:
+    from streamline.cli.dump import run
+
+    return run(parsed.directory, parsed.json)

@@ -1,7 +1,7 @@
 """
 When each broker was last heard of, and how far it has come: what a controller knows and never has agreed on.
 
-It is lost with the controller, and the next one gives everybody a whole time-out
+It is lost with the controller, and the next one gives everybody half a time-out
 again.  Times are seconds of a clock that only goes forward.
 
 # Note [Who is silent]
@@ -36,9 +36,15 @@ class Sessions:
         self._sessions: dict[int, _Session] = {}
 
     def adopt(self, image: MetadataImage, now: float) -> None:
-        """Begin to lead: everybody has been heard of just now."""
+        """
+        Begin to lead: everybody has half a time-out to say that it lives.
+
+        That is enough, as brokers say so at once where they hear of another controller; and who does not may have been
+        silent for as long as it took to elect this one.
+        """
+        heard_at = now - self._timeout_s / 2
         self._sessions = {
-            broker.node_id: _Session(broker.epoch, now) for broker in image.brokers.values() if not broker.fenced
+            broker.node_id: _Session(broker.epoch, heard_at) for broker in image.brokers.values() if not broker.fenced
         }
 
     def heard(self, node: int, epoch: int, metadata_index: int, now: float) -> None:

@@ -84,6 +84,8 @@ def alter(
     for one in wanted:
         if one.name in changes:
             raise Refused(ErrorCode.INVALID_REQUEST, f"{one.name} is named twice")
+        if one.operation is Operation.DELETE and one.name not in in_force:
+            continue  # what nobody knows is not set; Kafka's own tools clear throttles whether there are any or not
         _check_name(kind, name, one, in_force)
         changes[one.name] = _value(one, in_force)
     after = {**known, **changes}

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 
 from streamline.model import Buffer
 from streamline.net.routes import Route
-from streamline.net.sending import Sender
+from streamline.services.sending import Sender
 from streamline.wire.schema import Message
 
 _HEADER = struct.Struct(">ii")

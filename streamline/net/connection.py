@@ -33,7 +33,7 @@ from streamline.model import Endpoint
 from streamline.net.accounts import Share
 from streamline.net.alike import Alike
 from streamline.net.answers import Answers, Slot
-from streamline.net.sending import Sender
+from streamline.services.sending import Sender
 from streamline.wire.frame import Frames
 from streamline.wire.header import read_request_header
 from streamline.wire.schema import Message

@@ -155,7 +155,7 @@ class Altering:
 
     def _decided(self, changes: Sequence[IsrChange]) -> Deferred[list[Outcome]]:
         epoch = self._broker_epoch()
-        return self._line.follow(alter_partitions(self._controllership, self._node_id, epoch, changes))
+        return self._line.follow(alter_partitions(self._controllership, self._node_id, epoch, changes), ANSWER_S)
 
     def _asked(self, changes: Sequence[IsrChange]) -> Deferred[list[Outcome]]:
         if self._line.key is None:

@@ -31,4 +31,4 @@ class Brain:
         self.controllership = Controllership(host, config.node_id, metadata)
         self.membership = Membership(host, config, metadata, self.controllership, peers)
         self.balancing = Balancing(host, config, self.controllership)
-        self.line = ControllerLine(config.node_id, metadata.consensus, peers)
+        self.line = ControllerLine(host.clock, config.node_id, metadata.consensus, peers)

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred, fail
+from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
 from streamline.errors import ErrorCode, Refused
-from streamline.interfaces import IConsensus, IQuorum
+from streamline.interfaces import IClock, IConsensus, IQuorum
 from streamline.raft import ReplicaKey
 from streamline.services.peer_call import NoAnswer
 from streamline.services.peers import Peers
@@ -28,11 +29,12 @@ class ControllerLine:
     @param peers: the connections to other nodes; None where this node takes none.
     """
 
-    def __init__(self, node_id: int, consensus: IConsensus, peers: Peers | None) -> None:
+    def __init__(self, clock: IClock, node_id: int, consensus: IConsensus, peers: Peers | None) -> None:
+        self._clock = clock
         self._node_id = node_id
         self._consensus = consensus
         self._peers = peers
-        self._asking: dict[Deferred[Any], None] = {}
+        self._asking: dict[Deferred[Any], IDelayedCall] = {}
         self._listeners: list[Callable[[], None]] = []
         if IQuorum.providedBy(consensus):
             consensus.listen(self._leader_changed)
@@ -64,27 +66,31 @@ class ControllerLine:
         key = self.key
         if key is None or self._peers is None:
             return fail(Refused(ErrorCode.NOT_CONTROLLER, "no controller is known"))
-        return self.follow(self._peers.ask(key, request, response, timeout_s))
+        return self.follow(self._peers.ask(key, request, response, timeout_s), timeout_s)
 
-    def follow(self, asking: Deferred[T]) -> Deferred[T]:
+    def follow(self, asking: Deferred[T], timeout_s: float) -> Deferred[T]:
         """
         Wait for something that the controller was asked, be it this node; no longer than it is the controller.
 
-        @raise NoAnswer: through the Deferred: another node has come to lead; what came of it is not known.
+        @raise NoAnswer: through the Deferred: another node has come to lead, or the time is up; what came of it is not
+            known.
         """
-        self._asking[asking] = None
+        if asking.called:
+            return asking
+        self._asking[asking] = self._clock.callLater(timeout_s, asking.cancel)
         return asking.addBoth(self._came, asking)
 
     def _came(self, answer: T | Failure, asking: Deferred[Any]) -> T | Failure:
-        self._asking.pop(asking, None)
+        timer = self._asking.pop(asking, None)
+        if timer is not None and timer.active():
+            timer.cancel()
         if isinstance(answer, Failure) and answer.check(CancelledError):
             return Failure(NoAnswer("it was not waited for any longer"))
         return answer
 
     def _leader_changed(self, leader_id: int | None, term: int) -> None:
         """Wait no longer for the last controller."""
-        asking, self._asking = list(self._asking), {}
-        for one in asking:
-            one.cancel()
+        for asking in list(self._asking):
+            asking.cancel()
         for changed in self._listeners:
             changed()

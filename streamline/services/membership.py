@@ -8,7 +8,7 @@ on.  All of it is dropped where this node is no controller any more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
@@ -39,8 +39,11 @@ from streamline.raft import ReplicaKey
 from streamline.services.controllership import Controllership, Plan
 from streamline.services.metadata import Metadata
 from streamline.services.peers import Peers
+from streamline.services.sharing import Shared
 
 log = Logger()
+
+T = TypeVar("T")
 
 LATE_SHARE: Final = 0.1
 """A timer that is late by this share of the session time-out says that the process stood still."""
@@ -66,6 +69,8 @@ class Membership(Service):
         self._peers = peers
         self._looking: IDelayedCall | None = None
         self._is_fencing = False
+        self._deciding: dict[tuple[int, int], Shared[Pulse]] = {}
+        """Node and epoch of each broker about which something is decided that is not agreed on yet."""
         controllership.add_duty(self)
         if peers is not None:
             peers.listen(self)
@@ -78,7 +83,7 @@ class Membership(Service):
     # Duty
 
     def took_over(self) -> None:
-        """Give everybody a whole time-out, but for those whose process is known to be gone."""
+        """Give everybody half a time-out, but for those whose process is known to be gone."""
         self._sessions.adopt(self._metadata.image, self._clock.seconds())
         self._is_fencing = False
         for key in () if self._peers is None else self._peers.gone:
@@ -88,6 +93,7 @@ class Membership(Service):
     def resigned(self) -> None:
         """Know nothing any more."""
         self._sessions = Sessions(self._timeout_s)
+        self._deciding.clear()
         if self._looking is not None:
             self._looking.cancel()
             self._looking = None
@@ -120,8 +126,33 @@ class Membership(Service):
         """
         Hear that a broker lives; fire with what it may do, once that is agreed on.
 
+        A broker that says so again while that takes its time lives on, and waits for the same decision.
+
         @raise Refused: as L{streamline.cluster.membership.heartbeat}, or as L{Controllership.decide}.
         """
+        key = beat.node_id, beat.broker_epoch
+        deciding = self._deciding.get(key)
+        if deciding is None:
+            return self._follow(key, self._decide(beat))
+        if self._metadata.image.brokers[beat.node_id].epoch == beat.broker_epoch:
+            self._sessions.heard(*key, beat.metadata_index, self._clock.seconds())
+        return deciding.wait()
+
+    def _follow(self, key: tuple[int, int], decided: Deferred[Pulse]) -> Deferred[Pulse]:
+        if decided.called:
+            return decided
+        deciding: Shared[Pulse] = Shared()
+        self._deciding[key] = deciding
+        waiting = deciding.wait()
+        decided.addBoth(self._decided, key)
+        deciding.follow(decided)
+        return waiting
+
+    def _decided(self, outcome: T, key: tuple[int, int]) -> T:
+        self._deciding.pop(key, None)
+        return outcome
+
+    def _decide(self, beat: Heartbeat) -> Deferred[Pulse]:
         pulse: Pulse
 
         def plan(image: MetadataImage) -> Sequence[Command]:

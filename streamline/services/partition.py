@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -37,6 +38,18 @@ log = Logger()
 
 Reader = Callable[[int], None]
 """Called with the bytes that have become readable; 0 where something else happened."""
+
+L = TypeVar("L")
+
+
+class Copier(Protocol):
+    """Who hears of what followers can copy."""
+
+    def more(self, size_bytes: int) -> None:
+        """There are so many bytes more; 0 where something else happened."""
+
+    def committed(self) -> None:
+        """The high watermark has moved."""
 
 
 class Partition(Taking):
@@ -66,7 +79,7 @@ class Partition(Taking):
         self._for_count = Queue(gathering)
         self._following: IFollowing | None = None
         self._readers: dict[Reader, None] = {}
-        self._copiers: dict[Reader, None] = {}
+        self._copiers: dict[Copier, None] = {}
         self._cuts = 0
         """How often the log was cut: a sync that began before says nothing about what came afterwards."""
         self._unread: deque[tuple[int, int]] = deque()
@@ -125,8 +138,8 @@ class Partition(Taking):
         """Tell everybody who waits to look again: what they waited for may not come."""
         self._for_commit.release_all()
         self._for_count.release_all()
-        _poke(self._readers, 0, self)
-        _poke(self._copiers, 0, self)
+        _tell(self._readers, lambda reader: reader(0), self)
+        _tell(self._copiers, lambda copier: copier.more(0), self)
 
     # Writing
 
@@ -144,7 +157,7 @@ class Partition(Taking):
             self._trouble = ""
             self.producers.settle()
             if size_bytes and self._copiers:
-                _poke(self._copiers, size_bytes, self)
+                _tell(self._copiers, lambda copier: copier.more(size_bytes), self)
         flushed_offset = log.flushed_offset
         count, self._flushed_offset = flushed_offset - self._flushed_offset, flushed_offset
         self.appended_records += count
@@ -213,7 +226,9 @@ class Partition(Taking):
         while unread and unread[0][0] <= high_watermark:
             size_bytes += unread.popleft()[1]
         if size_bytes and self._readers:
-            _poke(self._readers, size_bytes, self)
+            _tell(self._readers, lambda reader: reader(size_bytes), self)
+        if self._copiers:
+            _tell(self._copiers, lambda copier: copier.committed(), self)
         self._for_commit.advance(high_watermark)
 
     # Waiting
@@ -287,12 +302,12 @@ class Partition(Taking):
         """Call it no more."""
         self._readers.pop(reader, None)
 
-    def add_copier(self, copier: Reader) -> None:
-        """Call this with the number of bytes whenever there is more that followers can read."""
+    def add_copier(self, copier: Copier) -> None:
+        """Tell this one whenever there is more that followers can read, or more is committed."""
         self._copiers[copier] = None
 
-    def drop_copier(self, copier: Reader) -> None:
-        """Call it no more."""
+    def drop_copier(self, copier: Copier) -> None:
+        """Tell it no more."""
         self._copiers.pop(copier, None)
 
     # Reading
@@ -378,10 +393,10 @@ class Partition(Taking):
         self.books.checkpoint()
 
 
-def _poke(readers: dict[Reader, None], size_bytes: int, partition: Partition) -> None:
-    for reader in list(readers):
+def _tell(listeners: dict[L, None], say: Callable[[L], None], partition: Partition) -> None:
+    for listener in list(listeners):
         try:
-            reader(size_bytes)
+            say(listener)
         except Exception:  # a reader's trouble is not that of whoever appended
             log.failure("a reader of {partition} failed", partition=str(partition.log.identity))
-            readers.pop(reader, None)
+            listeners.pop(listener, None)

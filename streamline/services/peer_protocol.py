@@ -20,6 +20,7 @@ from streamline.errors import ProtocolError
 from streamline.model import Buffer
 from streamline.raft import Message as RaftMessage
 from streamline.raft import translation
+from streamline.services.sending import Sender
 from streamline.wire.codec import reader
 from streamline.wire.frame import RESPONSE_BYTES, Frames
 from streamline.wire.header import read_request_header, write_request_header
@@ -75,8 +76,7 @@ class PeerProtocol(Protocol):
     def __init__(self) -> None:
         self.is_closed = False
         self._frames = Frames(GREETING_BYTES_MAX, RESPONSE_BYTES)
-        self._is_blocked = False
-        self._unsent_bytes = 0
+        self._sender: Sender | None = None
 
     # For those who inherit
 
@@ -101,6 +101,7 @@ class PeerProtocol(Protocol):
     def connectionMade(self) -> None:
         """Begin."""
         self.transport.setTcpNoDelay(True)
+        self._sender = Sender(self.transport)
         self.transport.registerProducer(self, True)
 
     def dataReceived(self, data: bytes) -> None:
@@ -123,12 +124,13 @@ class PeerProtocol(Protocol):
 
     def pauseProducing(self) -> None:
         """The transport has too much that it could not send."""
-        self._is_blocked = True
+        if self._sender is not None:
+            self._sender.blocked()
 
     def resumeProducing(self) -> None:
         """It has sent everything."""
-        self._is_blocked = False
-        self._unsent_bytes = 0
+        if self._sender is not None:
+            self._sender.drained()
 
     def stopProducing(self) -> None:
         """It is being closed."""
@@ -144,10 +146,13 @@ class PeerProtocol(Protocol):
     def send(self, parts: Sequence[Buffer]) -> bool:
         """Send a frame; return whether it was taken: not where the connection is closed, or too much waits."""
         length = sum(map(len, parts))
-        if self.is_closed or (self._is_blocked and self._unsent_bytes + length > UNSENT_BYTES_MAX):
+        sender = self._sender
+        if self.is_closed or sender is None:
             return False
-        self._unsent_bytes = self._unsent_bytes + length if self._is_blocked else length
-        self.transport.writeSequence([_LENGTH.pack(length), *map(bytes, parts)])
+        unsent_bytes = sender.unsent_bytes
+        if unsent_bytes and unsent_bytes + length > UNSENT_BYTES_MAX:
+            return False
+        sender.send([_LENGTH.pack(length), *parts], length + 4)
         return True
 
     def drop(self) -> None:

@@ -306,7 +306,7 @@ class Registrar(Service):
         if not wanted.cluster_id:
             raise Refused(ErrorCode.NOT_CONTROLLER, "the cluster is not founded yet")
         if self._line.is_here:
-            epoch = await self._line.follow(self._membership.register(wanted, is_here=True))
+            epoch = await self._line.follow(self._membership.register(wanted, is_here=True), REGISTERED_S)
         else:
             answer = await self._line.ask(_request(wanted), BrokerRegistrationResponse, REGISTERED_S)
             _check(answer.error_code)
@@ -323,7 +323,7 @@ class Registrar(Service):
             wants_shutdown=self._leaving is not None,
         )
         if self._line.is_here:
-            may_stop = (await self._line.follow(self._membership.heartbeat(beat))).may_stop
+            may_stop = (await self._line.follow(self._membership.heartbeat(beat), self._session_s / 2)).may_stop
         else:
             request = BrokerHeartbeatRequest(
                 broker_id=beat.node_id,

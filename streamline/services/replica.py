@@ -104,8 +104,7 @@ class Replica(Partition):
         latest = self.epochs.latest
         self._following = replicator.follow(self, self.state, self._advanced)
         if self.epochs.latest != latest:
-            self.books.epochs_changed = True
-            self.books.save_epochs()
+            self.books.epochs_changed = True  # opening forgets it as well, so there is time to write that down
 
     def _stop(self, refusal: Refused) -> None:
         self._lead_later = None

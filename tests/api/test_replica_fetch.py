@@ -175,11 +175,13 @@ class WaitingTests(ReplicaFetchCase):
         self.waits(2)
 
     def test_high_watermark(self) -> None:
-        """One that it does not know is told at once, without anything else."""
+        """One that it does not know is told soon, without anything else."""
         self.broker.node.broker.replicas.append_now("t", 0, batch_of(b"w"), -1)
         part = self.request(4, last_epoch=EPOCH).topics
         request = self.request(4, wait_ms=500, session_id=self.session_id, session_epoch=1, topics=part)
-        answer = self.asked(request)
+        came = self.asked(request)
+        self.broker.wait(0.02)
+        (answer,) = came
         self.assertEqual([self.of(answer).high_watermark, joined(self.of(answer))], [4, b""])
 
     def test_it_leads_no_longer(self) -> None:

@@ -6,6 +6,7 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.api.api_versions import ELR
 from streamline.api.table import TABLE, flexible_of
 from streamline.errors import ErrorCode
 from streamline.wire.header import flexible_of as declared_flexible
@@ -74,6 +75,14 @@ class ApiVersionsTests(SynchronousTestCase):
         self.broker = Broker().start()
         self.client = self.broker.connect()
 
+    def test_features(self) -> None:
+        """The one that there is, in every version that has features; clients choose what they do by them."""
+        for version in (3, 4):
+            answer = self.ask(version)
+            supported = [(one.name, one.min_version, one.max_version) for one in answer.supported_features]
+            self.assertEqual(supported, [("eligible.leader.replicas.version", 1, 1)])
+            self.assertEqual([(one.name, one.max_version_level) for one in answer.finalized_features], [(ELR, 1)])
+
     def ask(self, version: int, name: str = "apache-kafka-java", of: str = "4.3.0") -> ApiVersionsResponse:
         """Ask in a version."""
         request = ApiVersionsRequest(client_software_name=name, client_software_version=of)
@@ -88,7 +97,6 @@ class ApiVersionsTests(SynchronousTestCase):
             expected = {key: api.versions for key, api in TABLE.items()}
             expected[0] = (0, expected[0][1])  # older librdkafka stops compressing otherwise (KAFKA-18659)
             self.assertEqual(found, expected)
-            self.assertEqual(list(answer.supported_features), [])
 
     def test_how_the_client_is_called(self) -> None:
         """KIP-511: what goes into logs and metrics is looked at first, from version 3 on."""

@@ -20,6 +20,10 @@ MAIN_CLASSES = {
     "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
     "kafka-broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
     "kafka-cluster": "org.apache.kafka.tools.ClusterTool",
+    "kafka-features": "org.apache.kafka.tools.FeatureCommand",
+    "kafka-leader-election": "org.apache.kafka.tools.LeaderElectionCommand",
+    "kafka-metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
+    "kafka-reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
     "kafka-dump-log": "org.apache.kafka.tools.DumpLogSegments",
     "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
     "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
@@ -41,6 +45,14 @@ class Tools:
     def command(self, name: str, *arguments: str) -> Sequence[str]:
         """The command line of a tool that talks to the broker."""
         return tool(name, *arguments, "--bootstrap-server", self.bootstrap)
+
+    def first(self, name: str, *arguments: str) -> str:
+        """
+        Run a tool that takes the broker before its sub-command, and return what it printed.
+
+        @raise AssertionError: it failed.
+        """
+        return run(tool(name, "--bootstrap-server", self.bootstrap, *arguments))
 
     def run(self, name: str, *arguments: str, text: str = "") -> str:
         """

@@ -56,6 +56,12 @@ class TopicTests(SettingsCase):
         wanted = [Alteration("retention.ms", SET, "5"), Alteration("segment.ms", DELETE)]
         self.assertEqual(self.alter(TOPIC_CONFIGS, "t", *wanted), {})
 
+    def test_delete_what_nobody_knows(self) -> None:
+        """Kafka's tools do so to clear throttles, which this release does not have."""
+        wanted = [Alteration("leader.replication.throttled.replicas", DELETE), Alteration("segment.ms", SET, "7")]
+        self.assertEqual(self.alter(TOPIC_CONFIGS, "t", *wanted), {"segment.ms": "7"})
+        self.assertEqual(self.alter(BROKER_CONFIGS, "1", Alteration("leader.replication.throttled.rate", DELETE)), {})
+
     def test_lists(self) -> None:
         """They begin with what is in force, even where it is nobody's own."""
         append, subtract = (Alteration("cleanup.policy", how, "compact") for how in (APPEND, SUBTRACT))

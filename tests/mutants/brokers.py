@@ -53,7 +53,7 @@ CONTROLLER = (
     ),
     Mutant(
         "KR31", "Nobody waits for a controller that is none any more.", LINE,
-        "one.cancel()", "pass",
+        "for asking in list(self._asking):", "for asking in ():",
         [f"{LIVE}test_nobody_waits_for_the_last_controller"],
     ),
 )

@@ -126,11 +126,6 @@ LEADING = (
         [f"{WATERMARK}test_moves_when_followers_fetched", f"{READING}test_committed_by_the_fetch"],
     ),
     Mutant(
-        "KR11", "A follower that does not know the high watermark is answered at once.", REPLICA_FETCH,
-        "read.high_watermark != read.wanted.told_high_watermark for read in reads", "False for read in reads",
-        [f"{WAITING}test_high_watermark"],
-    ),
-    Mutant(
         "KR12", "A request without an answer may have been agreed to.", REPLICATION,
         "leadership.unanswered(ask)", "leadership.answered(ask, ErrorCode.INELIGIBLE_REPLICA, -1)",
         [f"{ASKING}test_unknown_outcome"],

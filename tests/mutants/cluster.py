@@ -332,8 +332,8 @@ BELONGING = (
         [f"{SILENT}test_a_controller_that_was_away_itself"],
     ),
     Mutant(
-        "KR31", "After an election everybody has a whole time-out.", SESSIONS,
-        "broker.node_id: _Session(broker.epoch, now) for broker in image.brokers.values() if not broker.fenced", "",
+        "KR31", "After an election everybody has half a time-out.", SESSIONS,
+        "heard_at = now - self._timeout_s / 2", "heard_at = now - self._timeout_s",
         [f"{SILENT}test_everybody_has_time_after_an_election"],
     ),
     Mutant(

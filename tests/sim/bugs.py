@@ -21,6 +21,7 @@ class Bug:
     @ivar pace_s: mean time between a producer's batches; who is busy syncs what others neglect.
     @ivar until_s: simulated time of trouble; where several things have to come together, one run has to see much.
     @ivar nodes: of how many the cluster is that finds it, or C{any}; nothing for a node on its own.
+    @ivar data: whether there are records in the cluster.
     """
 
     says: str
@@ -32,6 +33,7 @@ class Bug:
     pace_s: float = 0.4
     until_s: float = 60.0
     nodes: str = ""
+    data: bool = False
 
 
 NODE_BUGS = (
@@ -164,6 +166,7 @@ CLUSTER_BUGS = (
         "        if self._running:\n"
         "            await self._with_space(self._store.put_snapshot, snapshot)\n",
         "kill,power,wipe,cut,relapse",
+        seed=30,
         nodes="3",
     ),
     Bug(
@@ -205,6 +208,7 @@ CLUSTER_BUGS = (
         "        if self._messenger is not None and node.configuration is not self._known:\n",
         "        if self._messenger is not None and self._known is None:\n",
         "kill",
+        seed=10,
         nodes="3",
     ),
     Bug(
@@ -213,6 +217,7 @@ CLUSTER_BUGS = (
         "            waiting.told.errback(_unknown(\"another node leads\"))\n",
         "            waiting.told.errback(Refused(ErrorCode.NOT_CONTROLLER, \"another node leads\"))\n",
         "cut,one-way,stall,stuck-disk",
+        seed=3,
         nodes="3",
         pace_s=0.1,
     ),
@@ -241,6 +246,7 @@ CLUSTER_BUGS = (
         "    if known.directory_id != directory_id:\n",
         "    if known.directory_id == b\"\":\n",
         "wipe",
+        seed=12,
         nodes="3",
     ),
     Bug(

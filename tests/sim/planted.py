@@ -45,14 +45,19 @@ class Finding:
     rules: tuple[str, ...]
 
 
+def copied(directory: Path) -> None:
+    """Copy the product into a directory."""
+    for name in COPIED:
+        shutil.copytree(ROOT / name, directory / name)
+
+
 def plant(bug: Bug, directory: Path) -> None:
     """
     Copy the product, with the bug, into a directory.
 
     @raise ValueError: the text that it replaces is not there, or not once.
     """
-    for name in COPIED:
-        shutil.copytree(ROOT / name, directory / name)
+    copied(directory)
     path = directory / bug.file
     text = path.read_text("utf-8")
     if text.count(bug.guard) != 1:
@@ -65,6 +70,7 @@ def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     options = ["--seed", str(bug.seed), "--seeds", str(seeds), "--first"]
     options += ["--faults", bug.faults, "--pace", str(bug.pace_s), "--until", str(bug.until_s)]
     options += ["--nodes", bug.nodes] if bug.nodes else []
+    options += ["--no-data"] if bug.nodes and not bug.data else []
     done = subprocess.run(
         [sys.executable, "-m", "streamline.testing.simulation", *options],
         cwd=directory,

@@ -33,7 +33,7 @@ from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.logged import LogReader
 from streamline.testing.simulation.machine import Machine, Process
-from streamline.testing.simulation.workload import KEPT, SYNCED, Workload
+from streamline.testing.simulation.workload import KEPT, SYNCED, NodeWorkload
 from streamline.testing.simulation.world import Simulation
 
 HOST = "10.0.0.1"
@@ -134,7 +134,7 @@ class NodeRun:
         self._injector = Injector(self._supervisor, self.plan)
         client = Machine(fabric, "c1", "10.0.1.1").start()
         workload_rng = self.simulation.stream("workload")
-        self.workload = Workload(client.host, Endpoint(HOST, PORT), workload_rng, pace_s=settings.pace_s)
+        self.workload = NodeWorkload(client.host, Endpoint(HOST, PORT), workload_rng, pace_s=settings.pace_s)
         self.report = Report(seed, settings, planned=len(self.plan.faults))
         self.log = LogReader(self.report.anomalies)
         self._cuts: list[float] = []

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import History
-from streamline.testing.simulation.clients.connection import alarm
+from streamline.testing.simulation.clients.connection import Where, alarm
 from streamline.testing.simulation.clients.consumer import Appetite, Consumer
 from streamline.testing.simulation.clients.member import Member
 from streamline.testing.simulation.clients.onlooker import Onlooker
@@ -99,31 +99,30 @@ class Manner:
 
 class Workload:
     """
-    The clients of one run.
+    The clients of one run, be it of a node or of a cluster.
 
     @ivar history: what they did and saw.
     @ivar topics: those that stay.
     @ivar producers: all of them.
-    @ivar onlooker: who asks about everything.
     @ivar is_ready: whether the topics are there and everybody has begun.
     """
 
-    def __init__(self, host: Host, address: Endpoint, rng: Random, *, pace_s: float) -> None:
+    def __init__(self, host: Host, where: Where, rng: Random, *, pace_s: float, copies: int = 1) -> None:
+        """
+        @param copies: replicas of each topic.
+        """
         self.history = History()
         self.is_ready = False
         self._host = host
-        self._address = address
+        self._where = where
         self._rng = rng
         self._members_made = 0
-        self._admin = Administrator(host, address, "admin", self.history)
+        self._admin = Administrator(host, where, "admin", self.history, copies=copies)
         self.topics = draw_topics(rng)
         manners = {key: Manner.drawn(rng, pace_s) for key in self._keys()}
         self.producers = [self._producer(number, key, manners[key]) for number, key in enumerate(self._keys() * 2)]
         self._members = [self._member() for _ in range(4)]
         self._consumers = [self._consumer(f"c{number}", key) for number, key in enumerate(self._keys())]
-        self._passer = Passer(host, address, self.history, self._admin)
-        wanted = {topic.name: topic.configs for topic in self.topics}
-        self.onlooker = Onlooker(host, address, "onlooker", self.history, wanted, [group for group, _ in GROUPS])
         self._is_passing = True
         self._over: Deferred[None] = Deferred()
 
@@ -142,7 +141,7 @@ class Workload:
             padding_bytes=rng.choice(((0, 10), (0, 200), (500, 3000))),
             compression=rng.choice((0, 0, 1, 2, 3, 4)),
         )
-        return Producer(self._host, self._address, f"p{number}", key, self.history, habits)
+        return Producer(self._host, self._where, f"p{number}", key, self.history, habits)
 
     def _member(self, before: Member | None = None) -> Member:
         """Return a new member; where the one before was static, it may take its place."""
@@ -153,7 +152,7 @@ class Workload:
         instance = f"static-{name}" if rng.random() < STATIC_CHANCE else None
         if before is not None and before.instance is not None and rng.random() < 0.5:
             group, topic, instance = before.group, before.topic, before.instance
-        return Member(self._host, self._address, name, group, topic, self.history, instance)
+        return Member(self._host, self._where, name, group, topic, self.history, instance)
 
     def _consumer(self, name: str, key: TopicPartition, *, is_final: bool = False) -> Consumer:
         rng = self._rng
@@ -163,7 +162,7 @@ class Workload:
             partition_max_bytes=rng.choice((1000, 64 << 10, 1 << 20)),
             uses_session=rng.random() < 0.5,
         )
-        return Consumer(self._host, self._address, name, key, self.history, appetite, is_final=is_final)
+        return Consumer(self._host, self._where, name, key, self.history, appetite, is_final=is_final)
 
     def start(self) -> None:
         """Make the topics, then begin."""
@@ -178,10 +177,8 @@ class Workload:
             consumer.start()
         for member in self._members:
             member.start()
-        self.onlooker.start()
         self.is_ready = True
         Deferred.fromCoroutine(self._replace_members()).addErrback(alarm)
-        await self._pass_topics()
 
     async def _replace_members(self) -> None:
         """Let a member end, with or without a goodbye, and a new one come, now and then."""
@@ -194,20 +191,6 @@ class Workload:
                 before.stop()
             self._members.append(self._member(before))
             self._members[-1].start()
-
-    async def _pass_topics(self) -> None:
-        """Make topics and delete them again, now and then; their names come again too."""
-        number = 0
-        while self._is_passing:
-            await self._pause()
-            name = f"{PASSING}-{number}"
-            if self._is_passing and await self._passer.begin(name, self._rng.randrange(1, 4), SMALL):
-                await self._passer.use(name)
-                await self._passer.use_group(name)
-                if self._rng.random() < 0.7:
-                    await self._admin.delete(name)
-                else:
-                    number += 1
 
     def _pause(self, low_s: float = 0.2, high_s: float = 4.0) -> Deferred[None]:
         over: Deferred[None] = Deferred()
@@ -237,8 +220,44 @@ class Workload:
             reader.start()
         for member in self._members:
             member.stop()
-        lookers = [Member(self._host, self._address, f"final {name}", name, on, self.history) for name, on in GROUPS]
+        lookers = [Member(self._host, self._where, f"final {name}", name, on, self.history) for name, on in GROUPS]
         looks = [Deferred.fromCoroutine(looker.read_back()).addErrback(alarm) for looker in lookers]
-        self.onlooker.stop()
         everything: Deferred[list[None]] = gatherResults([*looks, *(reader.done for reader in readers)])
         return everything.addCallback(lambda _: Deferred.fromCoroutine(self._admin.topics()))
+
+
+class NodeWorkload(Workload):
+    """
+    The clients of a node on its own: topics come and go as well, and somebody asks about all of it.
+
+    @ivar onlooker: who asks about everything.
+    """
+
+    def __init__(self, host: Host, address: Endpoint, rng: Random, *, pace_s: float) -> None:
+        super().__init__(host, address, rng, pace_s=pace_s)
+        self._passer = Passer(host, address, self.history, self._admin)
+        wanted = {topic.name: topic.configs for topic in self.topics}
+        self.onlooker = Onlooker(host, address, "onlooker", self.history, wanted, [group for group, _ in GROUPS])
+
+    async def _begin(self) -> None:
+        await super()._begin()
+        self.onlooker.start()
+        await self._pass_topics()
+
+    async def _pass_topics(self) -> None:
+        """Make topics and delete them again, now and then; their names come again too."""
+        number = 0
+        while self._is_passing:
+            await self._pause()
+            name = f"{PASSING}-{number}"
+            if self._is_passing and await self._passer.begin(name, self._rng.randrange(1, 4), SMALL):
+                await self._passer.use(name)
+                await self._passer.use_group(name)
+                if self._rng.random() < 0.7:
+                    await self._admin.delete(name)
+                else:
+                    number += 1
+
+    def _read(self) -> Deferred[list[str]]:
+        self.onlooker.stop()
+        return super()._read()

@@ -9,8 +9,9 @@ the connection, as in every Kafka client.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from struct import Struct
-from typing import Any
+from typing import Any, TypeAlias
 
 from attrs import frozen
 from twisted.internet.defer import Deferred
@@ -38,6 +39,9 @@ _LENGTH = Struct(">i").pack
 
 
 log = Logger()
+
+Where: TypeAlias = Endpoint | Sequence[Endpoint]
+"""Where a client finds the cluster: its one node, or several of its nodes."""
 
 
 class Gone(Exception):
@@ -158,16 +162,21 @@ class _Connections(Factory):
 
 class Line:
     """
-    A client's way to one address: connected when it is needed, again and again.
+    A client's way to one node: connected when it is needed, again and again.
+
+    Where several nodes are known, each time that it hung up it begins at any of them, until it is told whom to ask.
 
     @ivar stopped: no new connections are made.
+    @ivar leader_epoch: the latest that its user has heard of.
     """
 
-    def __init__(self, host: Host, address: Endpoint, client_id: str, history: History) -> None:
+    def __init__(self, host: Host, where: Where, client_id: str, history: History) -> None:
         self.host = host
         self.client_id = client_id
         self.stopped = False
-        self._address = address
+        self.leader_epoch = -1
+        self._known = [where] if isinstance(where, Endpoint) else list(where)
+        self._address = self._any()
         self._history = history
         self._connection: Connection | None = None
 
@@ -206,11 +215,26 @@ class Line:
         self.host.clock.callLater(seconds, over.callback, None)
         return over
 
+    def _any(self) -> Endpoint:
+        return self._known[self.host.rng.randrange(0, len(self._known)) if len(self._known) > 1 else 0]
+
+    def aim(self, address: Endpoint) -> None:
+        """Ask this node from now on, until L{drop}; who knows of one node only stays with it."""
+        if len(self._known) > 1 and address != self._address:
+            self.drop()
+            self._address = address
+
+    def turn(self) -> None:
+        """Ask any of the nodes from now on, where several are known."""
+        if len(self._known) > 1:
+            self.drop()
+
     def drop(self) -> None:
         """Hang up; the next request connects anew."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        self._address = self._any()
 
     def stop(self) -> None:
         """Hang up for good."""

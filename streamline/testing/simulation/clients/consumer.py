@@ -15,10 +15,10 @@ from twisted.python.failure import Failure
 
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host
-from streamline.model import Buffer, Endpoint, TopicPartition
+from streamline.model import Buffer, TopicPartition
 from streamline.testing.history import History, Lookup, Poll
-from streamline.testing.simulation.clients.connection import Gone, Line, is_passing
-from streamline.testing.simulation.clients.topics import find_leader_epoch, find_topic_id
+from streamline.testing.simulation.clients.connection import Gone, Line, Where, is_passing
+from streamline.testing.simulation.clients.topics import find_leader, find_leader_epoch
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.batch import headers, is_intact
 from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData
@@ -41,6 +41,12 @@ SESSIONS_FROM = 7
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 MAX_TIMESTAMP_FROM = 7
 LOOKUPS = 5
+ELSEWHERE = (
+    ErrorCode.NOT_LEADER_OR_FOLLOWER,
+    ErrorCode.FENCED_LEADER_EPOCH,
+    ErrorCode.UNKNOWN_LEADER_EPOCH,
+    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+)
 SESSION_ERRORS = (ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH)
 
 
@@ -98,7 +104,7 @@ class Consumer:
     def __init__(
         self,
         host: Host,
-        address: Endpoint,
+        where: Where,
         name: str,
         key: TopicPartition,
         history: History,
@@ -114,7 +120,7 @@ class Consumer:
         self._host = host
         self._history = history
         self._appetite = appetite
-        self._line = Line(host, address, name, history)
+        self._line = Line(host, where, name, history)
         self._versions = Versions(host.rng)
         self._topic_id = b""
         self._session = (0, 0)
@@ -140,7 +146,7 @@ class Consumer:
     async def _run(self) -> None:
         if not self._versions.known:
             await self._versions.learn(self._line)
-        self._topic_id = await find_topic_id(self._line, self._versions, self.key.topic)
+        self._topic_id = await find_leader(self._line, self._versions, self.key)
         if self.is_final and self._end < 0:
             self._end = (await self._list_offset(LATEST)).offset
         while not self._line.stopped:
@@ -193,6 +199,8 @@ class Consumer:
         while True:
             answer = await self._line.ask(request, self._versions.of(OffsetForLeaderEpochRequest))
             end = answer.topics[0].partitions[0]
+            if end.error_code in ELSEWHERE:
+                raise Gone(f"another node leads {self.key} by now: {end.error_code}")
             if end.error_code or end.end_offset < self._end:
                 what = f"{end.end_offset} ({end.error_code}), not {self._end}"
                 raise BadAnswer(f"epoch {epoch} of {self.key} ends at {what}")

@@ -19,7 +19,7 @@ from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import OK, Change, History
-from streamline.testing.simulation.clients.connection import Gone, Line, is_passing
+from streamline.testing.simulation.clients.connection import Gone, Line, Where, is_passing
 from streamline.testing.simulation.clients.topics import find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.codec import encode
@@ -84,7 +84,7 @@ class Member:
     def __init__(
         self,
         host: Host,
-        address: Endpoint,
+        where: Where,
         name: str,
         group: str,
         topic: tuple[str, int],
@@ -100,7 +100,7 @@ class Member:
         self.group = group
         self.topic = topic
         self._topic, self._partitions = topic
-        self._line = Line(host, address, name, history)
+        self._line = Line(host, where, name, history)
         self._versions = Versions(host.rng)
         self._member_id = ""
         self._topic_id = b""
@@ -175,10 +175,11 @@ class Member:
     async def _find_coordinator(self) -> None:
         if self._versions.of(FindCoordinatorRequest) >= SEVERAL_KEYS_FROM:
             answer = await self._ask(FindCoordinatorRequest(coordinator_keys=[self.group]))
-            self._look_at(answer.coordinators[0].error_code)
+            found = answer.coordinators[0]
         else:
-            answer = await self._ask(FindCoordinatorRequest(key=self.group))
-            self._look_at(answer.error_code)
+            found = await self._ask(FindCoordinatorRequest(key=self.group))
+        self._look_at(found.error_code)
+        self._line.aim(Endpoint(found.host, found.port))
 
     async def _join(self) -> None:
         self.owned = {}
@@ -264,6 +265,7 @@ class Member:
                 await self._find_coordinator()
                 return await self._fetch_offsets(keys)
             except (Gone, Rejoin):
+                self._line.turn()
                 await self._line.pause()
 
     def _offset_fetch(self, version: int, partitions: list[int]) -> OffsetFetchRequest:

@@ -19,10 +19,10 @@ from twisted.python.failure import Failure
 
 from streamline.errors import ErrorCode
 from streamline.interfaces import Host
-from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, Endpoint, TopicPartition
+from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, TopicPartition
 from streamline.testing.history import FAIL, OK, History, Send
-from streamline.testing.simulation.clients.connection import Connection, Gone, Line, alarm, is_passing
-from streamline.testing.simulation.clients.topics import find_topic_id
+from streamline.testing.simulation.clients.connection import Connection, Gone, Line, Where, alarm, is_passing
+from streamline.testing.simulation.clients.topics import find_leader
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.compress import LZ4, ZSTD
 from streamline.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
@@ -84,14 +84,14 @@ class Producer:
     """
 
     def __init__(
-        self, host: Host, address: Endpoint, name: str, key: TopicPartition, history: History, habits: Habits
+        self, host: Host, where: Where, name: str, key: TopicPartition, history: History, habits: Habits
     ) -> None:
         self.name = name
         self.key = key
         self._host = host
         self._history = history
         self._habits = habits
-        self._line = Line(host, address, name, history)
+        self._line = Line(host, where, name, history)
         self._versions = Versions(host.rng)
         self._topic_id = b""
         self._producer = (NO_PRODUCER_ID, -1)
@@ -164,7 +164,7 @@ class Producer:
         """Connect and learn what sending needs."""
         if not self._versions.known:
             await self._versions.learn(self._line)
-        self._topic_id = await find_topic_id(self._line, self._versions, self.key.topic)
+        self._topic_id = await find_leader(self._line, self._versions, self.key)
         if self._habits.idempotent and self._producer[0] == NO_PRODUCER_ID:
             request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
             answer = await self._line.ask(request, self._versions.of(InitProducerIdRequest))

@@ -10,7 +10,7 @@ from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.model import Endpoint, TopicPartition
 from streamline.testing.history import FAIL, OK, Change, History
-from streamline.testing.simulation.clients.connection import Gone, Line
+from streamline.testing.simulation.clients.connection import Gone, Line, Where
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.messages.metadata import MetadataRequest, MetadataRequestTopic, MetadataResponse
 from streamline.wire.messages.topics import (
@@ -41,6 +41,28 @@ async def find_topic_id(line: Line, versions: Versions, topic: str) -> bytes:
     return found.topic_id
 
 
+async def find_leader(line: Line, versions: Versions, key: TopicPartition) -> bytes:
+    """
+    Aim a line at a partition's leader, and return its topic's id.
+
+    Who has heard of a later leader believes nobody who knows of an earlier one (KIP-320): a node that is cut off goes
+    on to take itself for the leader, and does not know what the later one was sent.
+
+    @raise Gone: nobody leads it at present, or no answer.
+    """
+    request = MetadataRequest(topics=[MetadataRequestTopic(name=key.topic)], allow_auto_topic_creation=False)
+    answer: MetadataResponse = await line.ask(request, METADATA_VERSION)
+    found = answer.topics[0]
+    nodes = {broker.node_id: Endpoint(broker.host, broker.port) for broker in answer.brokers}
+    part = next((part for part in found.partitions if part.partition_index == key.partition), None)
+    leader = None if part is None else nodes.get(part.leader_id)
+    if found.error_code or part is None or leader is None or part.leader_epoch < line.leader_epoch:
+        raise Gone(f"nobody leads {key}: {found.error_code}")
+    line.leader_epoch = part.leader_epoch
+    line.aim(leader)
+    return found.topic_id
+
+
 async def find_leader_epoch(line: Line, key: TopicPartition) -> int:
     """
     Return the epoch that a partition's leader leads in.
@@ -58,17 +80,21 @@ async def find_leader_epoch(line: Line, key: TopicPartition) -> int:
 class Administrator:
     """Makes and deletes topics, and keeps a history of it."""
 
-    def __init__(self, host: Host, address: Endpoint, name: str, history: History) -> None:
+    def __init__(self, host: Host, where: Where, name: str, history: History, *, copies: int = 1) -> None:
+        """
+        @param copies: replicas of the topics that it makes.
+        """
         self._host = host
         self._history = history
-        self._line = Line(host, address, name, history)
+        self._copies = copies
+        self._line = Line(host, where, name, history)
 
     async def create(self, name: str, partitions: int, configs: Mapping[str, str]) -> bool:
         """Make a topic, trying until the node says yes or no; return whether it said yes."""
         topic = CreatableTopic(
             name=name,
             num_partitions=partitions,
-            replication_factor=1,
+            replication_factor=self._copies,
             assignments=[],
             configs=[CreatableTopicConfig(name=key, value=value) for key, value in sorted(configs.items())],
         )
@@ -77,6 +103,7 @@ class Administrator:
             try:
                 answer = await self._line.ask(CreateTopicsRequest(topics=[topic], timeout_ms=5000), CREATE_VERSION)
             except Gone:
+                self._line.turn()
                 await self._line.pause()
                 continue
             code = answer.topics[0].error_code
@@ -85,6 +112,7 @@ class Administrator:
             if code == ErrorCode.INVALID_CONFIG:
                 change.error = str(answer.topics[0].error_message)
                 return self._ended(change, FAIL)
+            self._line.turn()
             await self._line.pause()
 
     async def delete(self, name: str) -> bool:
@@ -100,6 +128,7 @@ class Administrator:
             try:
                 answer = await self._line.ask(request, version)
             except Gone:
+                self._line.turn()
                 await self._line.pause()
                 continue
             if answer.responses[0].error_code in (0, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION):
@@ -112,6 +141,7 @@ class Administrator:
             try:
                 answer = await self._line.ask(MetadataRequest(topics=None), METADATA_VERSION)
             except Gone:
+                self._line.turn()
                 await self._line.pause()
                 continue
             return sorted(topic.name for topic in answer.topics)

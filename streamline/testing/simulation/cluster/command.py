@@ -33,6 +33,7 @@ def settings_of(options: argparse.Namespace) -> ClusterSettings:
         kinds=named.get(options.faults, words),
         without=tuple(int(number) for number in options.without.split(",") if number),
         pace_s=defaults.pace_s if options.pace is None else options.pace,
+        data=not options.no_data,
     )
 
 
@@ -40,9 +41,10 @@ def command_for(seed: int, settings: ClusterSettings) -> str:
     """Return the command that replays a run."""
     kinds = "swarm" if settings.kinds is None else ",".join(settings.kinds) or "none"
     without = f" --without {','.join(map(str, settings.without))}" if settings.without else ""
+    data = "" if settings.data else " --no-data"
     return (
         f"{PROGRAM} --nodes {settings.nodes or ANY_SIZE} --seed {seed} --until {settings.until:g}"
-        f" --pace {settings.pace_s:g} --faults {kinds}{without}"
+        f" --pace {settings.pace_s:g} --faults {kinds}{without}{data}"
     )
 
 
@@ -64,6 +66,8 @@ def describe(report: ClusterReport, cpu_s: float) -> str:
             f" {report.topics} topics ever, {report.calm_spans} calm spans; together again after"
             f" {report.converged_s:.1f} s",
             f"  heard: {_listed(report.done)}",
+            f"  {report.sends} records sent, {report.acknowledged} acknowledged, {report.reads} read,"
+            f" {report.commits} offsets committed; {report.recoveries} recoveries",
             f"  answered: {', '.join(f'{api} {report.answered.get(api, 0)}/{n}' for api, n in report.asked.items())}",
             f"  faults that took effect: {_listed(report.injected)}",
             f"  digest {report.digest}",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
+from streamline.testing.simulation.cluster.atlas import Atlas
 from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.places import Place
 from streamline.testing.simulation.faults import Fault, Plan
@@ -27,11 +28,23 @@ class ClusterInjector:
     @ivar counts: how many faults of each kind took effect.
     """
 
-    def __init__(self, places: Sequence[Place], clients: Machine, operator: Operator, plan: Plan, seed: int) -> None:
+    def __init__(
+        self,
+        places: Sequence[Place],
+        clients: Machine,
+        operator: Operator,
+        plan: Plan,
+        seed: int,
+        atlas: Atlas | None = None,
+    ) -> None:
+        """
+        @param atlas: says who may lose what it has not synced; None where all may at once.
+        """
         self.counts: dict[str, int] = {}
         self._places = places
         self._clients = clients
         self._operator = operator
+        self._atlas = atlas
         self._plan = plan
         self._seed = seed
         self._is_over = False
@@ -40,6 +53,8 @@ class ClusterInjector:
 
     def begin(self) -> None:
         """Put every fault of the plan where it will happen."""
+        if self._atlas is not None:
+            self._atlas.begin()
         for fault in self._plan.faults:
             self._fabric.simulation.after(fault.at, self._inject, fault)
 
@@ -85,7 +100,11 @@ class ClusterInjector:
             return self._operator.demote(rng)
         if fault.kind == "campaign":
             return self._campaign(rng)
-        return self._nodes[self._victim(rng).number].strike(fault)
+        victim = self._victim(rng)
+        return self._may_lose(victim, fault) and self._nodes[victim.number].strike(fault)
+
+    def _may_lose(self, place: Place, fault: Fault) -> bool:
+        return self._atlas is None or self._atlas.may_lose(place, fault)
 
     def _victim(self, rng: Random) -> Place:
         """Choose whom a fault hits: more often than others, whoever leads."""
@@ -105,12 +124,12 @@ class ClusterInjector:
             len(self._places),
         )
         victims = [self._victim(rng)] if count == 1 else rng.sample(self._places, count)
-        return any([self._nodes[place.number].strike(fault) for place in victims])
+        return any([self._may_lose(place, fault) and self._nodes[place.number].strike(fault) for place in victims])
 
     def _wipe(self, fault: Fault, rng: Random) -> bool:
         """Replace a disk, where a majority of every set of voters goes on to have theirs."""
         place = self._victim(rng)
-        if place.key is None or not self._operator.can_spare(place.key):
+        if place.key is None or not self._operator.can_spare(place.key) or not self._may_lose(place, fault):
             return False
         place.supervisor.restart_s = fault.length_s
         if place.machine.running:

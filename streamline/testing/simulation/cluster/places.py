@@ -36,10 +36,14 @@ class Habits:
     What all nodes of a run have in common.
 
     @ivar consensus: the plugin, with its options.
+    @ivar lag_ms: how long a follower may be late; C{rebalance_s} how often leaders go back to where they should be.
     """
 
     consensus: str
     max_voters: int
+    min_isr: int = 1
+    lag_ms: int = 30_000
+    rebalance_s: int = 300
 
 
 class Place:
@@ -85,7 +89,12 @@ class Place:
             max_voters=self._habits.max_voters,
             data_dir=DATA,
             consensus=self._habits.consensus,
-            broker=BrokerConfig(offsets_topic_num_partitions=1),
+            broker=BrokerConfig(
+                offsets_topic_num_partitions=1,
+                min_insync_replicas=self._habits.min_isr,
+                replica_lag_time_max_ms=self._habits.lag_ms,
+                leader_imbalance_check_interval_seconds=self._habits.rebalance_s,
+            ),
         )
 
     def _run(self, process: Process) -> Stop:

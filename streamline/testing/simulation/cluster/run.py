@@ -11,7 +11,8 @@ from attrs import define, field, frozen
 
 from streamline.model import NO_LEADER, Endpoint
 from streamline.testing.checks import Anomaly
-from streamline.testing.history import History
+from streamline.testing.history import OK, History
+from streamline.testing.simulation.cluster.atlas import Atlas
 from streamline.testing.simulation.cluster.calm import Calm
 from streamline.testing.simulation.cluster.injector import ClusterInjector
 from streamline.testing.simulation.cluster.insider import Insider
@@ -19,6 +20,7 @@ from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.cluster.places import CLIENT_PORT, Habits, Place
 from streamline.testing.simulation.cluster.plan import Shape, plan_of, shape_of, swarm
+from streamline.testing.simulation.cluster.records import COPIES, Records
 from streamline.testing.simulation.cluster.workload import Administrator, added
 from streamline.testing.simulation.faults import Plan
 from streamline.testing.simulation.links import Fabric, Weather
@@ -35,6 +37,15 @@ CONVERGE_S = 90.0
 """How long, at most, a cluster in which nothing is wrong any more takes to find together."""
 LOOK_EVERY_S = 0.25
 DRIFT = 0.1
+LAGS_MS = (1000, 4000, 30_000)
+REBALANCES_S = (4, 300)
+MIN_ISR = 2
+RECORDS_PACE = 2.0
+"""A producer of records writes so many times more rarely than a client asks for other things."""
+LATE_S = 2.0
+"""How late what nobody waits for an answer to may come."""
+DRAIN_S = 120.0
+"""How long it takes, at most, until what was sent is answered, and until everything is read."""
 
 
 @frozen(kw_only=True)
@@ -46,6 +57,7 @@ class ClusterSettings:
     @ivar kinds: kinds of fault, or None where the seed draws them.
     @ivar without: numbers of faults to leave out.
     @ivar pace_s: mean time between two things that one client asks for.
+    @ivar data: whether there are records too, where there are nodes enough for copies of them.
     @ivar shape: how the cluster comes to be, where the seed does not say; then C{nodes} says nothing.
     @ivar snapshot_entries: how many entries make a snapshot worth its while; None leaves it to the seed.
     """
@@ -57,6 +69,7 @@ class ClusterSettings:
     pace_s: float = 0.5
     shape: Shape | None = None
     snapshot_entries: int | None = None
+    data: bool = True
 
 
 @define
@@ -89,6 +102,11 @@ class ClusterReport:
     answered: dict[str, int] = field(factory=dict)
     injected: dict[str, int] = field(factory=dict)
     refusals: list[str] = field(factory=list)
+    sends: int = 0
+    acknowledged: int = 0
+    reads: int = 0
+    commits: int = 0
+    recoveries: int = 0
     nodes: list[str] = field(factory=list)
 
 
@@ -110,22 +128,36 @@ class ClusterRun:
         self.oracle = Oracle(self.report.anomalies)
         self.log = LogReader(self.report.anomalies)
         self.history = History()
-        rng = self.simulation.stream("world")
+        rng, self._rng = self.simulation.stream("world"), self.simulation.stream("habits")
         fabric = Fabric.of(self.simulation, _weather(rng))
         self.places = self._places(fabric, rng)
         self._clients = Machine(fabric, "clients", "10.0.1.1")
         self.operator = Operator(self.simulation, self.places, self.oracle)
-        self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed)
+        atlas = Atlas(self.simulation, self.places, self.oracle) if self._has_data else None
+        self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed, atlas)
         self.insider = Insider(self.oracle, self.simulation.stream("insider"), INSIDE_SHARE * settings.pace_s)
         self.administrators = self._administrators()
+        self.records = self._made_records() if self._has_data else None
         self.calm = Calm(self.simulation, self.plan, settings.until, self.oracle, self.what_is_missing)
         self._missing = "nobody has looked"
+
+    @property
+    def _has_data(self) -> bool:
+        return self.settings.data and self.shape.size >= COPIES
+
+    def _made_records(self) -> Records:
+        rng, pace_s = self.simulation.stream("records"), RECORDS_PACE * self.settings.pace_s
+        return Records(self.simulation, self.places, self.oracle, self._host, rng, pace_s)
 
     def _places(self, fabric: Fabric, rng: Random) -> list[Place]:
         snapshot_entries = rng.choice(SNAPSHOT_ENTRIES)
         snapshot_entries = self.settings.snapshot_entries or snapshot_entries
         habits = Habits(
-            consensus=f"raft:snapshot_entries={snapshot_entries}", max_voters=self.shape.max_voters
+            consensus=f"raft:snapshot_entries={snapshot_entries}",
+            max_voters=self.shape.max_voters,
+            min_isr=MIN_ISR if self._has_data else 1,
+            lag_ms=self._rng.choice(LAGS_MS),
+            rebalance_s=self._rng.choice(REBALANCES_S),
         )
         hosts = [f"10.0.0.{number}" for number in range(1, self.shape.size + 1)]
         founders = [Endpoint(host, CLIENT_PORT) for host in hosts[: self.shape.founders]]
@@ -161,6 +193,8 @@ class ClusterRun:
                 self.pass_time(self.settings.until)
                 if not self.oracle.is_broken:
                     self._find_together()
+                if self.records is not None and not self.oracle.is_broken:
+                    self._read_all(self.records)
             except Livelock as livelock:
                 self.oracle.broke("Livelock", str(livelock))
         self._describe()
@@ -178,6 +212,8 @@ class ClusterRun:
             self.simulation.after(first + at, place.supervisor.start)
         for administrator in self.administrators:
             administrator.start(self.settings.pace_s)
+        if self.records is not None:
+            self.records.begin()
         self.operator.begin()
         self.injector.begin()
         self.calm.begin()
@@ -187,6 +223,8 @@ class ClusterRun:
         self.insider.end()
         for administrator in self.administrators:
             administrator.stop()
+        if self.records is not None:
+            self.records.workload.wind_down()
         began = self.simulation.now
         last = self._administrator("last")
         last.insist()
@@ -198,6 +236,25 @@ class ClusterRun:
         if self._missing or not last.done.get("created"):
             what = self._missing or "no topic can be made"
             self.oracle.broke("Convergence", f"not together {CONVERGE_S:g} s after all was mended: {what}")
+
+    def _read_all(self, records: Records) -> None:
+        """Have what was sent answered, everything read, and the copies compared."""
+        workload = records.workload
+        self._reach(lambda: workload.is_ready and not workload.unanswered, "not everything that was sent is answered")
+        if not self.oracle.is_broken:
+            self.pass_time(self.simulation.now + LATE_S)
+            self._reach(lambda: not records.differing(), "copies differ", records.differing)
+        if not self.oracle.is_broken:
+            topics: list[list[str]] = []
+            workload.read_everything().addCallback(topics.append)
+            self._reach(lambda: bool(topics), "not everything can be read")
+        if not self.oracle.is_broken:
+            self.report.anomalies += records.judge()
+
+    def _reach(self, condition: Callable[[], bool], otherwise: str, why: Callable[[], str] = str) -> None:
+        self.pass_time(self.simulation.now + DRAIN_S, condition)
+        if not self.oracle.is_broken and not condition():
+            self.oracle.broke("Drain", f"{DRAIN_S:g} s after all was mended, {otherwise}: {why()}")
 
     def _look_again(self) -> None:
         self._missing = self.what_is_missing()
@@ -215,7 +272,8 @@ class ClusterRun:
         if len(configuration.voters) < min(self.shape.size, self.shape.max_voters):
             return f"the members are {configuration}"
         lacking = (said for place in self.places if (said := self._what_it_lacks(place, leader.raft.key)))
-        return next(lacking, "") or self._leaderless()
+        missing = next(lacking, "") or self._leaderless()
+        return missing or ("" if self.records is None else self.records.missing_copy())
 
     def _leaderless(self) -> str:
         """Name a partition that nobody leads although none of its replicas has lost its disk."""
@@ -251,10 +309,20 @@ class ClusterRun:
         report.topics, report.calm_spans = len(self.oracle.born), self.calm.spans
         report.done = added(*(one.done for one in self.administrators), self.insider.outcomes)
         report.asked, report.answered = self.history.asked, self.history.answered
-        report.injected = self.injector.totals()
+        report.injected, report.recoveries = self.injector.totals(), self.operator.recoveries
+        if self.records is not None:
+            self._count(self.records.workload.history)
         report.nodes = [_state(place) for place in self.places]
         if self.plan.faults and not report.injected:
             report.invalid = "none of the planned faults took effect"
+
+    def _count(self, history: History) -> None:
+        report = self.report
+        report.sends = len(history.sends)
+        report.acknowledged = sum(send.status == OK for send in history.sends)
+        report.reads = sum(len(poll.records) for poll in history.polls)
+        report.commits = sum(change.what == "commit" for change in history.changes)
+        report.asked, report.answered = added(report.asked, history.asked), added(report.answered, history.answered)
 
 
 def _weather(rng: Random) -> Weather:

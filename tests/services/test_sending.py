@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.net.sending import PARTS_MAX, SEND_BYTES, Sender
+from streamline.services.sending import PARTS_MAX, SEND_BYTES, Sender
 
 
 class Writers:
