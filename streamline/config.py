@@ -373,7 +373,7 @@ class NodeConfig:
     placement: str = setting("rack_spread", "plugin: which nodes get a new partition's replicas")
     authorizer: str = setting("none", "plugin: who may do what; this release has none, and refuses any")
     rack: str | None = setting(None, "rack of this node")
-    reads: str = setting("leader", "which replicas serve consumers; this release knows only leader", one_of("leader"))
+    reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
         "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
     )

@@ -147,6 +147,7 @@ class CuttingTests(CopyCase):
         self.assertEqual(self.replica.epochs.entries(), [(0, 0), (2, 2)])
         self.become(Role.FOLLOWER, 3, 2)
         self.assertEqual(self.replica.epochs.entries(), [(0, 0)])
+        self.replica.checkpoint()
         self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n1\n0 0\n")
 
     def test_synced_between_two_roles(self) -> None:
