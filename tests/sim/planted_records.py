@@ -36,7 +36,7 @@ class Removal:
 
     @ivar says: the sentence by which L{tests.mutants.table} knows it.
     @ivar seed: where to begin; one that found it, not long ago.
-    @ivar is_found: whether any seed is known to miss it; of the others two were tried at most, and the table names their tests.
+    @ivar is_found: whether any seed is known to miss it; of the others three were tried at most.
     """
 
     says: str
