@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Protocol, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
@@ -32,25 +31,10 @@ from streamline.replication.truncation import LogRange, find_divergence
 from streamline.services.purgatory import Gathering, Queue
 from streamline.services.receipts import Receipt
 from streamline.services.taking import Taking
+from streamline.services.telling import Copier, Reader, tell
 from streamline.transactions.producers import ProducerStates
 
 log = Logger()
-
-Reader = Callable[[int], None]
-"""Called with the bytes that have become readable; 0 where something else happened."""
-
-L = TypeVar("L")
-
-
-class Copier(Protocol):
-    """Who hears of what followers can copy."""
-
-    def more(self, size_bytes: int) -> None:
-        """There are so many bytes more; 0 where something else happened."""
-
-    def committed(self) -> None:
-        """The high watermark has moved."""
-
 
 class Partition(Taking):
     """
@@ -143,8 +127,8 @@ class Partition(Taking):
         """Tell everybody who waits to look again: what they waited for may not come."""
         self._for_commit.release_all()
         self._for_count.release_all()
-        _tell(self._readers, lambda reader: reader(0), self)
-        _tell(self._copiers, lambda copier: copier.more(0), self)
+        tell(self._readers, lambda reader: reader(0), self)
+        tell(self._copiers, lambda copier: copier.more(0), self)
 
     # Writing
 
@@ -162,7 +146,7 @@ class Partition(Taking):
             self._trouble = ""
             self.producers.settle()
             if size_bytes and self._copiers:
-                _tell(self._copiers, lambda copier: copier.more(size_bytes), self)
+                tell(self._copiers, lambda copier: copier.more(size_bytes), self)
         flushed_offset = log.flushed_offset
         count, self._flushed_offset = flushed_offset - self._flushed_offset, flushed_offset
         self.appended_records += count
@@ -231,9 +215,9 @@ class Partition(Taking):
         while unread and unread[0][0] <= high_watermark:
             size_bytes += unread.popleft()[1]
         if size_bytes and self._readers:
-            _tell(self._readers, lambda reader: reader(size_bytes), self)
+            tell(self._readers, lambda reader: reader(size_bytes), self)
         if self._copiers:
-            _tell(self._copiers, lambda copier: copier.committed(), self)
+            tell(self._copiers, lambda copier: copier.committed(), self)
         self._for_commit.advance(high_watermark)
 
     # Waiting
@@ -396,12 +380,3 @@ class Partition(Taking):
     def checkpoint(self) -> None:
         """Write down what would otherwise take long to read from the log again."""
         self.books.checkpoint()
-
-
-def _tell(listeners: dict[L, None], say: Callable[[L], None], partition: Partition) -> None:
-    for listener in list(listeners):
-        try:
-            say(listener)
-        except Exception:  # a reader's trouble is not that of whoever appended
-            log.failure("a reader of {partition} failed", partition=str(partition.log.identity))
-            listeners.pop(listener, None)

@@ -416,7 +416,7 @@ ACKS = (
         "KR26",
         "Fetches that wait at a partition that is led no longer are told so.",
         PARTITION,
-        "_tell(self._readers, lambda reader: reader(0), self)",
+        "tell(self._readers, lambda reader: reader(0), self)",
         "",
         [
             "tests/api/test_fetch.py::WaitingTests::test_topic_deleted",

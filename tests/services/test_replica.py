@@ -141,7 +141,7 @@ class CuttingTests(CopyCase):
         self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n0\n")
 
     def test_epoch_without_records(self) -> None:
-        """KR4: who led and wrote nothing forgets that when it follows, on disk as well."""
+        """KR4: who led and wrote nothing forgets that when it follows, and on disk with the next checkpoint."""
         self.become(Role.LEADER, 2)
         self.replica.checkpoint()
         self.assertEqual(self.replica.epochs.entries(), [(0, 0), (2, 2)])

@@ -36,8 +36,7 @@ class Removal:
 
     @ivar says: the sentence by which L{tests.mutants.table} knows it.
     @ivar seed: where to begin; one that found it, not long ago.
-    @ivar is_found: whether any seed is known to miss it; of the others two were tried at most, and the table names
-        their tests.
+    @ivar is_found: whether any seed is known to miss it; of the others three were tried at most.
     """
 
     says: str
@@ -110,7 +109,7 @@ REMOVALS: tuple[Removal, ...] = (
     Removal("Who joins has what is committed."),
     Removal("And everything from before this epoch, which may be committed without our knowledge.", is_found=False),
     Removal("Nothing is known of a follower before it has fetched in this epoch.", is_found=False),
-    Removal("What a follower has counts as far as its log is shown to be ours.", is_found=False),
+    Removal("What a follower has counts as far as its log is shown to be ours."),
     Removal("The number of replicas is looked at once more before a produce is acknowledged.", is_found=False),
     Removal("Nor for a process that is not the one which has caught up.", is_found=False),
     Removal("Epochs rise within a log, and none is later than that of whoever sends it.", is_found=False),
