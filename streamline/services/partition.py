@@ -312,11 +312,7 @@ class Partition(Taking):
         check_leader_epoch(current_leader_epoch, self.state.leader_epoch)
 
     def check_leader_read(self, offset: int) -> None:
-        """
-        See whether a consumer may read from here, where this node leads.
-
-        @raise Refused: OFFSET_OUT_OF_RANGE.
-        """
+        """See whether a consumer may read from here, where this node leads; raises OFFSET_OUT_OF_RANGE."""
         check_leader_read(offset, self._range())
 
     def check_follower_read(self, offset: int) -> None:
