@@ -31,6 +31,7 @@ class Copier(Protocol):
 
 
 def tell(listeners: dict[L, None], say: Callable[[L], None], partition: Partition) -> None:
+    """Tell all of them; one that fails is told no more."""
     for listener in list(listeners):
         try:
             say(listener)
