@@ -233,9 +233,9 @@ class Replicas(Service):
             self._not_opened(identity)
         except Exception:
             self._not_opened(identity)
-        finally:
-            self._slots.release()
-            self._opening.pop(identity).tell(None)
+        # Not in a finally clause: one that runs as a dead node is collected would go on telling others.
+        self._slots.release()
+        self._opening.pop(identity).tell(None)
 
     async def _open_here(self, identity: LogIdentity, state: PartitionState) -> None:
         if not self.running or self._is_gone(identity):

@@ -88,8 +88,8 @@ NODE_BUGS = (
     ),
     Bug(
         "the marker of a clean stop is not taken away",
-        "streamline/storage/segments.py",
-        "        self._disk.remove(path)\n        self._disk.sync_directory(self._directory)\n        return epoch\n",
+        "streamline/storage/markers.py",
+        "        self._disk.remove(self._clean)\n        self._disk.sync_directory(self._directory)\n        return epoch\n",
         "        return epoch\n",
         "stop,power,kill",
         seed=2,

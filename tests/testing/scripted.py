@@ -18,6 +18,7 @@ from streamline.wire.messages.api_versions import ApiVersion, ApiVersionsRequest
 from streamline.wire.messages.metadata import (
     MetadataRequest,
     MetadataResponse,
+    MetadataResponseBroker,
     MetadataResponsePartition,
     MetadataResponseTopic,
 )
@@ -104,8 +105,8 @@ class _Served(Protocol):
 
 
 def _topics(request: MetadataRequest) -> MetadataResponse:
-    part = MetadataResponsePartition(partition_index=0, leader_id=1, replica_nodes=[1], isr_nodes=[1])
+    part = MetadataResponsePartition(partition_index=0, leader_id=1, leader_epoch=0, replica_nodes=[1], isr_nodes=[1])
     topics = [
         MetadataResponseTopic(name=topic.name, topic_id=TOPIC_ID, partitions=[part]) for topic in request.topics or []
     ]
-    return MetadataResponse(brokers=[], topics=topics)
+    return MetadataResponse(brokers=[MetadataResponseBroker(node_id=1, host=HOST, port=PORT)], topics=topics)
