@@ -89,7 +89,8 @@ NODE_BUGS = (
     Bug(
         "the marker of a clean stop is not taken away",
         "streamline/storage/markers.py",
-        "        self._disk.remove(self._clean)\n        self._disk.sync_directory(self._directory)\n        return epoch\n",
+        "        self._disk.remove(self._clean)\n        self._disk.sync_directory(self._directory)\n"
+        "        return epoch\n",
         "        return epoch\n",
         "stop,power,kill",
         seed=2,
