@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 from attrs import Attribute, field, fields, frozen
@@ -209,9 +210,17 @@ class BrokerConfig:
     )
 
 
-def settings_of(config_class: ConfigClass) -> dict[str, Attribute[Any]]:
+_SETTINGS: Final[dict[type, Mapping[str, Attribute[Any]]]] = {}
+"""What L{settings_of} has found; classes do not change."""
+
+
+def settings_of(config_class: ConfigClass) -> Mapping[str, Attribute[Any]]:
     """Return the settings of a class under their Kafka names, in order of declaration."""
-    return {kafka_name(attribute): attribute for attribute in fields(config_class)}
+    known = _SETTINGS.get(config_class)
+    if known is None:
+        known = MappingProxyType({kafka_name(attribute): attribute for attribute in fields(config_class)})
+        _SETTINGS[config_class] = known
+    return known
 
 
 def overriding(name: str) -> Any:
@@ -314,14 +323,20 @@ def evolve(config: C, given: Mapping[str, Any]) -> C:
 
     @raise ValueError: as L{make}.
     """
-    known = settings_of(type(config))  # type: ignore[arg-type]
+    changes = _changes(type(config), given)  # type: ignore[arg-type]
+    return attrs.evolve(config, **changes)  # type: ignore[misc]
+
+
+def _changes(config_class: ConfigClass, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that settings stand for, with values of their types."""
+    known = settings_of(config_class)
     changes: dict[str, Any] = {}
     for name, value in given.items():
         attribute = known.get(name)
         if attribute is None:
             raise ValueError(f"unknown setting '{name}'{nearest(name, known)}")
         changes[attribute.name] = _typed(attribute, value)
-    return attrs.evolve(config, **changes)  # type: ignore[misc]
+    return changes
 
 
 def _typed(attribute: Attribute[Any], value: Any) -> Any:
@@ -335,17 +350,21 @@ def _typed(attribute: Attribute[Any], value: Any) -> Any:
     return value
 
 
+_SYNONYMS: Final = tuple(
+    (attribute.name, attribute.metadata["synonym"].replace(".", "_")) for attribute in fields(TopicConfig)
+)
+"""A topic's settings, and where a broker has each."""
+
+
 def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicConfig:
     """
     Lay a topic's overrides over the broker's settings.
 
     @raise ValueError: as L{make}.
     """
-    base = {
-        attribute.name: getattr(broker, attribute.metadata["synonym"].replace(".", "_"))
-        for attribute in fields(TopicConfig)
-    }
-    return evolve(TopicConfig(**base), overrides)
+    settings = {name: getattr(broker, synonym) for name, synonym in _SYNONYMS}
+    settings.update(_changes(TopicConfig, overrides))
+    return TopicConfig(**settings)  # once: each one that is made looks at every value
 
 
 @frozen(kw_only=True)
