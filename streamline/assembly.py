@@ -38,14 +38,17 @@ from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
+from streamline.services.log_info import ReplicaLogs
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
+from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
 
 INCARNATION_BYTES = 16
@@ -85,8 +88,10 @@ def build(
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room, registrar, incarnation_id)
+    logs = ReplicaLogs(metadata, broker.replicas, lambda: registrar.broker_epoch)
     if room is not None:
-        room.factory.answer(*_peer_apis(brain, broker))
+        room.factory.answer(*_peer_apis(brain, broker, logs))
+    node.recovering = Recovering(host, config, metadata, brain.controllership, None if room is None else peers, logs)
     for step in _steps(node, host, storage, replicator, listener, brain, altering):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
@@ -129,12 +134,13 @@ def _services(
     )
 
 
-def _peer_apis(brain: Brain, broker: BrokerServices) -> Iterable[PeerApi]:
-    """Yield what other nodes ask: of the controller, for themselves and for their clients, and of leaders."""
+def _peer_apis(brain: Brain, broker: BrokerServices, logs: ReplicaLogs) -> Iterable[PeerApi]:
+    """Yield what other nodes ask: of the controller, for themselves and for their clients, of leaders, of replicas."""
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
         *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
         (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
+        (GetReplicaLogInfoRequest, GetReplicaLogInfoResponse, lambda _, request: logs.describe(request)),
     ]
     for request, response, answer in rows:
         yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer))
@@ -167,6 +173,7 @@ def _steps(
     yield brain.controllership
     yield brain.membership
     yield brain.balancing
+    yield node.recovering
     yield node.registrar
     yield Step(node.registrar.when_registered, altering.stop)
     yield Step(replicator.start, replicator.stop)
