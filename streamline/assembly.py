@@ -17,6 +17,8 @@ from twisted.internet.defer import Deferred
 from streamline.api.brokers import ANSWERS
 from streamline.api.call import BrokerServices, no_controllers
 from streamline.api.envelope import envelope
+from streamline.api.produce import LEADERS_FROM
+from streamline.api.relayed import RelayedProduces
 from streamline.api.replica_fetch import ReplicaFetches
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
@@ -45,13 +47,17 @@ from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
 from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
+from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
 from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
+from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
 
 INCARNATION_BYTES = 16
+RELAYED_BELOW = {"auto": LEADERS_FROM, "always": 1 << 15}
+"""Which versions of Produce are passed on, by what the setting says."""
 
 __all__ = ["Node", "build"]
 
@@ -83,7 +89,7 @@ def build(
     replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, altering))
     producer_ids = ProducerIds(config.node_id, brain, lambda: registrar.broker_epoch)
     broker = _services(
-        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, room
+        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, registrar, room
     )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
@@ -107,6 +113,7 @@ def _services(
     incarnation_id: bytes,
     brain: Brain,
     producer_ids: ProducerIds,
+    registrar: Registrar,
     room: ClusterRoom | None,
 ) -> BrokerServices:
     """Make what handlers talk to."""
@@ -116,6 +123,10 @@ def _services(
     forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
     controller = Controller(host, config, metadata, placement, brain.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
+    below, relay = RELAYED_BELOW.get(config.produce_forwarding), None
+    if room is not None and below is not None:
+        gathering = replicas.gathering
+        relay = Relay(config.node_id, metadata, room.peers, deadlines, gathering, lambda: registrar.broker_epoch, below)
     return BrokerServices(
         host=host,
         config=config,
@@ -131,6 +142,7 @@ def _services(
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
         selector=SELECTORS[config.reads](),
+        relay=relay,
     )
 
 
@@ -141,6 +153,7 @@ def _peer_apis(brain: Brain, broker: BrokerServices, logs: ReplicaLogs) -> Itera
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
         (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
         (GetReplicaLogInfoRequest, GetReplicaLogInfoResponse, lambda _, request: logs.describe(request)),
+        (RelayedProduceRequest, RelayedProduceResponse, RelayedProduces(broker).answer),
     ]
     for request, response, answer in rows:
         yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer))

@@ -404,6 +404,9 @@ class NodeConfig:
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
-        "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
+        "auto",
+        "what a non-leader does with Produce: auto passes it on to the leader where the request is too old to be told "
+        "who leads (below version 10), always and never do so whatever the version",
+        one_of("auto", "always", "never"),
     )
     broker: BrokerConfig = field(factory=BrokerConfig)
