@@ -220,6 +220,19 @@ class QuorumTests(SynchronousTestCase):
         self.assertEqual(self.refused(self.remove(key_of(2), "other")), ErrorCode.INCONSISTENT_CLUSTER_ID)
         self.assertEqual(self.quorum.changes, [])
 
+    def test_those_who_would_be_left_cannot_agree(self) -> None:
+        """Whoever is gone then or lags counts among the voters, and agrees to nothing."""
+        voters = tuple(Replica(key_of(node), f"h{node}:{node}") for node in (1, 2, 4, 5))
+        self.quorum.configuration = Configuration(voters, self.quorum.configuration.learners)
+        self.quorum.heard[2] = (9, 50, -1)
+        self.assertEqual(self.refused(self.remove(key_of(2))), ErrorCode.INVALID_REQUEST)
+        self.assertEqual(self.refused(self.add(key_of(3))), ErrorCode.INVALID_REQUEST)
+        self.quorum.heard[2] = (5, 100, -1)
+        self.assertEqual(self.refused(self.add(key_of(3))), ErrorCode.INVALID_REQUEST)
+        self.assertEqual(self.quorum.changes, [])
+        self.quorum.heard[2] = (9, 100, 100)
+        self.successResultOf(self.add(key_of(3)))
+
     def test_not_the_leader(self) -> None:
         self.broker.node.broker.metadata.consensus.leader_id = 2
         self.assertEqual(self.refused(self.add(key_of(3))), ErrorCode.NOT_CONTROLLER)
