@@ -26,6 +26,7 @@ from streamline.wire.messages.quorum import (
     RemoveRaftVoterRequest,
     TopicData,
 )
+from streamline.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 from tests.api.controller_case import ControllerCase
 from tests.broker import Broker, batch_of
 from tests.services.quorum_case import key_of
@@ -253,9 +254,16 @@ class UnregisterTests(ControllerCase):
         self.assertEqual(again.error_code, ErrorCode.BROKER_ID_NOT_REGISTERED)
         self.assertTrue(again.error_message)
 
+    def test_it_has_what_nobody_else_has(self) -> None:
+        self.broker.produce("t", batch_of(b"v"))
+        answer = self.broker.ask(UnregisterBrokerRequest(broker_id=1))
+        self.assertEqual(answer.error_code, ErrorCode.INVALID_REQUEST)
+        self.assertIn("t-0", answer.error_message)
+        self.assertIn(1, self.image.brokers)
+
     def test_one_that_lives(self) -> None:
         """It registers again, and is a new one."""
-        self.broker.produce("t", batch_of(b"v"))
+        self.broker.ask(DeleteTopicsRequest(topics=[DeleteTopicState(name="t")], timeout_ms=1000))
         epoch = self.image.brokers[1].epoch
         self.assertEqual(self.broker.ask(UnregisterBrokerRequest(broker_id=1)).error_code, ErrorCode.NONE)
         self.broker.until(lambda: 1 in self.image.brokers and not self.image.brokers[1].fenced)

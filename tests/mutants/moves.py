@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
+FAILOVER = "streamline/cluster/failover.py"
 JOINING = "streamline/cluster/joining.py"
 LOG_INFO = "streamline/services/log_info.py"
 QUORUM = "streamline/api/quorum.py"
@@ -18,6 +19,7 @@ POWER = "tests/api/test_recovery.py::PowerCutTests::"
 QUORUM_TESTS = "tests/api/test_quorum.py::QuorumTests::"
 RECOVER = "tests/cluster/test_recovery.py::BestTests::"
 RETURN = "tests/api/test_members.py::ReturningTests::"
+UNREGISTERING = "tests/cluster/test_failover.py::UnregisteringTests::"
 
 RECOVERIES = (
     Mutant(
@@ -121,4 +123,24 @@ MEMBERS = (
     ),
 )  # fmt: skip
 
-MUTANTS = (*RECOVERIES, *MEMBERS)
+BROKERS = (
+    Mutant(
+        "PL4", "Nobody goes who alone has everything of a partition.", FAILOVER,
+        "if needed:", "if False:",
+        [f"{UNREGISTERING}test_nobody_else_has",
+         "tests/api/test_quorum.py::UnregisterTests::test_it_has_what_nobody_else_has"],
+    ),
+    Mutant(
+        "PL4", "Nor who may have most of what is left.", FAILOVER,
+        "return node in (sure or state.last_known_elr) and not any(other != node for other in sure)",
+        "return node in sure and not any(other != node for other in sure)",
+        [f"{UNREGISTERING}test_it_may_have_most"],
+    ),
+    Mutant(
+        "PL4", "Whoever else has everything will do, there or not.", FAILOVER,
+        "sure = state.isr + state.elr", "sure = state.isr",
+        [f"{UNREGISTERING}test_somebody_else_has_everything"],
+    ),
+)  # fmt: skip
+
+MUTANTS = (*RECOVERIES, *MEMBERS, *BROKERS)
