@@ -414,8 +414,11 @@ class World:
     def remove(self, node: Node) -> None:
         """Take a machine that is off out of the cluster."""
         if not node.is_up and node.node_id in self.image.brokers:
-            self.propose(unregister(self.image, node.node_id))
-            self.counts["removed"] += 1
+            try:
+                self.propose(unregister(self.image, node.node_id))
+                self.counts["removed"] += 1
+            except Refused:
+                self.counts["removals refused"] += 1
 
     # When nobody is left who has everything
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
+FAILOVER = "streamline/cluster/failover.py"
+JOINING = "streamline/cluster/joining.py"
 LOG_INFO = "streamline/services/log_info.py"
+QUORUM = "streamline/api/quorum.py"
 RECOVERING = "streamline/services/recovering.py"
 RECOVERY = "streamline/cluster/recovery.py"
+ROOM = "streamline/net/cluster.py"
 
+AGREEMENT = "tests/cluster/test_joining.py::AgreementTests::"
 AWAITED = "tests/cluster/test_recovery.py::WaitingTests::"
 MODEL = "tests/cluster/test_isr_model.py::IsrModelTests::test_nothing_is_lost"
 POWER = "tests/api/test_recovery.py::PowerCutTests::"
+QUORUM_TESTS = "tests/api/test_quorum.py::QuorumTests::"
 RECOVER = "tests/cluster/test_recovery.py::BestTests::"
+RETURN = "tests/api/test_members.py::ReturningTests::"
+UNREGISTERING = "tests/cluster/test_failover.py::UnregisteringTests::"
 
 RECOVERIES = (
     Mutant(
@@ -91,4 +99,48 @@ RECOVERIES = (
     ),
 )  # fmt: skip
 
-MUTANTS = (*RECOVERIES,)
+MEMBERS = (
+    Mutant(
+        "PL3", "Nobody is removed where those who stay could not agree.", JOINING,
+        "if there < needed:", "if False:",
+        [f"{AGREEMENT}test_no_majority", f"{QUORUM_TESTS}test_those_who_would_be_left_cannot_agree"],
+    ),
+    Mutant(
+        "PL3", "A majority is more than half.", JOINING,
+        "there, needed = sum(voter.is_caught_up for voter in voters), len(voters) // 2 + 1",
+        "there, needed = sum(voter.is_caught_up for voter in voters), (len(voters) + 1) // 2",
+        [f"{AGREEMENT}test_no_majority"],
+    ),
+    Mutant(
+        "PL3", "Who comes to vote counts among those who have to agree.", QUORUM,
+        "check_agreement([evolve(one, is_voter=one.is_voter or _is(one, key)) for one in known])", "pass",
+        [f"{QUORUM_TESTS}test_those_who_would_be_left_cannot_agree"],
+    ),
+    Mutant(
+        "PL3", "Who was removed while it was away asks to be let in.", ROOM,
+        "self.joining.startService()\nself.rejoining.startService()", "self.joining.startService()",
+        [f"{RETURN}test_it_comes_back_with_its_disk"],
+    ),
+)  # fmt: skip
+
+BROKERS = (
+    Mutant(
+        "PL4", "Nobody goes who alone has everything of a partition.", FAILOVER,
+        "if needed:", "if False:",
+        [f"{UNREGISTERING}test_nobody_else_has",
+         "tests/api/test_quorum.py::UnregisterTests::test_it_has_what_nobody_else_has"],
+    ),
+    Mutant(
+        "PL4", "Nor who may have most of what is left.", FAILOVER,
+        "return node in (sure or state.last_known_elr) and not any(other != node for other in sure)",
+        "return node in sure and not any(other != node for other in sure)",
+        [f"{UNREGISTERING}test_it_may_have_most"],
+    ),
+    Mutant(
+        "PL4", "Whoever else has everything will do, there or not.", FAILOVER,
+        "sure = state.isr + state.elr", "sure = state.isr",
+        [f"{UNREGISTERING}test_somebody_else_has_everything"],
+    ),
+)  # fmt: skip
+
+MUTANTS = (*RECOVERIES, *MEMBERS, *BROKERS)

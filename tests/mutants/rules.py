@@ -274,6 +274,8 @@ PLACES = Family(
         _kept("PL1", "Replicas, leaders and those who would follow them are spread over racks and nodes."),
         _kept("PL2", "A move never leaves a partition with less than it takes to commit, and ends in one moment.",
               "copying, with replication"),
+        _kept("PL3", "Voters come and go where those who vote then can agree; who was removed comes back as another."),
+        _kept("PL4", "A broker goes for good once nothing depends on it alone."),
     ),
 )  # fmt: skip
 
