@@ -269,9 +269,8 @@ class Cluster:
     # What can be done to it
 
     def kill(self, *node_ids: int) -> None:
-        """End nodes as C{kill -9} does; fine where they are dead."""
-        for one in self._known(node_ids):
-            self._running.kill(one)
+        """End nodes as C{kill -9} does, all at once; fine where they are dead."""
+        self._running.kill(self._known(node_ids))
 
     def restart(self, *node_ids: int, timeout_s: float = TIMEOUT_S) -> None:
         """
@@ -315,11 +314,50 @@ class Cluster:
         @raise ValueError: clients of a process cannot be cut off.
         """
         [one] = self._known([node_id])
-        self._running.isolate(one, clients=clients)
+        if clients:
+            self._running.cut_clients(one)
+        self.partition([one], [other for other in self.node_ids if other != one])
 
-    def heal(self) -> None:
-        """Let everything through again."""
-        self._running.heal()
+    def partition(self, *sides: Sequence[int]) -> None:
+        """
+        Let nothing through between nodes that are on no side together, until L{heal}.
+
+        A node may be on several sides: C{partition([1, 2], [2, 3])} parts node 1 from node 3, and node 2 hears both.
+        One that is on no side is alone.
+        """
+        together = [set(self._known(side)) for side in sides]
+        ids = self.node_ids
+        self._running.cut(
+            [(one, other) for one in ids for other in ids if one != other and not _are_in(together, one, other)]
+        )
+
+    def cut(self, source: int, target: int) -> None:
+        """
+        Let nothing through from one node to another, in this direction alone, until L{heal}; only for processes.
+
+        @raise ValueError: they are nodes in this process.
+        """
+        self._known([source, target])
+        self._running.cut([(source, target)])
+
+    def slow(self, shortest_s: float, longest_s: float, *, resets_per_s: float = 0.0) -> None:
+        """
+        Have what nodes say to each other arrive that much later, until L{heal}; only for processes.
+
+        @param resets_per_s: how often each connection between nodes is reset in a second, on average.
+        @raise ValueError: they are nodes in this process.
+        """
+        self._running.slow((shortest_s, longest_s), resets_per_s)
+
+    def heal(self, *, reset: bool = False) -> None:
+        """
+        Let everything through again.
+
+        @param reset: whether connections that were cut end, as they do after a long time, instead of bringing what was
+            sent meanwhile; only for processes.
+        @raise ValueError: they are nodes in this process.
+        """
+        self._running.heal(reset=reset)
 
     @property
     def _running(self) -> Crew:
@@ -332,3 +370,7 @@ class Cluster:
             if one not in self.node_ids:
                 raise ValueError(f"there is no node {one}; there are {list(self.node_ids)}")
         return list(node_ids)
+
+
+def _are_in(sides: Sequence[set[int]], one: int, other: int) -> bool:
+    return any(one in side and other in side for side in sides)
