@@ -21,7 +21,7 @@ MUTANTS = (
     Mutant(
         "PF1", "A leader takes requests of one node one after the other.", RELAYED,
         "if self._is_collecting:", "if False:",
-        [f"{OLD}test_order"],
+        [f"{LEADER}test_one_after_the_other"],
     ),
     Mutant(
         "PF1", "Nothing is taken by an earlier connection than the latest.", RELAYED,
