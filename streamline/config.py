@@ -77,6 +77,8 @@ INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+BALANCED = "balanced"
+"""The one strategy of unclean recovery that elects anybody (KIP-966)."""
 
 
 @frozen(kw_only=True)
@@ -91,6 +93,13 @@ class BrokerConfig:
     delete_topic_enable: bool = setting(True, "Let topics be deleted.")
     unclean_leader_election_enable: bool = setting(
         False, "Whether a replica that may lack records can be elected where no other is left."
+    )
+    unclean_recovery_strategy: str = setting(
+        BALANCED, "What happens where all that had everything have lost power: 'balanced' elects the best of them once "
+        "they are back, 'none' leaves that to a person.", one_of(BALANCED, "none"),
+    )
+    unclean_recovery_timeout_ms: int = setting(
+        300_000, "How long such an election waits for replicas that had fallen behind before.", at_least(0)
     )
     compression_type: str = setting(
         "producer", "The codec that batches are stored in; 'producer' keeps what was sent.",
@@ -256,6 +265,7 @@ class TopicConfig:
     segment_jitter_ms: int = overriding("log.roll.jitter.ms")
     segment_ms: int = overriding("log.roll.ms")
     unclean_leader_election_enable: bool = overriding("unclean.leader.election.enable")
+    unclean_recovery_strategy: str = overriding("unclean.recovery.strategy")
 
     @property
     def compacts(self) -> bool:
@@ -394,6 +404,9 @@ class NodeConfig:
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
-        "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
+        "auto",
+        "what a non-leader does with Produce: auto passes it on to the leader where the request is too old to be told "
+        "who leads (below version 10), always and never do so whatever the version",
+        one_of("auto", "always", "never"),
     )
     broker: BrokerConfig = field(factory=BrokerConfig)
