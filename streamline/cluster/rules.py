@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, ChangeConfigs, ConfigChange
-from streamline.config import BALANCED, BrokerConfig, TopicConfig, default_of, format_value, parse_value, settings_of
+from streamline.config import BALANCED, BrokerConfig, TopicConfig
+from streamline.settings import default_of, format_value, parse_value, settings_of
 
 if TYPE_CHECKING:
     from streamline.cluster.image import MetadataImage
