@@ -37,8 +37,7 @@ IOV_MAX = os.sysconf("SC_IOV_MAX")
 
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SYNC_THREADS = 4
-OTHER_THREADS = 16
-"""As many as there are partitions opened at once: a file system makes syncs that wait together durable together."""
+OTHER_THREADS = 4
 
 FALLOC_FL_KEEP_SIZE = 1
 
