@@ -114,6 +114,7 @@ class KafkaConnection(Protocol):
             backlog.extend(self._frames.feed(data))
         except ProtocolError as error:
             self._fault = str(error)
+        self._sender.expects(self._frames.missing_bytes)
         self._backlog_bytes = 0
         self._pump()
         if backlog:

@@ -110,6 +110,8 @@ class PeerProtocol(Protocol):
                 if self.is_closed:
                     return
                 self.frame_received(frame)
+            if self._sender is not None:
+                self._sender.expects(self._frames.missing_bytes)
         except ProtocolError as error:
             self._failed(str(error))
         except Exception:

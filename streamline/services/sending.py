@@ -29,6 +29,9 @@ SEND_BYTES = 1 << 20
 RECEIVE_BYTES = 130_816
 """What is received at once: just below the size from which the C library maps memory anew by default."""
 
+RECEIVE_BYTES_MAX = 1 << 19
+"""What is received at once of a frame that lacks as much: fewer calls, and fewer pieces to put together."""
+
 BLOCKED_BYTES = RECEIVE_BYTES
 """With more than this unsent, whoever sends is told to wait, as by Twisted's own transports."""
 
@@ -61,7 +64,7 @@ class Sender:
         self.given_bytes = 0
         self._transport = transport
         self._is_blocked = False
-        self._queued_bytes = 0
+        self._queued_bytes = self._missing_bytes = 0
         # Under TLS the transport wraps that of the socket.
         innermost = transport if isinstance(transport, tcp.Connection) else getattr(transport, "transport", None)
         self._tcp = innermost if isinstance(innermost, tcp.Connection) else None
@@ -93,6 +96,13 @@ class Sender:
         except OSError:  # of a stretch; what was promised cannot be sent any more
             self._transport.abortConnection()
 
+    def expects(self, missing_bytes: int) -> None:
+        """Hear how much is still to come of the frame that is being received."""
+        if missing_bytes != self._missing_bytes:
+            self._missing_bytes = missing_bytes
+            if self._tcp is not None:
+                self._tcp.bufferSize = max(RECEIVE_BYTES, min(missing_bytes, RECEIVE_BYTES_MAX))
+
     def blocked(self) -> None:
         """Hear that the transport has too much that it could not send."""
         self._is_blocked = True
@@ -122,12 +132,13 @@ class SocketSender(Sender):
 
     def __init__(self, transport: Any, producer: IPushProducer) -> None:
         self.given_bytes = 0
-        self._transport = transport
+        self._transport = self._tcp = transport
         self._producer = producer
         self._socket = transport.socket
         self._waiting: deque[Part] = deque()
         self._is_blocked = False
         self._is_finishing = False
+        self._missing_bytes = 0
         transport.bufferSize = RECEIVE_BYTES
         transport.registerProducer(self, False)
 

@@ -16,7 +16,15 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.services.sending import BLOCKED_BYTES, PARTS_MAX, SEND_BYTES, SocketSender, sender_over
+from streamline.services.sending import (
+    BLOCKED_BYTES,
+    PARTS_MAX,
+    RECEIVE_BYTES,
+    RECEIVE_BYTES_MAX,
+    SEND_BYTES,
+    SocketSender,
+    sender_over,
+)
 from streamline.testing.worlds import RealWorld
 
 
@@ -152,6 +160,14 @@ class SocketTests(SocketCase):
         self.assertTrue(self.transport._aborting)
         self.reactor.advance(0)
         self.assertEqual(self.told.said, ["stop"])
+
+    def test_more_is_received_at_once_of_a_large_frame(self) -> None:
+        for missing_bytes, expected in (
+            (0, RECEIVE_BYTES), (100, RECEIVE_BYTES), (RECEIVE_BYTES + 1, RECEIVE_BYTES + 1),
+            (100 << 20, RECEIVE_BYTES_MAX), (0, RECEIVE_BYTES),
+        ):  # fmt: skip
+            self.sender.expects(missing_bytes)
+            self.assertEqual(self.transport.bufferSize, expected)
 
     def test_closed_when_everything_is_sent(self) -> None:
         self.sender.send([bytes(10_000_000)], 10_000_000)
