@@ -36,7 +36,7 @@ from streamline.wire.messages.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
-from streamline.wire.schema import is_flexible
+from streamline.wire.schema import Message, is_flexible
 from streamline.wire.template import template
 from streamline.wire.varints import unsigned
 
@@ -130,8 +130,8 @@ class Familiar:
         topics: list[Appended] = [(self._name, self._topic_id, [(self._index, receipt)])]
         return self._written(number, Produced(call, self.acks, self.timeout_s, topics).respond())
 
-    def _written(self, number: int, response: ProduceResponse) -> bytes:
-        body = writer(ProduceResponse, self.version)(response)
+    def _written(self, number: int, response: Message) -> bytes:
+        body = writer(type(response), self.version)(response)
         answer = b"".join([response_header(ProduceRequest.KEY, self.version, number), *body])
         return _LENGTH.pack(len(answer)) + answer
 

@@ -94,14 +94,17 @@ class Taking:
             now_ms + config.message_timestamp_after_max_ms,
         )
 
-    def append(self, records: Buffer, looked: Looked, acks: int) -> Receipt:
+    def append(self, records: Buffer, looked: Looked, acks: int, leader_epoch: int | None = None) -> Receipt:
         """
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
 
         @param looked: what was seen in it; a header that says otherwise of the greatest timestamp is put right.
+        @param leader_epoch: the only one in which it may be taken, if there is such a one.
         @raise Refused: it was not taken.
         """
         self._admit(acks)
+        if leader_epoch is not None and leader_epoch != self.state.leader_epoch:
+            raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"this was for epoch {leader_epoch} of its leader")
         if type(records) is not memoryview or len(records.obj) > len(records) + WASTE_BYTES:  # type: ignore[arg-type]
             records = memoryview(bytes(records))
         return self._take(records, looked)

@@ -236,6 +236,22 @@ FENCES = (
         [f"{OFFSETS}EndTests::test_uncommitted_records_are_not_the_end"],
     ),
     Mutant(
+        "KR9",
+        "Nor is a record that is not known to be committed yet taken for none.",
+        "streamline/api/list_offsets.py",
+        "_ = partition.latest_offset  # which is refused where there may well be one that is committed",
+        "pass",
+        ["tests/api/test_replication.py::NewLeaderTests::test_not_available"],
+    ),
+    Mutant(
+        "KR9",
+        "Clients that do not know OFFSET_NOT_AVAILABLE are told what they know.",
+        "streamline/api/list_offsets.py",
+        "code = ErrorCode.LEADER_NOT_AVAILABLE",
+        "pass",
+        ["tests/api/test_replication.py::NewLeaderTests::test_old_versions"],
+    ),
+    Mutant(
         "KR30",
         "A fetch by id never sees another topic of the same name.",
         FETCHING,
