@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 from attrs import Attribute, field, fields, frozen
@@ -76,6 +77,8 @@ INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+BALANCED = "balanced"
+"""The one strategy of unclean recovery that elects anybody (KIP-966)."""
 
 
 @frozen(kw_only=True)
@@ -90,6 +93,13 @@ class BrokerConfig:
     delete_topic_enable: bool = setting(True, "Let topics be deleted.")
     unclean_leader_election_enable: bool = setting(
         False, "Whether a replica that may lack records can be elected where no other is left."
+    )
+    unclean_recovery_strategy: str = setting(
+        BALANCED, "What happens where all that had everything have lost power: 'balanced' elects the best of them once "
+        "they are back, 'none' leaves that to a person.", one_of(BALANCED, "none"),
+    )
+    unclean_recovery_timeout_ms: int = setting(
+        300_000, "How long such an election waits for replicas that had fallen behind before.", at_least(0)
     )
     compression_type: str = setting(
         "producer", "The codec that batches are stored in; 'producer' keeps what was sent.",
@@ -209,9 +219,17 @@ class BrokerConfig:
     )
 
 
-def settings_of(config_class: ConfigClass) -> dict[str, Attribute[Any]]:
+_SETTINGS: Final[dict[type, Mapping[str, Attribute[Any]]]] = {}
+"""What L{settings_of} has found; classes do not change."""
+
+
+def settings_of(config_class: ConfigClass) -> Mapping[str, Attribute[Any]]:
     """Return the settings of a class under their Kafka names, in order of declaration."""
-    return {kafka_name(attribute): attribute for attribute in fields(config_class)}
+    known = _SETTINGS.get(config_class)
+    if known is None:
+        known = MappingProxyType({kafka_name(attribute): attribute for attribute in fields(config_class)})
+        _SETTINGS[config_class] = known
+    return known
 
 
 def overriding(name: str) -> Any:
@@ -247,6 +265,7 @@ class TopicConfig:
     segment_jitter_ms: int = overriding("log.roll.jitter.ms")
     segment_ms: int = overriding("log.roll.ms")
     unclean_leader_election_enable: bool = overriding("unclean.leader.election.enable")
+    unclean_recovery_strategy: str = overriding("unclean.recovery.strategy")
 
     @property
     def compacts(self) -> bool:
@@ -314,14 +333,20 @@ def evolve(config: C, given: Mapping[str, Any]) -> C:
 
     @raise ValueError: as L{make}.
     """
-    known = settings_of(type(config))  # type: ignore[arg-type]
+    changes = _changes(type(config), given)  # type: ignore[arg-type]
+    return attrs.evolve(config, **changes)  # type: ignore[misc]
+
+
+def _changes(config_class: ConfigClass, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes that settings stand for, with values of their types."""
+    known = settings_of(config_class)
     changes: dict[str, Any] = {}
     for name, value in given.items():
         attribute = known.get(name)
         if attribute is None:
             raise ValueError(f"unknown setting '{name}'{nearest(name, known)}")
         changes[attribute.name] = _typed(attribute, value)
-    return attrs.evolve(config, **changes)  # type: ignore[misc]
+    return changes
 
 
 def _typed(attribute: Attribute[Any], value: Any) -> Any:
@@ -335,17 +360,21 @@ def _typed(attribute: Attribute[Any], value: Any) -> Any:
     return value
 
 
+_SYNONYMS: Final = tuple(
+    (attribute.name, attribute.metadata["synonym"].replace(".", "_")) for attribute in fields(TopicConfig)
+)
+"""A topic's settings, and where a broker has each."""
+
+
 def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicConfig:
     """
     Lay a topic's overrides over the broker's settings.
 
     @raise ValueError: as L{make}.
     """
-    base = {
-        attribute.name: getattr(broker, attribute.metadata["synonym"].replace(".", "_"))
-        for attribute in fields(TopicConfig)
-    }
-    return evolve(TopicConfig(**base), overrides)
+    settings = {name: getattr(broker, synonym) for name, synonym in _SYNONYMS}
+    settings.update(_changes(TopicConfig, overrides))
+    return TopicConfig(**settings)  # once: each one that is made looks at every value
 
 
 @frozen(kw_only=True)
@@ -375,6 +404,9 @@ class NodeConfig:
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
-        "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
+        "auto",
+        "what a non-leader does with Produce: auto passes it on to the leader where the request is too old to be told "
+        "who leads (below version 10), always and never do so whatever the version",
+        one_of("auto", "always", "never"),
     )
     broker: BrokerConfig = field(factory=BrokerConfig)

@@ -12,7 +12,7 @@ from struct import error as StructError
 
 from twisted.internet.defer import Deferred
 
-from streamline.api.call import BrokerServices, Call, Caller
+from streamline.api.call import BrokerServices, Call, Caller, Elsewhere
 from streamline.api.forwarding import unpacked_address
 from streamline.api.table import TABLE, Api, flexible_of
 from streamline.errors import ErrorCode, ProtocolError, Refused
@@ -23,14 +23,6 @@ from streamline.wire.header import read_request_header, response_header
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
 
 _KEY_AND_VERSION = Struct(">hh")
-
-
-class _Elsewhere:
-    """The room of a client whose connection is another node's, which sees to it that it does not take too much."""
-
-    promised_bytes = 0
-    room_bytes = 1 << 20
-    is_crowded = False
 
 
 def envelope(
@@ -101,7 +93,7 @@ def client_of(request: EnvelopeRequest) -> Caller:
         raise ProtocolError(f"an envelope does not say whom it is from: {error}") from None
     if not principal:
         raise ProtocolError("an envelope does not say whom it is from")
-    caller = Caller(address, Endpoint("", 0), lambda why: None, _Elsewhere())
+    caller = Caller(address, Endpoint("", 0), lambda why: None, Elsewhere())
     caller.principal = principal
     return caller
 

@@ -16,6 +16,7 @@ Every wait ends after a time, with a message that says what was waited for.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,20 +24,24 @@ from typing import Any, Self
 
 from attrs import frozen
 
+from streamline.errors import ProtocolError
 from streamline.model import Endpoint
 from streamline.plugins import discover
-from streamline.testing.embedded.conversation import Conversation, read_partition
+from streamline.testing.embedded.conversation import Conversation, is_led_there, read_partition
 from streamline.testing.embedded.crew import Crew, named
 from streamline.testing.embedded.plans import Plan, sort_out
 from streamline.testing.embedded.ports import PortTaken
 from streamline.testing.embedded.premises import Premises
-from streamline.testing.embedded.seeing import all_take_part, has_controller, has_isr, has_leader
+from streamline.testing.embedded.seeing import all_take_part, has_controller, has_isr, has_leader, in_vain
 from streamline.wire.records import Record
 
 __all__ = ["Cluster", "ClusterNode", "PortTaken"]
 
 TIMEOUT_S = 30.0
 """How long is waited for anything, unless told otherwise."""
+ANSWER_S = 1.0
+LOOK_AGAIN_S = 0.01
+"""How often a node is asked what only it can tell."""
 
 
 @frozen
@@ -193,8 +198,7 @@ class Cluster:
         @raise TimeoutError: it has no leader.
         """
         leader = self.leader(topic, partition, timeout_s)
-        [address] = [node.address for node in self.nodes if node.node_id == leader]
-        with Conversation(address, timeout_s) as talk:
+        with Conversation(self._address(leader), timeout_s) as talk:
             return read_partition(talk, topic, partition)
 
     # What can be seen
@@ -209,12 +213,31 @@ class Cluster:
 
     def leader(self, topic: str, partition: int = 0, timeout_s: float = TIMEOUT_S) -> int:
         """
-        Return the node that leads a partition, once there is one that is neither dead, paused nor isolated.
+        Return the node that leads a partition, once one does that is neither dead, paused nor isolated.
 
         @raise TimeoutError: there is none.
         """
         what = f"a leader of partition {partition} of {topic}"
-        return self._running.until(has_leader(topic, partition), what, timeout_s)
+        end_s = time.monotonic() + timeout_s
+        while True:
+            found = self._running.until(has_leader(topic, partition), what, max(end_s - time.monotonic(), 0.0))
+            if self._leads(found, topic, partition):
+                return found
+            if time.monotonic() > end_s:
+                raise in_vain(what, timeout_s, f"node {found} does not know yet that it leads")
+            time.sleep(LOOK_AGAIN_S)
+
+    def _leads(self, node_id: int, topic: str, partition: int) -> bool:
+        """Ask a node itself: others hear sooner who leads, now and then, than the one who does."""
+        try:
+            with Conversation(self._address(node_id), ANSWER_S) as talk:
+                return is_led_there(talk, topic, partition)
+        except (OSError, ProtocolError):
+            return False
+
+    def _address(self, node_id: int) -> Endpoint:
+        [address] = [node.address for node in self.nodes if node.node_id == node_id]
+        return address
 
     def wait_isr(
         self,
