@@ -19,7 +19,7 @@ from streamline.testing.chaos.crashing import CrashingGroup, unread
 from streamline.testing.chaos.faults import FAULTS
 from streamline.testing.chaos.java import JavaWriter
 from streamline.testing.chaos.page import page
-from streamline.testing.chaos.picture import gaps, picture
+from streamline.testing.chaos.picture import gaps, picture, row_of
 from streamline.testing.chaos.trial import Strike, Verdict
 from streamline.testing.checks import poll_gaps
 from streamline.testing.embedded.crew import apart
@@ -148,6 +148,12 @@ class ReportTests(SynchronousTestCase):
         self.assertIn("kill-one: kill 2 & <others>", titles)
         self.assertIn("2.10 s", titles)
         self.assertEqual(len(list(tree.iter("{http://www.w3.org/2000/svg}circle"))), 40)
+
+    def test_rows(self) -> None:
+        """Clients are called what they are, and one that crashes goes on in its row."""
+        names = {"t-java": "java", "t-crashing-writer-12": "crashing-writer", "other-3": "other-3"}
+        found = {name: row_of(Send(name, KEYS[0], "v", 0, 0.0, -1, True)) for name in names}
+        self.assertEqual(found, names)
 
     def test_page(self) -> None:
         """It needs no other file, and says what is wrong."""
