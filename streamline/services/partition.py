@@ -221,6 +221,10 @@ class Partition(Taking):
             tell(self._copiers, lambda copier: copier.committed(), self)
         self._for_commit.advance(high_watermark)
 
+    def start_moved(self) -> None:
+        """Have followers hear that the log begins later; nobody else asks for that."""
+        tell(self._copiers, lambda copier: copier.committed(), self)
+
     # Waiting
 
     def is_settled(self, receipt: Receipt, acks: int) -> bool:

@@ -32,8 +32,8 @@ PATIENCE_S = 3.0
 """How much longer than it waits for records a fetch waits for its answer."""
 LOOKS_PER_LAG = 2
 """How often in C{replica.lag.time.max.ms} leaders look who has become late by silence, at least."""
-LOOK_S = 1.0
-"""How often they look, where that is more often."""
+LOOK_S = 3.0
+"""How often they look, where that is more often; it is a look at every partition."""
 
 
 @implementer(IReplicator)
