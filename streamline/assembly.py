@@ -36,6 +36,7 @@ from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
+from streamline.services.doubts import Doubts
 from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.metadata import Metadata
@@ -47,6 +48,7 @@ from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
+from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
 INCARNATION_BYTES = 16
 
@@ -108,7 +110,9 @@ def _services(
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
     placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
     deadlines = Deadlines(host.clock)
-    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
+    peers, session_s = None if room is None else room.peers, config.broker.broker_session_timeout_ms / 1000
+    doubts = Doubts(host.clock, deadlines, config.node_id, metadata, peers, session_s)
+    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, peers)
     controller = Controller(host, config, metadata, placement, brain.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
     return BrokerServices(
@@ -122,6 +126,7 @@ def _services(
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
+        doubts=doubts,
         turns=Turns(host.clock),
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
@@ -131,10 +136,12 @@ def _services(
 
 def _peer_apis(brain: Brain, broker: BrokerServices) -> Iterable[PeerApi]:
     """Yield what other nodes ask: of the controller, for themselves and for their clients, and of leaders."""
+    fetches = ReplicaFetches(broker)
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
         *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
-        (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
+        (FetchRequest, FetchResponse, fetches.answer),
+        (FetchNowRequest, FetchNowResponse, fetches.answer_now),
     ]
     for request, response, answer in rows:
         yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer))

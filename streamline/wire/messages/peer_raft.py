@@ -262,6 +262,16 @@ class FoundingResponse(Message):
     voters: Sequence[Replica] = wire(ARRAY(Replica))
 
 
+@message(key=20_103, versions="0", flexible="0+")
+class FetchNowRequest(Message):
+    """A follower's fetch that waits for records is to be answered: there is something else to ask for."""
+
+
+@message(key=20_103, versions="0", flexible="0+")
+class FetchNowResponse(Message):
+    """It is, or there was none."""
+
+
 ONE_WAY: Final[dict[int, type[Message]]] = {
     message.KEY: message
     for message in (
@@ -284,10 +294,12 @@ PRIVATE_REQUESTS: Final[dict[int, type[Message]]] = {
     20_100: GreetingRequest,
     20_101: JoinRequest,
     20_102: FoundingRequest,
+    20_103: FetchNowRequest,
 }
 PRIVATE_RESPONSES: Final[dict[int, type[Message]]] = {
     20_100: GreetingResponse,
     20_101: JoinResponse,
     20_102: FoundingResponse,
+    20_103: FetchNowResponse,
 }
 """Everything under our own api keys."""
