@@ -187,7 +187,7 @@ class Replicas(Service):
             for state in topic.partitions
             if (identity := LogIdentity(topic.name, state.index, topic.topic_id)) in self._opening
         ]
-        return gatherResults(waiting).addCallback(lambda _: None)
+        return gatherResults(waiting, consumeErrors=True).addCallback(lambda _: None)
 
     def config_of(self, topic: str) -> TopicConfig:
         """Return a topic's settings, its overrides laid over the broker's as they are now."""

@@ -95,7 +95,7 @@ CASES: Mapping[str, Case] = {
         _ROUNDS, what="a node that slept goes on with one that did not, and without the third", faults=["pause-kill"],
     ),
     "CH16": Case(
-        what="nodes come and go, and come back with an empty disk", faults=["replace-one", "add-one"],
+        what="nodes come and go, and come back with an empty disk", faults=["replace-one", "remove-voter", "add-one"],
         trials=10, trial_s=1000.0,
     ),
     "CH20": Case(what="clients are killed", faults=["calm", "kill-leader"], held_s=(4.0, 5.0), crash_s=3.0),

@@ -210,6 +210,10 @@ class CrashingGroup(Crashing):
     def begin(self) -> None:
         """Begin another member."""
         name = f"{self.name}/{self._made}"
+        self.add("read", self.listener(name), name=name, group=self.name)
+
+    def listener(self, name: str) -> Callable[[dict[str, Any]], None]:
+        """Return what writes down what a member says."""
 
         def heard(said: dict[str, Any]) -> None:
             if said["what"] == "polled":
@@ -219,7 +223,7 @@ class CrashingGroup(Crashing):
             elif said["what"] in ("fetched", "committed"):
                 self.history.changes.append(self._change(name, said))
 
-        self.add("read", heard, name=name, group=self.name)
+        return heard
 
     def _change(self, member: str, said: dict[str, Any]) -> Change:
         what = "commit" if said["what"] == "committed" else "fetched"

@@ -35,6 +35,7 @@ FAULTS: Mapping[str, Fault] = {
     "pause-leader": nodes.pausing(alone(Scene.leader)),
     "pause-majority": nodes.pausing(Scene.majority),
     "pause-one": nodes.pausing(alone(Scene.one)),
+    "remove-voter": members.remove_voter,
     "replace-one": members.replace_one,
     "roll": nodes.roll,
     "slow": links.slowing(0.0),

@@ -94,6 +94,16 @@ def _insist(cluster: Cluster, ask: Callable[[Conversation], str | None], what: s
 
 
 @contextmanager
+def remove_voter(scene: Scene) -> Iterator[str]:
+    """Kill a node and have the others agree without it; it comes back with its disk, and is let in again."""
+    node = scene.one()
+    scene.cluster.kill(node)
+    remove(scene.cluster, node)
+    yield f"kill {node}, remove its vote"
+    scene.restart(node)
+
+
+@contextmanager
 def replace_one(scene: Scene) -> Iterator[str]:
     """Kill a node and have the others agree without it; it comes back with an empty disk, as a new member."""
     node = scene.one()

@@ -8,6 +8,7 @@ wherever it had nothing acknowledged for a while.
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
 from xml.sax.saxutils import escape
@@ -48,12 +49,18 @@ def gaps(times: Sequence[float], end: float) -> list[tuple[float, float]]:
     return [(one, other) for one, other in zip(edges, edges[1:], strict=False) if other - one > GAP_S]
 
 
+def row_of(send: Send) -> str:
+    """Return whose row a send is shown in: its client's, and for those that crash that of all one after another."""
+    name = send.producer.removeprefix(f"{send.key.topic}-")
+    return re.sub(r"^(crashing-.*)-\d+$", r"\1", name)
+
+
 def picture(verdict: Verdict) -> str:
     """Return an SVG."""
     producers: dict[str, list[Send]] = {}
     for send in verdict.history.sends:
         if send.status == OK:
-            producers.setdefault(send.producer, []).append(send)
+            producers.setdefault(row_of(send), []).append(send)
     length_s = _length(verdict)
 
     def x(seconds: float) -> float:
