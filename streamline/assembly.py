@@ -14,7 +14,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from streamline.api.brokers import ANSWERS
+from streamline.api import brokers, pushes
 from streamline.api.call import BrokerServices, no_controllers
 from streamline.api.envelope import envelope
 from streamline.api.replica_fetch import ReplicaFetches
@@ -42,6 +42,7 @@ from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.pushed import Pushed
 from streamline.services.registering import Registrar
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
@@ -86,7 +87,7 @@ def build(
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room, registrar, incarnation_id)
     if room is not None:
-        room.factory.answer(*_peer_apis(brain, broker))
+        room.factory.answer(*_peer_apis(brain, broker, Pushed(config.node_id, incarnation_id, metadata)))
     for step in _steps(node, host, storage, replicator, listener, brain, altering):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
@@ -129,10 +130,11 @@ def _services(
     )
 
 
-def _peer_apis(brain: Brain, broker: BrokerServices) -> Iterable[PeerApi]:
-    """Yield what other nodes ask: of the controller, for themselves and for their clients, and of leaders."""
+def _peer_apis(brain: Brain, broker: BrokerServices, pushed: Pushed) -> Iterable[PeerApi]:
+    """Yield what nodes ask of the controller and of leaders, and what the controller says to brokers."""
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
-        *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
+        *((request, response, partial(answer, brain)) for request, response, answer in brokers.ANSWERS),
+        *((request, response, partial(answer, pushed)) for request, response, answer in pushes.ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
         (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
     ]

@@ -4,6 +4,8 @@ Metadata (3) and DescribeTopicPartitions (75): which nodes and partitions there 
 Behaviour: a topic that does not exist is made where the client and the node
 allow it (auto-creation); the answer then waits until it can be used.
 
+What the controller has pushed is shown before it is applied, but for which topics there are.
+
 Version notes: Metadata 0 asks for all topics with an empty list, later versions
 with null; 1 controller; 4 auto-creation can be declined; 5 offline replicas;
 8-10 authorized operations; 10 topic ids; 12 topics by id; 13 top-level error.
@@ -63,7 +65,7 @@ def _answer(
 def _describe_all(
     call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic] | None, failures: dict[str, Refused]
 ) -> Generator[None, None, MetadataResponse]:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     topics: list[MetadataResponseTopic] = []
     pieces = 0
     found: Iterable[Topic | MetadataRequestTopic] = image.topics.values() if wanted is None else wanted
@@ -104,7 +106,7 @@ def _note(failure: Failure, name: str, failures: dict[str, Refused]) -> None:
 def _wanted(
     call: Call, request: MetadataRequest, topic: MetadataRequestTopic, failures: dict[str, Refused]
 ) -> MetadataResponseTopic:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     if topic.name is None:
         by_id = image.topic_of(topic.topic_id)
         if by_id is None:
@@ -155,7 +157,7 @@ def _leader_error(state: PartitionState) -> ErrorCode:
 
 
 def _offline(call: Call, state: PartitionState) -> list[int]:
-    brokers = call.broker.metadata.image.brokers
+    brokers = call.broker.metadata.shown.brokers
     return [node for node in state.replicas if node not in brokers or brokers[node].fenced]
 
 
@@ -164,7 +166,7 @@ def _response(call: Call, request: MetadataRequest, topics: list[MetadataRespons
     return MetadataResponse(
         brokers=[
             MetadataResponseBroker(node_id=broker.node_id, host=address.host, port=address.port, rack=broker.rack)
-            for broker in store.image.brokers.values()
+            for broker in store.shown.brokers.values()
             if not broker.fenced and (address := address_of(call, broker))
         ],
         cluster_id=store.image.cluster_id,
@@ -186,7 +188,7 @@ def describe_topic_partitions(
 def _page(
     call: Call, request: DescribeTopicPartitionsRequest
 ) -> Generator[None, None, DescribeTopicPartitionsResponse]:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     names, first = _from_cursor(sorted({topic.name: None for topic in request.topics} or image.topics), request.cursor)
     room = min(max(1, request.response_partition_limit), call.broker.config.broker.max_request_partition_size_limit)
     topics: list[DescribeTopicPartitionsResponseTopic] = []
