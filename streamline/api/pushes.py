@@ -5,7 +5,7 @@ Answers for the cluster listener, as L{streamline.api.brokers}.  Behaviour: a pu
 answered without an error and without a word about its partitions; one that comes from somebody who is not the
 controller any more, or is for an earlier process of this node, is refused and changes nothing.
 
-Version notes: the last of Kafka 3.9 (7, 4 and 8), with tagged fields of ours (C{docs/adr/0012}).
+Version notes: the last of Kafka 3.9 (7, 4 and 8), with tagged fields of ours (C{docs/adr/0013}).
 """
 
 from __future__ import annotations

@@ -222,11 +222,12 @@ class Foresight:
         return is_new
 
     def shown(self, image: MetadataImage) -> MetadataImage:
-        """Return what clients are told: the image, and on it what is known to come."""
-        if not self._shown and not self._brokers:
+        """Return what clients are told: the image, and on it what is known to come, this node's roles included."""
+        if self.is_empty:
             return image
         brokers = {**image.brokers, **{node: broker for node, (_, broker) in self._brokers.items()}}
-        return evolve(image, brokers=brokers, topics=_laid_over(image, self._shown))
+        told = (*self._shown.items(), *self._roles.items())
+        return evolve(image, brokers=brokers, topics=_laid_over(image, told))
 
     # The log
 
@@ -257,9 +258,9 @@ def _topic(image: MetadataImage, name: str, topic_id: bytes, index: int) -> Topi
     return topic
 
 
-def _laid_over(image: MetadataImage, told: Mapping[Key, Told]) -> Mapping[str, Topic]:
+def _laid_over(image: MetadataImage, told: Iterable[tuple[Key, Told]]) -> Mapping[str, Topic]:
     topics = dict(image.topics)
-    for (topic_id, index), one in told.items():
+    for (topic_id, index), one in told:
         name = image.names.get(topic_id)
         if name is None or one.state is None:
             continue

@@ -3,7 +3,7 @@ What the controller pushes to whom, once it was agreed on: LeaderAndIsr (4), Sto
 
 A push says earlier what the agreed log is about to say, to those whom it concerns: their roles to the replicas of
 partitions that changed, to everybody else what clients are told.  Whatever is lost of it, the log brings; what is taken
-of it, and when, is decided by whoever hears it (L{streamline.cluster.foresight}, and C{docs/adr/0012}).
+of it, and when, is decided by whoever hears it (L{streamline.cluster.foresight}, and C{docs/adr/0013}).
 
 # Note [Settled]
 
