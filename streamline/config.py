@@ -10,19 +10,17 @@ settings, L{TopicConfig} what a topic can override.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 from attrs import Attribute, field, fields, frozen
 
+from streamline.bounds import Check, at_least, between, list_of, one_of, replica_list
 from streamline.model import Endpoint
 
 if TYPE_CHECKING:
     from attrs import AttrsInstance
-
-Check = Callable[[Any], str | None]
-"""Returns what is wrong with a value, or None."""
 
 C = TypeVar("C", bound="AttrsInstance")
 
@@ -45,31 +43,6 @@ def setting(default: Any, doc: str, *checks: Check) -> Any:
 def kafka_name(attribute: Attribute[Any]) -> str:
     """Return the name of a setting as Kafka writes it."""
     return attribute.name.replace("_", ".")
-
-
-def at_least(low: int) -> Check:
-    """Allow numbers from C{low} up."""
-    return lambda value: None if value >= low else f"must be at least {low}"
-
-
-def between(low: float, high: float) -> Check:
-    """Allow numbers from C{low} to C{high}, both included."""
-    return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
-
-
-def one_of(*allowed: str) -> Check:
-    """Allow just these words."""
-    return lambda value: None if value in allowed else f"must be one of {', '.join(allowed)}"
-
-
-def list_of(*allowed: str) -> Check:
-    """Allow a comma-separated list of these words."""
-
-    def check(value: str) -> str | None:
-        words = [word.strip() for word in value.split(",")]
-        return None if all(word in allowed for word in words) else f"must list only {', '.join(allowed)}"
-
-    return check
 
 
 INT32_MAX = 2**31 - 1
@@ -183,6 +156,14 @@ class BrokerConfig:
     replica_fetch_response_max_bytes: int = setting(
         10 * 1024 * 1024, "Bytes that a follower asks for at once.", at_least(1)
     )
+    leader_replication_throttled_rate: int = setting(
+        INT64_MAX, "Bytes a second that a node sends of replicas that lack something and that their topics name.",
+        at_least(1),
+    )
+    follower_replication_throttled_rate: int = setting(
+        INT64_MAX, "Bytes a second that a node copies of its replicas that lack something and that their topics name.",
+        at_least(1),
+    )
 
     # Groups and offsets
     group_initial_rebalance_delay_ms: int = setting(
@@ -231,7 +212,7 @@ def overriding(name: str) -> Any:
 
 @frozen(kw_only=True)
 class TopicConfig:
-    """What one topic's logs do, its overrides laid over the broker's settings."""
+    """What one topic's logs do, its overrides laid over the broker's settings; those without a synonym are its own."""
 
     cleanup_policy: str = overriding("log.cleanup.policy")
     compression_type: str = overriding("compression.type")
@@ -257,6 +238,13 @@ class TopicConfig:
     segment_ms: int = overriding("log.roll.ms")
     unclean_leader_election_enable: bool = overriding("unclean.leader.election.enable")
     unclean_recovery_strategy: str = overriding("unclean.recovery.strategy")
+    leader_replication_throttled_replicas: str = setting(
+        "", "Replicas (partition:node, or '*') whose leaders send them under leader.replication.throttled.rate.",
+        replica_list,
+    )
+    follower_replication_throttled_replicas: str = setting(
+        "", "Replicas (partition:node, or '*') that copy under follower.replication.throttled.rate.", replica_list
+    )
 
     @property
     def compacts(self) -> bool:
@@ -354,6 +342,7 @@ def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicCon
     base = {
         attribute.name: getattr(broker, attribute.metadata["synonym"].replace(".", "_"))
         for attribute in fields(TopicConfig)
+        if "synonym" in attribute.metadata
     }
     return evolve(TopicConfig(**base), overrides)
 

@@ -28,6 +28,7 @@ from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.producer_ids import ProducerIds
 from streamline.services.replicas import Replicas
+from streamline.services.throttles import Throttles
 from streamline.services.turns import Turns
 from streamline.wire.schema import Message
 
@@ -56,6 +57,7 @@ class BrokerServices:
     groups: GroupCoordinator
     deadlines: Deadlines
     turns: Turns
+    throttles: Throttles
     sessions: FetchSessions
     controllers: Callable[[], Controllers | None] = no_controllers
     selector: IReplicaSelector = field(factory=LeaderOnly)

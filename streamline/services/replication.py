@@ -119,7 +119,9 @@ class IsrReplicator:
         line = self._lines.get(state.leader)
         if line is None:
             line = self._lines[state.leader] = Line(self._clock, state.leader, self._ask)
-        following = self._followed[identity] = Following(line, replica, state, advanced)
+        following = self._followed[identity] = Following(
+            line, replica, state, advanced, lambda: self.cluster.throttle(identity)
+        )
         line.add(following)
         return following
 
