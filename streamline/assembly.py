@@ -17,6 +17,8 @@ from twisted.internet.defer import Deferred
 from streamline.api.brokers import ANSWERS
 from streamline.api.call import BrokerServices, no_controllers
 from streamline.api.envelope import envelope
+from streamline.api.produce import LEADERS_FROM
+from streamline.api.relayed import RelayedProduces
 from streamline.api.replica_fetch import ReplicaFetches
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
@@ -36,6 +38,7 @@ from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
+from streamline.services.doubts import Doubts
 from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.log_info import ReplicaLogs
@@ -45,14 +48,19 @@ from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
 from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
+from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.throttles import Throttles
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
 from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
+from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
+from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
 INCARNATION_BYTES = 16
+RELAYED_BELOW = {"auto": LEADERS_FROM, "always": 1 << 15}
+"""Which versions of Produce are passed on, by what the setting says."""
 
 __all__ = ["Node", "build"]
 
@@ -85,7 +93,8 @@ def build(
     replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, altering, throttles))
     producer_ids = ProducerIds(config.node_id, brain, lambda: registrar.broker_epoch)
     broker = _services(
-        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, room, throttles
+        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, registrar, room,
+        throttles,
     )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
@@ -109,6 +118,7 @@ def _services(
     incarnation_id: bytes,
     brain: Brain,
     producer_ids: ProducerIds,
+    registrar: Registrar,
     room: ClusterRoom | None,
     throttles: Throttles,
 ) -> BrokerServices:
@@ -116,9 +126,15 @@ def _services(
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
     placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
     deadlines = Deadlines(host.clock)
-    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
+    peers, session_s = None if room is None else room.peers, config.broker.broker_session_timeout_ms / 1000
+    doubts = Doubts(host.clock, deadlines, config.node_id, metadata, peers, session_s)
+    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, peers)
     controller = Controller(host, config, metadata, placement, brain.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
+    below, relay = RELAYED_BELOW.get(config.produce_forwarding), None
+    if room is not None and below is not None:
+        gathering = replicas.gathering
+        relay = Relay(config.node_id, metadata, room.peers, deadlines, gathering, lambda: registrar.broker_epoch, below)
     return BrokerServices(
         host=host,
         config=config,
@@ -130,21 +146,26 @@ def _services(
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
+        doubts=doubts,
         turns=Turns(host.clock),
         throttles=throttles,
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
         selector=SELECTORS[config.reads](),
+        relay=relay,
     )
 
 
 def _peer_apis(brain: Brain, broker: BrokerServices, logs: ReplicaLogs) -> Iterable[PeerApi]:
     """Yield what other nodes ask: of the controller, for themselves and for their clients, of leaders, of replicas."""
+    fetches = ReplicaFetches(broker)
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
         *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
-        (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
+        (FetchRequest, FetchResponse, fetches.answer),
+        (FetchNowRequest, FetchNowResponse, fetches.answer_now),
         (GetReplicaLogInfoRequest, GetReplicaLogInfoResponse, lambda _, request: logs.describe(request)),
+        (RelayedProduceRequest, RelayedProduceResponse, RelayedProduces(broker).answer),
     ]
     for request, response, answer in rows:
         yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer))

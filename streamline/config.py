@@ -1,49 +1,20 @@
 """
 Every setting, declared once: name, default, meaning, and what is allowed.
 
-A setting is an attrs field made with L{setting}; its Kafka name is the field's
-name with dots.  Options, the TOML file, DescribeConfigs and the documentation
-are derived from these classes.  L{BrokerConfig} holds what Kafka calls broker
-settings, L{TopicConfig} what a topic can override.
+L{BrokerConfig} holds what Kafka calls broker settings, L{TopicConfig} what a
+topic can override, L{NodeConfig} how one node is run; L{streamline.settings}
+says what a setting is.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
-import attrs
-from attrs import Attribute, field, fields, frozen
+from attrs import field, fields, frozen
 
-from streamline.bounds import Check, at_least, between, list_of, one_of, replica_list
 from streamline.model import Endpoint
-
-if TYPE_CHECKING:
-    from attrs import AttrsInstance
-
-C = TypeVar("C", bound="AttrsInstance")
-
-
-def setting(default: Any, doc: str, *checks: Check) -> Any:
-    """
-    Declare a setting.
-
-    @param checks: each looks at the value; the first complaint is raised as a ValueError.
-    """
-
-    def validate(_: object, attribute: Attribute[Any], value: Any) -> None:
-        for check in checks:
-            if complaint := check(value):
-                raise ValueError(f"{kafka_name(attribute)} {complaint}, not {value!r}")
-
-    return field(default=default, validator=validate, metadata={"doc": doc})
-
-
-def kafka_name(attribute: Attribute[Any]) -> str:
-    """Return the name of a setting as Kafka writes it."""
-    return attribute.name.replace("_", ".")
-
+from streamline.settings import at_least, between, list_of, one_of, replica_list, setting, settings_of, typed_changes
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -199,11 +170,6 @@ class BrokerConfig:
     )
 
 
-def settings_of(config_class: ConfigClass) -> dict[str, Attribute[Any]]:
-    """Return the settings of a class under their Kafka names, in order of declaration."""
-    return {kafka_name(attribute): attribute for attribute in fields(config_class)}
-
-
 def overriding(name: str) -> Any:
     """Declare a topic's setting; default, meaning and bounds are those of the broker's setting of this name."""
     broker = settings_of(BrokerConfig)[name]
@@ -257,80 +223,12 @@ class TopicConfig:
         return "delete" in self.cleanup_policy
 
 
-ConfigClass = type[TopicConfig] | type[BrokerConfig]
-
-
-def default_of(attribute: Attribute[Any]) -> Any:
-    """Return a setting's own default."""
-    return attribute.default
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return C{"; did you mean 'x'?"} for the known name nearest to C{name}, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def parse_value(attribute: Attribute[Any], text: str) -> Any:
-    """
-    Turn the text that a client or a file gives into a setting's value.
-
-    @raise ValueError: with a sentence.
-    """
-    kind: type[Any] = type(attribute.default)
-    name = kafka_name(attribute)
-    if kind is bool:
-        if text.strip().lower() in ("true", "false"):
-            return text.strip().lower() == "true"
-        raise ValueError(f"{name} must be 'true' or 'false', not {text!r}")
-    if kind is str:
-        return text.strip()
-    try:
-        return kind(text.strip())
-    except ValueError:
-        noun = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{name} must be {noun}, not {text!r}") from None
-
-
-def format_value(value: Any) -> str:
-    """Write a value as Kafka's tools show it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def make(config_class: type[C], given: Mapping[str, Any]) -> C:
-    """
-    Make settings from Kafka names and values, text or already typed.
-
-    @raise ValueError: an unknown name (the nearest right one is named) or a value out of bounds.
-    """
-    return evolve(config_class(), given)
-
-
-def evolve(config: C, given: Mapping[str, Any]) -> C:
-    """
-    Return settings with some of them changed, under Kafka names.
-
-    @raise ValueError: as L{make}.
-    """
-    known = settings_of(type(config))  # type: ignore[arg-type]
-    changes: dict[str, Any] = {}
-    for name, value in given.items():
-        attribute = known.get(name)
-        if attribute is None:
-            raise ValueError(f"unknown setting '{name}'{nearest(name, known)}")
-        changes[attribute.name] = _typed(attribute, value)
-    return attrs.evolve(config, **changes)  # type: ignore[misc]
-
-
-def _typed(attribute: Attribute[Any], value: Any) -> Any:
-    kind = type(attribute.default)
-    if isinstance(value, str):
-        return parse_value(attribute, value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        return parse_value(attribute, format_value(value))
-    return value
+_SYNONYMS: Final = tuple(
+    (attribute.name, attribute.metadata["synonym"].replace(".", "_"))
+    for attribute in fields(TopicConfig)
+    if "synonym" in attribute.metadata
+)
+"""A topic's settings, and where a broker has each; those that only topics have are left out."""
 
 
 def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicConfig:
@@ -339,12 +237,9 @@ def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicCon
 
     @raise ValueError: as L{make}.
     """
-    base = {
-        attribute.name: getattr(broker, attribute.metadata["synonym"].replace(".", "_"))
-        for attribute in fields(TopicConfig)
-        if "synonym" in attribute.metadata
-    }
-    return evolve(TopicConfig(**base), overrides)
+    settings = {name: getattr(broker, synonym) for name, synonym in _SYNONYMS}
+    settings.update(typed_changes(TopicConfig, overrides))
+    return TopicConfig(**settings)  # once: each one that is made looks at every value
 
 
 @frozen(kw_only=True)
@@ -374,6 +269,9 @@ class NodeConfig:
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
-        "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
+        "auto",
+        "what a non-leader does with Produce: auto passes it on to the leader where the request is too old to be told "
+        "who leads (below version 10), always and never do so whatever the version",
+        one_of("auto", "always", "never"),
     )
     broker: BrokerConfig = field(factory=BrokerConfig)

@@ -24,9 +24,11 @@ from streamline.services.controller import Controller
 from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
+from streamline.services.doubts import Doubts
 from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.throttles import Throttles
 from streamline.services.turns import Turns
@@ -44,6 +46,7 @@ class BrokerServices:
     The services that handlers talk to.
 
     @ivar controllers: says where other nodes find the controllers; None where this node takes no others.
+    @ivar relay: passes on what clients produce for other nodes' partitions; None where nothing is passed on.
     """
 
     host: Host
@@ -56,10 +59,12 @@ class BrokerServices:
     replicas: Replicas
     groups: GroupCoordinator
     deadlines: Deadlines
+    doubts: Doubts
     turns: Turns
     throttles: Throttles
     sessions: FetchSessions
     controllers: Callable[[], Controllers | None] = no_controllers
+    relay: Relay | None = None
     selector: IReplicaSelector = field(factory=LeaderOnly)
 
 
@@ -79,6 +84,14 @@ class Room(Protocol):
     @property
     def is_crowded(self) -> bool:
         """Whether so much waits that nothing large should wait in addition."""
+
+
+class Elsewhere:
+    """The room of a client whose connection is another node's, which sees to it that it does not take too much."""
+
+    promised_bytes = 0
+    room_bytes = 1 << 20
+    is_crowded = False
 
 
 class Caller:

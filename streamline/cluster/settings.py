@@ -20,16 +20,9 @@ from attrs import fields, frozen
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS, ChangeConfigs, ConfigChange
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import MIN_ISR, RECOVERY, UNCLEAN
-from streamline.config import (
-    BrokerConfig,
-    TopicConfig,
-    evolve,
-    format_value,
-    nearest,
-    settings_of,
-    topic_config,
-)
+from streamline.config import BrokerConfig, TopicConfig, topic_config
 from streamline.errors import ErrorCode, Refused
+from streamline.settings import evolve, format_value, nearest, settings_of
 
 RATES: Final = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
 DYNAMIC: Final = (

@@ -7,8 +7,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.cluster.settings import DYNAMIC
-from streamline.config import BrokerConfig, TopicConfig, settings_of
+from streamline.config import BrokerConfig, TopicConfig
 from streamline.errors import ErrorCode
+from streamline.settings import settings_of
 from streamline.wire.messages.configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,

@@ -187,6 +187,17 @@ ASKING = Family(
     ),
 )
 
+PASSING = Family(
+    "PF", "Produce forwarding: what clients bring to a node that does not lead.",
+    (
+        _kept("PF1", "It is in each log in the order in which its client sent it."),
+        _kept("PF2", "The leader of the epoch that was meant takes it, and nobody else."),
+        _kept("PF3", "Nobody says that nothing was kept where that is not known, and nobody waits for ever."),
+        _kept("PF4", "It takes bounded room, at the cost of who sends it."),
+        _kept("PF5", "The leader knows whose it is, and believes other brokers only."),
+    ),
+)
+
 LESSONS = Family(
     "LE", "What other brokers got wrong.",
     (
@@ -270,7 +281,8 @@ PLACES = Family(
 )  # fmt: skip
 
 FAMILIES: Sequence[Family] = (
-    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, LESSONS, HOSTILE, ACCESS,
+    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, PASSING,
+    LESSONS, HOSTILE, ACCESS,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.rules}

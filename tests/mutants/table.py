@@ -19,6 +19,7 @@ from tests.mutants import (
     peers,
     quorum,
     recovery,
+    relaying,
     replication,
     storage,
 )
@@ -35,6 +36,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "brokers": brokers.MUTANTS,
     "peers": peers.MUTANTS,
     "asking": asking.MUTANTS,
+    "relaying": relaying.MUTANTS,
     "replication": replication.MUTANTS,
     "insync": insync.MUTANTS,
     "carried": carried.MUTANTS,

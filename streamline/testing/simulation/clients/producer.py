@@ -22,7 +22,7 @@ from streamline.interfaces import Host
 from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, TopicPartition
 from streamline.testing.history import FAIL, OK, History, Send
 from streamline.testing.simulation.clients.connection import Connection, Gone, Line, Where, alarm, is_passing
-from streamline.testing.simulation.clients.topics import find_leader
+from streamline.testing.simulation.clients.topics import find_leader, find_topic
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.compress import LZ4, ZSTD
 from streamline.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
@@ -31,6 +31,8 @@ from streamline.wire.records import Record, build_batch
 
 TOPIC_IDS_FROM = 13
 ZSTD_FROM = 7
+OLD = 9
+"""The last version of Produce in which nobody can be told who leads (KIP-951)."""
 TIMEOUT_MS = 5000
 BACKLOG_MAX = 20
 """Batches that wait before no new ones are made."""
@@ -55,6 +57,8 @@ class Habits:
     @ivar pace_s: mean time between two batches.
     @ivar records_max: most records in a batch; C{padding_bytes}: least and most bytes added to each.
     @ivar in_flight_max: most batches without an answer; 5 is what brokers remember of a producer.
+    @ivar is_old: it never asks who leads, sends to whichever node it has reached, and speaks a version of Produce in
+        which nobody can tell it.
     """
 
     acks: int = -1
@@ -64,6 +68,7 @@ class Habits:
     padding_bytes: tuple[int, int] = (0, 64)
     in_flight_max: int = 5
     compression: int = 0
+    is_old: bool = False
 
 
 @define
@@ -164,7 +169,8 @@ class Producer:
         """Connect and learn what sending needs."""
         if not self._versions.known:
             await self._versions.learn(self._line)
-        self._topic_id = await find_leader(self._line, self._versions, self.key)
+        find = find_topic if self._habits.is_old else find_leader
+        self._topic_id = await find(self._line, self._versions, self.key)
         if self._habits.idempotent and self._producer[0] == NO_PRODUCER_ID:
             request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
             answer = await self._line.ask(request, self._versions.of(InitProducerIdRequest))
@@ -186,6 +192,8 @@ class Producer:
         for send in batch.sends:
             send.incarnation = self._incarnation
         version = self._versions.of(ProduceRequest)
+        if self._habits.is_old:
+            version = min(version, OLD)
         request = ProduceRequest(
             acks=self._habits.acks, timeout_ms=TIMEOUT_MS, topic_data=[self._topic_data(batch, version)]
         )
