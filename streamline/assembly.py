@@ -51,6 +51,7 @@ from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
 from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
+from streamline.services.throttles import Throttles
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
 from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
@@ -89,10 +90,12 @@ def build(
     brain = Brain(host, config, metadata, None if room is None else peers)
     registrar = Registrar(host, config, metadata, brain, storage, lambda: node.introduce())
     altering = Altering(host, config.node_id, brain, lambda: registrar.broker_epoch)
-    replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, altering))
+    throttles = Throttles(host, config, metadata)
+    replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, altering, throttles))
     producer_ids = ProducerIds(config.node_id, brain, lambda: registrar.broker_epoch)
     broker = _services(
-        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, registrar, room
+        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, registrar, room,
+        throttles,
     )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
@@ -119,6 +122,7 @@ def _services(
     producer_ids: ProducerIds,
     registrar: Registrar,
     room: ClusterRoom | None,
+    throttles: Throttles,
 ) -> BrokerServices:
     """Make what handlers talk to."""
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
@@ -146,6 +150,7 @@ def _services(
         deadlines=deadlines,
         doubts=doubts,
         turns=Turns(host.clock),
+        throttles=throttles,
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
         selector=SELECTORS[config.reads](),

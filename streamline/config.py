@@ -14,7 +14,7 @@ from typing import Any, Final
 from attrs import field, fields, frozen
 
 from streamline.model import Endpoint
-from streamline.settings import at_least, between, list_of, one_of, setting, settings_of, typed_changes
+from streamline.settings import at_least, between, list_of, one_of, replica_list, setting, settings_of, typed_changes
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
@@ -127,6 +127,14 @@ class BrokerConfig:
     replica_fetch_response_max_bytes: int = setting(
         10 * 1024 * 1024, "Bytes that a follower asks for at once.", at_least(1)
     )
+    leader_replication_throttled_rate: int = setting(
+        INT64_MAX, "Bytes a second that a node sends of replicas that lack something and that their topics name.",
+        at_least(1),
+    )
+    follower_replication_throttled_rate: int = setting(
+        INT64_MAX, "Bytes a second that a node copies of its replicas that lack something and that their topics name.",
+        at_least(1),
+    )
 
     # Groups and offsets
     group_initial_rebalance_delay_ms: int = setting(
@@ -170,7 +178,7 @@ def overriding(name: str) -> Any:
 
 @frozen(kw_only=True)
 class TopicConfig:
-    """What one topic's logs do, its overrides laid over the broker's settings."""
+    """What one topic's logs do, its overrides laid over the broker's settings; those without a synonym are its own."""
 
     cleanup_policy: str = overriding("log.cleanup.policy")
     compression_type: str = overriding("compression.type")
@@ -196,6 +204,13 @@ class TopicConfig:
     segment_ms: int = overriding("log.roll.ms")
     unclean_leader_election_enable: bool = overriding("unclean.leader.election.enable")
     unclean_recovery_strategy: str = overriding("unclean.recovery.strategy")
+    leader_replication_throttled_replicas: str = setting(
+        "", "Replicas (partition:node, or '*') whose leaders send them under leader.replication.throttled.rate.",
+        replica_list,
+    )
+    follower_replication_throttled_replicas: str = setting(
+        "", "Replicas (partition:node, or '*') that copy under follower.replication.throttled.rate.", replica_list
+    )
 
     @property
     def compacts(self) -> bool:
@@ -209,9 +224,11 @@ class TopicConfig:
 
 
 _SYNONYMS: Final = tuple(
-    (attribute.name, attribute.metadata["synonym"].replace(".", "_")) for attribute in fields(TopicConfig)
+    (attribute.name, attribute.metadata["synonym"].replace(".", "_"))
+    for attribute in fields(TopicConfig)
+    if "synonym" in attribute.metadata
 )
-"""A topic's settings, and where a broker has each."""
+"""A topic's settings, and where a broker has each; those that only topics have are left out."""
 
 
 def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicConfig:

@@ -70,6 +70,13 @@ def list_of(*allowed: str) -> Check:
     return check
 
 
+def replica_list(value: str) -> str | None:
+    """Allow nothing, C{*}, or a list of replicas, each as C{partition:node}."""
+    words = [word.strip().partition(":") for word in value.split(",") if word.strip()]
+    is_list = all(part.isdecimal() and node.isdecimal() for part, _, node in words)
+    return None if is_list or value.strip() == "*" else "must be '*', or a list of partition:node"
+
+
 _SETTINGS: Final[dict[type, Mapping[str, Attribute[Any]]]] = {}
 """What L{settings_of} has found; classes do not change."""
 

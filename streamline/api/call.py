@@ -30,6 +30,7 @@ from streamline.services.metadata import Metadata
 from streamline.services.producer_ids import ProducerIds
 from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
+from streamline.services.throttles import Throttles
 from streamline.services.turns import Turns
 from streamline.wire.schema import Message
 
@@ -60,6 +61,7 @@ class BrokerServices:
     deadlines: Deadlines
     doubts: Doubts
     turns: Turns
+    throttles: Throttles
     sessions: FetchSessions
     controllers: Callable[[], Controllers | None] = no_controllers
     relay: Relay | None = None

@@ -30,6 +30,7 @@ from streamline.model import NO_OFFSET, Endpoint, LogSlice
 from streamline.raft import ReplicaKey
 from streamline.replication.followers import FollowerFetch
 from streamline.replication.sessions import INITIAL_EPOCH, NO_SESSION, FetchSessions, Key, Session, Wanted
+from streamline.replication.throttle import Throttle
 from streamline.services.partition import Partition
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
@@ -155,6 +156,7 @@ class FollowerReading(Reading):
         self._standing = standing
         self._is_incremental = is_incremental
         self._is_committed = False
+        self._is_held_back = False
         self._heard: dict[Key, ILeadership | None] = {}
         """To whom was said how far the follower's logs go; a fetch says that once, however often it looks."""
 
@@ -218,7 +220,45 @@ class FollowerReading(Reading):
             if read.high_watermark == wanted.told_high_watermark and read.start_offset == wanted.told_start_offset:
                 standing.rests(wanted.key)
             return LogSlice(next_offset=wanted.fetch_offset)
-        return partition.read_as_replica(wanted.fetch_offset, max_bytes, self._needs_one)
+        throttle = self._throttle_of(partition)
+        if throttle is None:
+            return partition.read_as_replica(wanted.fetch_offset, max_bytes, self._needs_one)
+        return self._read_throttled(throttle, partition, read, max_bytes)
+
+    # Throttling: see L{streamline.replication.throttle}
+
+    def _throttle_of(self, partition: Partition) -> Throttle | None:
+        """Return what holds for this follower's copy: nothing once it is in sync, or nobody's acks would be safe."""
+        leadership = partition.leadership
+        if leadership is None or self._node_id in leadership.isr:
+            return None
+        identity = partition.log.identity
+        return self._call.broker.throttles.leading(identity.topic, identity.partition)
+
+    def _read_throttled(
+        self, throttle: Throttle, partition: Partition, read: Read, max_bytes: int
+    ) -> LogSlice | Deferred[LogSlice]:
+        now_s = self._call.broker.host.clock.seconds()
+        if throttle.is_full(now_s):
+            self._wait_at_most(throttle.free_s - now_s)
+            return LogSlice(next_offset=max(read.wanted.fetch_offset, read.high_watermark))  # as if there were no more
+        found = partition.read_as_replica(read.wanted.fetch_offset, max_bytes, self._needs_one)
+
+        def count(found: LogSlice) -> LogSlice:
+            throttle.used(found.size_bytes, now_s)
+            return found
+
+        return found.addCallback(count) if isinstance(found, Deferred) else count(found)
+
+    def _wait_at_most(self, seconds: float) -> None:
+        """Have this fetch look again when a throttle lets something through."""
+        if self._is_held_back:
+            return
+        self._is_held_back = True
+        self._max_wait_s = min(self._max_wait_s, seconds)
+        if self._deadline is not None and self._done is not None:
+            self._deadline.cancel()
+            self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
 
     def _say(self, partition: Partition, wanted: Wanted) -> tuple[int, int] | None:
         """Tell a leader how far the follower's log goes; return where the two part, if they do."""

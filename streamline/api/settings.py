@@ -96,7 +96,9 @@ _BROKER_SETTINGS = settings_of(BrokerConfig)
 def topic_settings(layers: Layers, overrides: Mapping[str, str]) -> Iterator[Shown]:
     """Yield a topic's settings in order of their names."""
     for name, attribute in sorted(settings_of(TopicConfig).items()):
-        synonyms = list(layers.synonyms(attribute.metadata["synonym"]))
+        default = (Synonym(name, format_value(attribute.default), DEFAULT),)
+        synonym = attribute.metadata.get("synonym")
+        synonyms = list(default if synonym is None else layers.synonyms(synonym))
         if name in overrides:
             synonyms.insert(0, Synonym(name, format_value(parse_value(attribute, overrides[name])), DYNAMIC_TOPIC))
         yield _shown(name, attribute, tuple(synonyms), read_only=False)

@@ -1,8 +1,9 @@
 """
 Settings that change while the cluster runs: which may, what somebody asks for, and what is in force then.
 
-A topic's settings all may.  Of a broker's, those may that are the defaults of topics' (KIP-226), because what follows
-them looks at the image; any other is read when a node starts, and a change that would have no effect is refused.
+A topic's settings all may.  Of a broker's, those may that are the defaults of topics' (KIP-226), and how fast it
+replicates (KIP-73), because what follows them looks at the image; any other is read when a node starts, and a change
+that would have no effect is refused.
 
 Three of them are rules that every node has to see alike (L{streamline.cluster.rules}): they are set for the whole
 cluster or for a topic, never for one broker, and the cluster is never without them (KIP-966).
@@ -23,10 +24,17 @@ from streamline.config import BrokerConfig, TopicConfig, topic_config
 from streamline.errors import ErrorCode, Refused
 from streamline.settings import evolve, format_value, nearest, settings_of
 
-DYNAMIC: Final = tuple(attribute.metadata["synonym"] for attribute in fields(TopicConfig))
+RATES: Final = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
+DYNAMIC: Final = (
+    *(one.metadata["synonym"] for one in fields(TopicConfig) if "synonym" in one.metadata),
+    *RATES,
+)
 """The settings of brokers that may change."""
 RULES: Final = (MIN_ISR, UNCLEAN, RECOVERY)
-LISTS: Final = ("cleanup.policy", "log.cleanup.policy")
+LISTS: Final = (
+    "cleanup.policy", "log.cleanup.policy",
+    "leader.replication.throttled.replicas", "follower.replication.throttled.replicas",
+)  # fmt: skip
 """Settings that hold several words."""
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from streamline.cluster.altering import IsrChange
     from streamline.replication.epochs import LeaderEpochs
     from streamline.replication.followers import FollowerFetch
+    from streamline.replication.throttle import Throttle
     from streamline.wire.batch import BatchHeader
     from streamline.wire.schema import Message
 
@@ -121,6 +122,9 @@ class ICluster(Interface):
         @raise streamline.errors.Refused: through the Deferred: what the controller says.  Any other failure means that
             the outcome is unknown.
         """
+
+    def throttle(identity: LogIdentity) -> Throttle | None:
+        """Return how fast this node may copy a partition of which it lacks something; None for any speed (KIP-73)."""
 
     def listen(reachable: Callable[[int], None]) -> None:
         """Call this with the id of a node each time that a connection to it can be used."""

@@ -48,6 +48,7 @@ class Fetcher:
         if partition is None:
             return
         position = partition.position
+        partition.hold_back(now_s)
         self._resting.pop(key, None)
         if position is not None and partition.retry_s <= now_s:
             self._session.want(key, position)

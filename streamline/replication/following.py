@@ -13,6 +13,7 @@ epoch than that of its own last record: such metadata are older than its log.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from attrs import frozen
@@ -20,12 +21,17 @@ from attrs import frozen
 from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET
 from streamline.replication.epochs import LeaderEpochs
+from streamline.replication.throttle import Throttle
 from streamline.replication.truncation import Divergence, LogRange, cut_offset, last_epoch_of
 from streamline.wire.batch import BatchHeader
 
 BACK_OFF_S = 0.02
 BACK_OFF_MAX_S = 1.0
 """How long a partition rests after an error; doubled with each that follows (replica.fetch.backoff.ms)."""
+
+
+LOOK_AGAIN_S = 0.5
+"""How long a throttled partition rests at most, before it is looked whether it still is."""
 
 
 class Position(NamedTuple):
@@ -97,7 +103,13 @@ class FollowedPartition:
     """
 
     def __init__(
-        self, leader: int, leader_epoch: int, epochs: LeaderEpochs, log: LogRange, high_watermark: int
+        self,
+        leader: int,
+        leader_epoch: int,
+        epochs: LeaderEpochs,
+        log: LogRange,
+        high_watermark: int,
+        throttle: Callable[[], Throttle | None] = lambda: None,
     ) -> None:
         """
         Begin to follow.
@@ -105,7 +117,9 @@ class FollowedPartition:
         @param epochs: of our log; L{FollowedPartition} forgets in it epochs that have no record, which are ours from
             having led, and says so by C{has_forgotten}: they are to be written down then.
         @param high_watermark: what we know to be committed.
+        @param throttle: returns what holds for this copy while it lacks something, or None.
         """
+        self._throttle = throttle
         self.leader = leader
         self.leader_epoch = leader_epoch
         self.log = log
@@ -138,6 +152,24 @@ class FollowedPartition:
         """Where our log is to begin because the leader's does, if it begins earlier; then L{started}."""
         due = min(self._leader_start_offset, self.high_watermark)
         return due if due > self.log.start_offset else None
+
+    # Throttling
+
+    @property
+    def _throttled(self) -> Throttle | None:
+        """What holds now: who has all that is committed is in sync, or may join at once, and waits for nothing."""
+        return self._throttle() if self.lag_records else None
+
+    def copied(self, size_bytes: int, now_s: float) -> None:
+        """Hear how much the last answer brought, before it is appended."""
+        if (throttle := self._throttled) is not None:
+            throttle.used(size_bytes, now_s)
+
+    def hold_back(self, now_s: float) -> None:
+        """Rest while others have used up what may be copied; not for long, as what may be can change."""
+        throttle = self._throttled
+        if throttle is not None and throttle.is_full(now_s):
+            self.retry_s = max(self.retry_s, min(throttle.free_s, now_s + LOOK_AGAIN_S))
 
     # What happens
 

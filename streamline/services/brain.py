@@ -11,6 +11,7 @@ from streamline.services.controller_line import ControllerLine
 from streamline.services.controllership import Controllership
 from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
+from streamline.services.moving import Moving
 from streamline.services.peers import Peers
 from streamline.services.pushing import Pushing
 
@@ -23,6 +24,7 @@ class Brain:
     @ivar membership: knows the brokers there.
     @ivar balancing: has them led by whom they prefer.
     @ivar pushing: hurries what was decided to those whom it concerns.
+    @ivar moving: says what moves there.
     @ivar line: leads to the controller from everywhere else.
     """
 
@@ -34,4 +36,5 @@ class Brain:
         self.membership = Membership(host, config, metadata, self.controllership, peers)
         self.balancing = Balancing(host, config, self.controllership)
         self.pushing = Pushing(host.clock, config.node_id, metadata, self.controllership, peers)
+        self.moving = Moving(metadata, self.controllership)
         self.line = ControllerLine(host.clock, config.node_id, metadata.consensus, peers)

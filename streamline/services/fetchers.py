@@ -33,6 +33,7 @@ from streamline.replication.fetcher import Fetcher
 from streamline.replication.follower_session import Fetch, PartitionKey
 from streamline.replication.following import Append, Cut, FollowedPartition, Step
 from streamline.replication.messages import error_of, fetch_answers
+from streamline.replication.throttle import Throttle
 from streamline.replication.truncation import LogRange
 from streamline.wire.batch import HEADER_BYTES, MAGIC, BatchHeader, is_intact, read_header
 from streamline.wire.messages.fetch import FetchResponse
@@ -73,7 +74,12 @@ class Following:
     """
 
     def __init__(
-        self, line: Line, replica: IReplica, state: PartitionState, advanced: Callable[[int], None]
+        self,
+        line: Line,
+        replica: IReplica,
+        state: PartitionState,
+        advanced: Callable[[int], None],
+        throttle: Callable[[], Throttle | None],
     ) -> None:
         kept = replica.log
         self.followed = FollowedPartition(
@@ -82,6 +88,7 @@ class Following:
             replica.epochs,
             LogRange(kept.start_offset, replica.counted_offset),
             kept.high_watermark,
+            throttle,
         )
         self.identity: LogIdentity = kept.identity
         self.high_watermark = self.followed.high_watermark
@@ -312,6 +319,8 @@ class Line:
     def _take(self, following: Following, step: Step, records: Buffer) -> None:
         if following not in self._open_steps:
             return  # it is followed no more, which an earlier step led to
+        if isinstance(step, Append):
+            following.followed.copied(len(records), self.now_s())
         try:
             is_done = following.take(step, records)
         except Exception as error:  # of one partition; the others have nothing to do with it

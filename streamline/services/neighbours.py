@@ -13,12 +13,14 @@ from zope.interface import implementer
 from streamline.cluster.altering import IsrChange
 from streamline.cluster.membership import NO_BROKER_EPOCH
 from streamline.interfaces import ICluster
-from streamline.model import Broker
+from streamline.model import Broker, LogIdentity
 from streamline.raft import ReplicaKey
+from streamline.replication.throttle import Throttle
 from streamline.services.altering import Altering
 from streamline.services.metadata import Metadata
 from streamline.services.peer_call import NoAnswer
 from streamline.services.peers import Peers
+from streamline.services.throttles import Throttles
 from streamline.wire.schema import Message
 
 
@@ -27,13 +29,20 @@ class Neighbours:
     """Finds nodes in the image, and asks them over the connections that there are."""
 
     def __init__(
-        self, node_id: int, incarnation_id: bytes, metadata: Metadata, peers: Peers, altering: Altering
+        self,
+        node_id: int,
+        incarnation_id: bytes,
+        metadata: Metadata,
+        peers: Peers,
+        altering: Altering,
+        throttles: Throttles,
     ) -> None:
         self._node_id = node_id
         self._incarnation_id = incarnation_id
         self._metadata = metadata
         self._peers = peers
         self._altering = altering
+        self._throttles = throttles
         self._listeners: list[Callable[[int], None]] = []
         peers.listen(self)
 
@@ -57,6 +66,10 @@ class Neighbours:
     def alter(self, change: IsrChange) -> Deferred[int]:
         """Ask the controller for another ISR."""
         return self._altering.alter(change).addCallback(lambda agreed: agreed.partition_epoch)
+
+    def throttle(self, identity: LogIdentity) -> Throttle | None:
+        """Look at the settings."""
+        return self._throttles.following(identity.topic, identity.partition)
 
     def listen(self, reachable: Callable[[int], None]) -> None:
         """Tell of connections."""

@@ -120,7 +120,9 @@ class IsrReplicator:
         line = self._lines.get(state.leader)
         if line is None:
             line = self._lines[state.leader] = Line(self._clock, state.leader, self._ask, self._hurry)
-        following = self._followed[identity] = Following(line, replica, state, advanced)
+        following = self._followed[identity] = Following(
+            line, replica, state, advanced, lambda: self.cluster.throttle(identity)
+        )
         line.add(following)
         return following
 

@@ -88,6 +88,7 @@ class TopicTests(ConfigsCase):
             "min.insync.replicas": INT, "cleanup.policy": LIST, "compression.type": STRING, "preallocate": BOOLEAN,
             "min.cleanable.dirty.ratio": DOUBLE, "flush.messages": LONG, "index.interval.bytes": INT,
             "segment.ms": LONG, "unclean.leader.election.enable": BOOLEAN,
+            "leader.replication.throttled.replicas": LIST, "follower.replication.throttled.replicas": LIST,
         }  # fmt: skip
         self.assertEqual({name: found[name].config_type for name in expected}, expected)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 from kafka import KafkaAdminClient
 
@@ -27,6 +27,8 @@ pytestmark = pytest.mark.tools
 
 NODES = [1, 2, 3]
 ELR = "eligible.leader.replicas.version"
+ROLES = ("leader", "follower")
+UNLIMITED = str(2**63 - 1)
 
 
 @pytest.fixture(scope="module")
@@ -219,8 +221,33 @@ def test_leader_election(cluster: Cluster, tools: Tools, spread: str) -> None:
     assert {index: leader for index, (leader, _, _) in partitions_of(tools, spread).items()} == preferred
 
 
+def throttles_of(cluster: Cluster, topic: str) -> list[str]:
+    """Both rates of a node, and which replicas of a topic they are for."""
+    node = cluster.nodes[0].node_id
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    found: dict[str, str] = {}
+    for resource in (ConfigResource("broker", str(node)), ConfigResource("topic", topic)):
+        [described] = admin.describe_configs([resource]).values()
+        found |= {name: one.value or "" for name, one in described.result(10).items() if "throttled" in name}
+    return [found[f"{role}.replication.throttled.{what}"] for what in ("rate", "replicas") for role in ROLES]
+
+
+def test_unregister(cluster: Cluster, tools: Tools, topic: str) -> None:
+    """A node that is gone is taken out; one that alone has what a partition needs is not."""
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    results_of(admin.create_topics([NewTopic(topic, 1, 1)]))
+    holder = cluster.leader(topic, 0)
+    with pytest.raises(AssertionError, match=f"nobody but node {holder} is known to have everything"):
+        tools.run("kafka-cluster", "unregister", "--id", str(holder))
+    gone = next(node for node in NODES if node not in (holder, cluster.controller()))
+    cluster.kill(gone)
+    assert f"Broker {gone} is no longer registered." in tools.run("kafka-cluster", "unregister", "--id", str(gone))
+    cluster.restart(gone)
+    eventually("kcat -L", lambda: listed_by_kcat(cluster)[1], NODES)
+
+
 def test_reassignment(cluster: Cluster, tools: Tools, topic: str, tmp_path: Path) -> None:
-    """A partition with its records moves from one node to two others."""
+    """A partition with its records moves from one node to two others, under a throttle that is gone afterwards."""
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
     results_of(admin.create_topics([NewTopic(topic, 1, 1)]))
     source = cluster.leader(topic, 0)
@@ -231,11 +258,14 @@ def test_reassignment(cluster: Cluster, tools: Tools, topic: str, tmp_path: Path
     file = tmp_path / "moves.json"
     file.write_text(json.dumps(moves))
     given = ("--reassignment-json-file", str(file))
-    executed = tools.run("kafka-reassign-partitions", *given, "--execute")
+    executed = tools.run("kafka-reassign-partitions", *given, "--execute", "--throttle", "50000000")
     assert f"Successfully started partition reassignment for {topic}-0" in executed
+    assert "The inter-broker throttle limit was set to 50000000 B/s" in executed
+    assert throttles_of(cluster, topic) == ["50000000", "50000000", f"0:{source}", f"0:{wanted[0]},0:{wanted[1]}"]
     cluster.wait_isr(topic, 0, wanted)
     verified = tools.run("kafka-reassign-partitions", *given, "--verify")
     assert f"Reassignment of partition {topic}-0 is completed." in verified
+    assert throttles_of(cluster, topic) == [UNLIMITED, UNLIMITED, "", ""], "verifying clears them"
     assert tools.run("kafka-reassign-partitions", "--list") == "No partition reassignments found.\n"
     [(leader, replicas, isr)] = partitions_of(tools, topic).values()
     assert (leader in wanted, replicas, isr) == (True, wanted, wanted)

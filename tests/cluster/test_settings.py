@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS
 from streamline.cluster.image import MetadataImage
-from streamline.cluster.settings import DYNAMIC, Alteration, Operation, alter, broker_config, replacing
+from streamline.cluster.settings import DYNAMIC, RATES, Alteration, Operation, alter, broker_config, replacing
 from streamline.config import BrokerConfig, TopicConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Broker, Endpoint, PartitionState, Topic
@@ -95,6 +95,11 @@ class TopicTests(SettingsCase):
         self.assertEqual(found, {"retention.ms": None, "segment.ms": "7", "flush.ms": "8"})
 
 
+RULE_VALUES = (
+    ("min.insync.replicas", "2"), ("unclean.leader.election.enable", "true"), ("unclean.recovery.strategy", "none"),
+)  # fmt: skip
+
+
 class BrokerTests(SettingsCase):
     """Settings of one broker, and of all."""
 
@@ -102,8 +107,17 @@ class BrokerTests(SettingsCase):
         for name in (CLUSTER_WIDE, "1"):
             found = self.alter(BROKER_CONFIGS, name, Alteration("log.retention.ms", SET, "5"))
             self.assertEqual(found, {"log.retention.ms": "5"})
-        self.assertEqual(sorted(DYNAMIC), sorted(attribute.metadata["synonym"] for attribute in
-                                                 settings_of(TopicConfig).values()))
+        defaults = [one.metadata["synonym"] for one in settings_of(TopicConfig).values() if "synonym" in one.metadata]
+        self.assertEqual(sorted(DYNAMIC), sorted([*defaults, *RATES]))
+
+    def test_throttled_replicas(self) -> None:
+        """They are named one by one, or all together; a topic's alone."""
+        name = "leader.replication.throttled.replicas"
+        for value in ("*", "0:1,12:3", ""):
+            self.assertEqual(self.alter(TOPIC_CONFIGS, "t", Alteration(name, SET, value)), {name: value})
+        for value in ("0", "0:", "a:1", "0:1,*", "0:1;1:2"):
+            self.refuses(ErrorCode.INVALID_CONFIG, TOPIC_CONFIGS, "t", Alteration(name, SET, value))
+        self.refuses(ErrorCode.INVALID_CONFIG, BROKER_CONFIGS, "1", Alteration(name, SET, "*"))
 
     def test_those_that_would_not(self) -> None:
         for name in settings_of(BrokerConfig):
@@ -113,7 +127,7 @@ class BrokerTests(SettingsCase):
 
     def test_rules_are_the_same_for_all(self) -> None:
         """KIP-966: they are never one broker's own, and never gone."""
-        for rule, value in (("min.insync.replicas", "2"), ("unclean.leader.election.enable", "true")):
+        for rule, value in RULE_VALUES:
             self.assertEqual(self.alter(BROKER_CONFIGS, CLUSTER_WIDE, Alteration(rule, SET, value)), {rule: value})
             self.refuses(ErrorCode.INVALID_CONFIG, BROKER_CONFIGS, "1", Alteration(rule, SET, value))
             self.refuses(ErrorCode.INVALID_CONFIG, BROKER_CONFIGS, CLUSTER_WIDE, Alteration(rule, DELETE))

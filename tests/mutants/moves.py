@@ -5,20 +5,26 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 FAILOVER = "streamline/cluster/failover.py"
+FOLLOWING = "streamline/replication/following.py"
 JOINING = "streamline/cluster/joining.py"
 LOG_INFO = "streamline/services/log_info.py"
 QUORUM = "streamline/api/quorum.py"
 RECOVERING = "streamline/services/recovering.py"
 RECOVERY = "streamline/cluster/recovery.py"
+REPLICA_FETCH = "streamline/api/replica_fetch.py"
 ROOM = "streamline/net/cluster.py"
+THROTTLE = "streamline/replication/throttle.py"
+THROTTLES = "streamline/services/throttles.py"
 
 AGREEMENT = "tests/cluster/test_joining.py::AgreementTests::"
 AWAITED = "tests/cluster/test_recovery.py::WaitingTests::"
 MODEL = "tests/cluster/test_isr_model.py::IsrModelTests::test_nothing_is_lost"
+HELD = "tests/replication/test_fetcher.py::ThrottledTests::"
 POWER = "tests/api/test_recovery.py::PowerCutTests::"
 QUORUM_TESTS = "tests/api/test_quorum.py::QuorumTests::"
 RECOVER = "tests/cluster/test_recovery.py::BestTests::"
 RETURN = "tests/api/test_members.py::ReturningTests::"
+THROTTLED = "tests/api/test_throttles.py::ThrottleTests::"
 UNREGISTERING = "tests/cluster/test_failover.py::UnregisteringTests::"
 
 RECOVERIES = (
@@ -143,4 +149,54 @@ BROKERS = (
     ),
 )  # fmt: skip
 
-MUTANTS = (*RECOVERIES, *MEMBERS, *BROKERS)
+THROTTLING = (
+    Mutant(
+        "PL5", "A leader sends no more than its rate.", REPLICA_FETCH,
+        "if throttle.is_full(now_s):", "if False:",
+        [f"{THROTTLED}test_at_the_leader"],
+    ),
+    Mutant(
+        "PL5", "It looks again when there is room, and answers nobody before for having nothing.", REPLICA_FETCH,
+        "self._wait_at_most(throttle.free_s - now_s)", "self._wait_at_most(0.0)",
+        [f"{THROTTLED}test_a_fetch_waits_for_room"],
+    ),
+    Mutant(
+        "PL5", "What is in sync is sent at once.", REPLICA_FETCH,
+        "if leadership is None or self._node_id in leadership.isr:", "if leadership is None:",
+        [f"{THROTTLED}test_who_is_in_sync_waits_for_nothing"],
+    ),
+    Mutant(
+        "PL5", "A follower copies no more than its rate.", FOLLOWING,
+        "if throttle is not None and throttle.is_full(now_s):", "if False:",
+        [f"{THROTTLED}test_at_the_follower", f"{HELD}test_held_back"],
+    ),
+    Mutant(
+        "PL5", "And what is committed everywhere else is in sync, or about to be.", FOLLOWING,
+        "return self._throttle() if self.lag_records else None", "return self._throttle()",
+        [f"{HELD}test_in_sync"],
+    ),
+    Mutant(
+        "PL5", "Whoever rests looks again soon: the rate may be another one.", FOLLOWING,
+        "self.retry_s = max(self.retry_s, min(throttle.free_s, now_s + LOOK_AGAIN_S))",
+        "self.retry_s = max(self.retry_s, throttle.free_s)",
+        [f"{THROTTLED}test_lifted", f"{HELD}test_held_back"],
+    ),
+    Mutant(
+        "PL5", "A throttle is for the replicas that topics name.", THROTTLES,
+        "return throttle if is_throttled(replicas, partition, self._config.node_id) else None", "return throttle",
+        [f"{THROTTLED}test_others_are_not_throttled"],
+    ),
+    Mutant(
+        "PL5", "What several copy is paid by all of them.", THROTTLE,
+        "self.free_s = max(self.free_s, now_s) + size_bytes / self.rate",
+        "self.free_s = now_s + size_bytes / self.rate",
+        ["tests/replication/test_throttle.py::ThrottleTests::test_on_the_average"],
+    ),
+    Mutant(
+        "PL5", "Another rate holds at once, also for what is owed.", THROTTLE,
+        "self.free_s = now_s + owed_bytes / rate if rate < UNLIMITED else float(\"-inf\")", "pass",
+        ["tests/replication/test_throttle.py::ThrottleTests::test_another_rate"],
+    ),
+)  # fmt: skip
+
+MUTANTS = (*RECOVERIES, *MEMBERS, *BROKERS, *THROTTLING)

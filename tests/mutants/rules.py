@@ -287,6 +287,7 @@ PLACES = Family(
               "copying, with replication"),
         _kept("PL3", "Voters come and go where those who vote then can agree; who was removed comes back as another."),
         _kept("PL4", "A broker goes for good once nothing depends on it alone."),
+        _kept("PL5", "A throttle holds on the average, for replicas that lack something and nobody else (KIP-73)."),
     ),
 )  # fmt: skip
 

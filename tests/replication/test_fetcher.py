@@ -13,12 +13,14 @@ from streamline.replication.follower_session import Fetch, PartitionKey
 from streamline.replication.following import (
     BACK_OFF_MAX_S,
     BACK_OFF_S,
+    LOOK_AGAIN_S,
     Append,
     Cut,
     FollowedPartition,
     LeaderAnswer,
     Step,
 )
+from streamline.replication.throttle import UNLIMITED, Throttle
 from streamline.replication.truncation import Divergence, LogRange
 
 A, B, C = ((b"t" * 16, index) for index in range(3))
@@ -27,6 +29,52 @@ A, B, C = ((b"t" * 16, index) for index in range(3))
 def followed(end_offset: int, leader_epoch: int = 5) -> FollowedPartition:
     """Return a partition whose log has epoch 1 up to here."""
     return FollowedPartition(2, leader_epoch, LeaderEpochs([(1, 0)]), LogRange(0, end_offset), 0)
+
+
+class ThrottledTests(SynchronousTestCase):
+    """A partition at 10, whose leader has committed more, and a hundred bytes a second."""
+
+    def setUp(self) -> None:
+        """Fetch it."""
+        self.now = 100.0
+        self.fetcher = Fetcher()
+        self.throttle = Throttle()
+        self.throttle.limit(100, self.now)
+        self.a = FollowedPartition(
+            2, 5, LeaderEpochs([(1, 0)]), LogRange(0, 10), 0, lambda: self.throttle
+        )
+        self.fetcher.add(A, self.a, self.now)
+        self.fetcher.next_fetch(self.now)
+
+    def comes(self, end_offset: int, high_watermark: int) -> Fetch | None:
+        """Have twenty bytes come; return what is fetched next."""
+        said = answer(has_records=True, high_watermark=high_watermark)
+        self.assertEqual(self.fetcher.answered(ErrorCode.NONE, 77, [(A, said)], self.now), [(A, Append())])
+        self.a.copied(20, self.now)
+        self.a.appended(end_offset)
+        self.fetcher.moved(A, self.now)
+        return self.fetcher.next_fetch(self.now)
+
+    def test_held_back(self) -> None:
+        """It rests until it may go on, and looks now and then whether it may earlier."""
+        self.assertIsNone(self.comes(12, 50))
+        self.assertEqual(self.fetcher.wake_s, self.throttle.free_s)
+        self.throttle.used(1000, self.now)
+        self.now += 0.2
+        self.assertIsNone(self.fetcher.next_fetch(self.now))
+        self.assertEqual(self.fetcher.wake_s, self.now + LOOK_AGAIN_S)
+        self.throttle.limit(UNLIMITED, self.now)
+        self.now += LOOK_AGAIN_S
+        fetch = self.fetcher.next_fetch(self.now)
+        assert fetch is not None
+        self.assertEqual({key: position.offset for key, position in fetch.wanted.items()}, {A: 12})
+
+    def test_in_sync(self) -> None:
+        """Who has what is committed copies at any speed, and uses nothing up."""
+        self.throttle.used(1000, self.now)
+        self.assertIsNotNone(self.comes(12, 10))
+        self.assertIsNotNone(self.comes(14, 12))
+        self.assertEqual(self.throttle.used_bytes, 1000)
 
 
 def answer(code: ErrorCode = ErrorCode.NONE, **given: Any) -> LeaderAnswer:

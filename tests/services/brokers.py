@@ -21,6 +21,7 @@ from streamline.services.controllership import Controllership
 from streamline.services.membership import Membership
 from streamline.services.producer_ids import ProducerIds
 from streamline.services.registering import Registrar
+from streamline.services.throttles import Throttles
 from streamline.storage.segments import SegmentStorage
 from streamline.testing.simulation import Weather
 from tests.services.founders import CLUSTER_PORT, KAFKA_PORT, FoundingNode, FoundingWorld
@@ -46,6 +47,7 @@ class BrokerNode(FoundingNode):
     producer_ids: ProducerIds
     altering: Altering
     brain: Brain
+    throttles: Throttles
 
     async def _form(self, host: Host) -> None:
         self.storage = SegmentStorage(host, self.config)
@@ -65,6 +67,7 @@ class BrokerNode(FoundingNode):
         )
         self.producer_ids = ProducerIds(self.node_id, brain, lambda: self.registrar.broker_epoch)
         self.altering = Altering(host, self.node_id, brain, lambda: self.registrar.broker_epoch)
+        self.throttles = Throttles(host, config, metadata)
         self.room.factory.answer(*(_peer_api(brain, *row) for row in ANSWERS))
         self.controllership.startService()
 

@@ -17,6 +17,7 @@ from streamline.interfaces import ICluster, IFollowing, ILeadership, IPartitionL
 from streamline.model import Broker, Buffer, Endpoint, LogIdentity, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
+from streamline.replication.throttle import Throttle
 from streamline.services.peer_call import NoAnswer
 from streamline.services.replication import IsrReplicator
 from streamline.storage.memory import MemoryStorage
@@ -67,6 +68,7 @@ class Others:
         self.hurried: list[int] = []
         self.altered: list[tuple[IsrChange, Deferred[int]]] = []
         self.reachable: Callable[[int], None]
+        self.throttles: dict[LogIdentity, Throttle] = {}
 
     def ask(self, node_id: int, request: Message, response: type[Message], timeout_s: float) -> Deferred[Any]:
         """Note it; a leader that is hurried may say so or not."""
@@ -86,6 +88,10 @@ class Others:
     def listen(self, reachable: Callable[[int], None]) -> None:
         """Remember who listens."""
         self.reachable = reachable
+
+    def throttle(self, identity: LogIdentity) -> Throttle | None:
+        """Copy at any speed, unless the test says otherwise."""
+        return self.throttles.get(identity)
 
     def came(self, node_id: int) -> FetchRequest:
         """Return the only fetch that is under way to a node."""

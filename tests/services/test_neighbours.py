@@ -20,7 +20,8 @@ class NeighboursTests(BrokerCase):
     def neighbours(self, node: BrokerNode) -> Neighbours:
         """Return what a node's replicator sees."""
         incarnation_id = node.broker.incarnation_id
-        return Neighbours(node.node_id, incarnation_id, node.metadata, node.room.peers, node.altering)
+        peers = node.room.peers
+        return Neighbours(node.node_id, incarnation_id, node.metadata, peers, node.altering, node.throttles)
 
     def test_epoch_of_this_process(self) -> None:
         """An earlier one under the same id has another, and an unknown one none."""
