@@ -14,7 +14,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from streamline.api.brokers import ANSWERS
+from streamline.api import brokers, pushes
 from streamline.api.call import BrokerServices, no_controllers
 from streamline.api.envelope import envelope
 from streamline.api.produce import LEADERS_FROM
@@ -46,6 +46,7 @@ from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.pushed import Pushed
 from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
 from streamline.services.relaying import Relay
@@ -101,7 +102,8 @@ def build(
     node = Node(host, config, directory, broker, factory, listener, room, registrar, incarnation_id)
     logs = ReplicaLogs(metadata, broker.replicas, lambda: registrar.broker_epoch)
     if room is not None:
-        room.factory.answer(*_peer_apis(brain, broker, logs))
+        pushed = Pushed(config.node_id, incarnation_id, metadata)
+        room.factory.answer(*_peer_apis(brain, broker, pushed, logs))
     node.recovering = Recovering(host, config, metadata, brain.controllership, None if room is None else peers, logs)
     for step in _steps(node, host, storage, replicator, listener, brain, altering):
         node.addService(step)  # type: ignore[no-untyped-call]
@@ -156,11 +158,12 @@ def _services(
     )
 
 
-def _peer_apis(brain: Brain, broker: BrokerServices, logs: ReplicaLogs) -> Iterable[PeerApi]:
-    """Yield what other nodes ask: of the controller, for themselves and for their clients, of leaders, of replicas."""
+def _peer_apis(brain: Brain, broker: BrokerServices, pushed: Pushed, logs: ReplicaLogs) -> Iterable[PeerApi]:
+    """Yield what nodes ask of the controller, of leaders and of replicas, and what the controller says to brokers."""
     fetches = ReplicaFetches(broker)
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
-        *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
+        *((request, response, partial(answer, brain)) for request, response, answer in brokers.ANSWERS),
+        *((request, response, partial(answer, pushed)) for request, response, answer in pushes.ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
         (FetchRequest, FetchResponse, fetches.answer),
         (FetchNowRequest, FetchNowResponse, fetches.answer_now),

@@ -4,6 +4,8 @@ Metadata (3) and DescribeTopicPartitions (75): which nodes and partitions there 
 Behaviour: a topic that does not exist is made where the client and the node
 allow it (auto-creation); the answer then waits until it can be used.
 
+What the controller has pushed is shown before it is applied, but for which topics there are.
+
 Version notes: Metadata 0 asks for all topics with an empty list, later versions
 with null; 1 controller; 4 auto-creation can be declined; 5 offline replicas;
 8-10 authorized operations; 10 topic ids; 12 topics by id; 13 top-level error.
@@ -53,7 +55,7 @@ def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferre
 
 def _leaders(call: Call, request: MetadataRequest) -> Collection[int]:
     """Return who leads something that a request is about."""
-    wanted, image = request.topics, call.broker.metadata.image
+    wanted, image = request.topics, call.broker.metadata.shown
     topics: Iterable[Topic] = image.topics.values()
     if wanted or (wanted is not None and call.version > 0):
         names = (image.names.get(topic.topic_id, "") if topic.name is None else topic.name for topic in wanted)
@@ -83,7 +85,7 @@ def _answer(
 def _describe_all(
     call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic] | None, failures: dict[str, Refused]
 ) -> Generator[None, None, MetadataResponse]:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     topics: list[MetadataResponseTopic] = []
     pieces = 0
     found: Iterable[Topic | MetadataRequestTopic] = image.topics.values() if wanted is None else wanted
@@ -124,7 +126,7 @@ def _note(failure: Failure, name: str, failures: dict[str, Refused]) -> None:
 def _wanted(
     call: Call, request: MetadataRequest, topic: MetadataRequestTopic, failures: dict[str, Refused]
 ) -> MetadataResponseTopic:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     if topic.name is None:
         by_id = image.topic_of(topic.topic_id)
         if by_id is None:
@@ -181,7 +183,7 @@ def _leader_error(leader: int) -> ErrorCode:
 
 
 def _offline(call: Call, state: PartitionState) -> list[int]:
-    brokers = call.broker.metadata.image.brokers
+    brokers = call.broker.metadata.shown.brokers
     return [node for node in state.replicas if node not in brokers or brokers[node].fenced]
 
 
@@ -190,7 +192,7 @@ def _response(call: Call, request: MetadataRequest, topics: list[MetadataRespons
     return MetadataResponse(
         brokers=[
             MetadataResponseBroker(node_id=broker.node_id, host=address.host, port=address.port, rack=broker.rack)
-            for broker in store.image.brokers.values()
+            for broker in store.shown.brokers.values()
             if (not broker.fenced or broker.node_id in gone) and (address := address_of(call, broker))
         ],
         cluster_id=store.image.cluster_id,
@@ -212,7 +214,7 @@ def describe_topic_partitions(
 def _page(
     call: Call, request: DescribeTopicPartitionsRequest
 ) -> Generator[None, None, DescribeTopicPartitionsResponse]:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     names, first = _from_cursor(sorted({topic.name: None for topic in request.topics} or image.topics), request.cursor)
     room = min(max(1, request.response_partition_limit), call.broker.config.broker.max_request_partition_size_limit)
     topics: list[DescribeTopicPartitionsResponseTopic] = []

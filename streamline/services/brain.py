@@ -13,6 +13,7 @@ from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
 from streamline.services.moving import Moving
 from streamline.services.peers import Peers
+from streamline.services.pushing import Pushing
 
 
 class Brain:
@@ -23,6 +24,7 @@ class Brain:
     @ivar membership: knows the brokers there.
     @ivar balancing: has them led by whom they prefer.
     @ivar moving: says what moves there.
+    @ivar pushing: hurries what was decided to those whom it concerns.
     @ivar line: leads to the controller from everywhere else.
     """
 
@@ -34,4 +36,5 @@ class Brain:
         self.membership = Membership(host, config, metadata, self.controllership, peers)
         self.balancing = Balancing(host, config, self.controllership)
         self.moving = Moving(metadata, self.controllership)
+        self.pushing = Pushing(host.clock, config.node_id, metadata, self.controllership, peers)
         self.line = ControllerLine(host.clock, config.node_id, metadata.consensus, peers)
