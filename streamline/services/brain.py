@@ -23,8 +23,8 @@ class Brain:
     @ivar controllership: decides, where this node is the controller.
     @ivar membership: knows the brokers there.
     @ivar balancing: has them led by whom they prefer.
-    @ivar pushing: hurries what was decided to those whom it concerns.
     @ivar moving: says what moves there.
+    @ivar pushing: hurries what was decided to those whom it concerns.
     @ivar line: leads to the controller from everywhere else.
     """
 
@@ -35,6 +35,6 @@ class Brain:
         self.controllership = Controllership(host, config.node_id, metadata)
         self.membership = Membership(host, config, metadata, self.controllership, peers)
         self.balancing = Balancing(host, config, self.controllership)
-        self.pushing = Pushing(host.clock, config.node_id, metadata, self.controllership, peers)
         self.moving = Moving(metadata, self.controllership)
+        self.pushing = Pushing(host.clock, config.node_id, metadata, self.controllership, peers)
         self.line = ControllerLine(host.clock, config.node_id, metadata.consensus, peers)

@@ -26,9 +26,9 @@ from tests.clients.programs import run
 pytestmark = pytest.mark.tools
 
 NODES = [1, 2, 3]
-ELR = "eligible.leader.replicas.version"
 ROLES = ("leader", "follower")
 UNLIMITED = str(2**63 - 1)
+ELR = "eligible.leader.replicas.version"
 
 
 @pytest.fixture(scope="module")
