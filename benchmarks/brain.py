@@ -56,21 +56,24 @@ def bare_file(directory: str) -> Iterator[Callable[[], float]]:
         yield sync
 
 
-def beside(directory: str, name: str, trials: int, one: Callable[[int], object]) -> None:
-    """Do something over and over, a bare sync after each, and print both and their ratio."""
+def beside(trio: Trio, directory: str, name: str, trials: int, one: Callable[[int], object]) -> None:
+    """Do something over and over, a bare sync after each, and print both, their ratio, and what the nodes used."""
     ours, theirs = [], []
     with bare_file(directory) as sync:
-        for number in range(-WARM_UP, trials):
+        for number in range(-WARM_UP, 0):
+            one(number)
+        cpu_s, wakeups = trio.cpu_s(), trio.wakeups()
+        for number in range(trials):
             began = time.perf_counter()
             one(number)
-            took = time.perf_counter() - began
-            bare = sync()
-            if number >= 0:
-                ours.append(took)
-                theirs.append(bare)
+            ours.append(time.perf_counter() - began)
+            theirs.append(sync())
+        cpu_s, wakeups = trio.cpu_s() - cpu_s, trio.wakeups() - wakeups
     show(name, ours)
     show("  fdatasync between them", theirs)
     print(f"  {statistics.median(ours) / statistics.median(theirs):.1f} times fdatasync, at p50", flush=True)
+    each = f"{cpu_s / trials * 1e6:.0f} us of processor time and {wakeups / trials:.1f} wake-ups each"
+    print(f"  {each}, all nodes together", flush=True)
 
 
 def commits(trio: Trio, directory: str, trials: int) -> None:
@@ -78,6 +81,7 @@ def commits(trio: Trio, directory: str, trials: int) -> None:
     with trio.talk(trio.controller()) as talk:
         create(talk, "settings", 1, NODES)
         beside(
+            trio,
             directory,
             "one setting of a topic changed",
             trials,
@@ -93,7 +97,7 @@ def topics(trio: Trio, directory: str, trials: int) -> None:
             raise RuntimeError("a topic was not made although nothing happened")
 
     with trio.talk(trio.controller()) as talk:
-        beside(directory, "one topic with two replicas made", trials, make)
+        beside(trio, directory, "one topic with two replicas made", trials, make)
 
 
 def many_topics(trio: Trio, count: int, partitions: int, replicas: int, name: str = "many") -> float:
@@ -138,9 +142,9 @@ def restarts(trio: Trio, partitions: int, trials: int) -> None:
         show(f"restart after {what}, {partitions} partitions, in sync", synced)
 
 
-def idle(trio: Trio, count: int, seconds: float) -> None:
-    """Do nothing."""
-    many_topics(trio, count // PARTITIONS_OF_A_TOPIC, PARTITIONS_OF_A_TOPIC, NODES, f"idle{count}")
+def idle(trio: Trio, more: int, count: int, seconds: float) -> None:
+    """Do nothing, with so many partitions more, which makes C{count} of them."""
+    many_topics(trio, more // PARTITIONS_OF_A_TOPIC, PARTITIONS_OF_A_TOPIC, NODES, f"idle{count}")
     trio.wait_isr(NODES)
     time.sleep(SETTLE_S)
     cpu_s, wakeups, began = trio.cpu_s(), trio.wakeups(), time.perf_counter()
@@ -168,8 +172,8 @@ def measure(row: str, options: argparse.Namespace) -> None:
         elif row == "restart":
             restarts(trio, options.partitions, options.restarts)
         else:
-            for count in (50, 1000):
-                idle(trio, count, options.seconds)
+            idle(trio, 50, 50, options.seconds)
+            idle(trio, 950, 1000, options.seconds)
 
 
 ROWS = ("commit", "topic", "topics", "restart", "idle")

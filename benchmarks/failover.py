@@ -7,7 +7,9 @@ How long clients wait when a node of three goes: processes on loopback, killed, 
 Rows: C{start}, three processes begun at once until metadata lists three brokers and a controller; C{controller},
 kill -9 of the controller until another has committed a command, C{held} the same with SIGSTOP, and C{parted} with all
 its links to other nodes cut; C{leader}, C{pause} and C{roll}, the longest time without an acknowledgement, as
-librdkafka with its defaults sees it, around kill -9 and SIGSTOP of a partition's leader and a rolling restart.
+librdkafka with its defaults sees it, around kill -9 and SIGSTOP of a partition's leader and a rolling restart; C{back},
+from the start of a node that was killed under load until it is in every ISR again; C{many}, kill -9 of a node that
+leads a third of C{--partitions}.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from random import Random
 
 from attrs import frozen
 
+from benchmarks.many import fail_overs
 from benchmarks.trials import show
 from streamline.errors import ProtocolError
 from streamline.model import Endpoint
 from streamline.testing import Cluster
-from streamline.testing.chaos.trial import Settings, Trial, longest_gaps, start_cluster
+from streamline.testing.chaos.trial import Settings, Trial, Verdict, longest_gaps, start_cluster
 from streamline.testing.embedded.conversation import Conversation
 from streamline.wire.messages.metadata import MetadataRequest, MetadataResponse
 from streamline.wire.messages.topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
@@ -36,6 +39,8 @@ REPLICAS = 2
 ANSWER_S = 2.0
 GIVE_UP_S = 30.0
 HELD_S = 6.0
+AWAY_S = 3.0
+"""How long a node is away that comes back."""
 LOOK_AGAIN_S = 0.02
 
 
@@ -119,15 +124,27 @@ def controllers(cluster: Cluster, fault: Fault, trials: int) -> list[float]:
     return found
 
 
-def gaps(cluster: Cluster, fault: str, trials: int, held_s: float) -> list[float]:
-    """Return the longest gap of each of so many faults, in seconds, and print what was wrong."""
+def torment(cluster: Cluster, fault: str, trials: int, held_s: float) -> Verdict:
+    """Have a producer work while a fault strikes so many times, and print what was wrong."""
     settings = Settings(
         partitions=1, per_second=500.0, clients=["librdkafka"], held_s=(held_s, held_s), calm_s=(1.0, 1.0)
     )
     verdict = Trial(cluster, fault, Random(fault), settings).run([fault] * trials)
     for wrong in verdict.wrong:
         print(f"  WRONG {wrong}")
+    return verdict
+
+
+def gaps(cluster: Cluster, fault: str, trials: int, held_s: float) -> list[float]:
+    """Return the longest gap of each of so many faults, in seconds."""
+    verdict = torment(cluster, fault, trials, held_s)
     return [longest_gaps(verdict, strike) for strike in verdict.strikes]
+
+
+def returns(cluster: Cluster, trials: int) -> list[float]:
+    """Return the seconds from each start of a node that was killed until it is in every ISR again."""
+    verdict = torment(cluster, "kill-one", trials, AWAY_S)
+    return [strike.synced_at - strike.at - AWAY_S for strike in verdict.strikes]
 
 
 def measure(cluster: Cluster, trials: int, wanted: Sequence[str]) -> None:
@@ -139,25 +156,42 @@ def measure(cluster: Cluster, trials: int, wanted: Sequence[str]) -> None:
         "leader": ("kill -9 of a leader, longest gap", lambda: gaps(cluster, "kill-leader", trials, 1.5)),
         "pause": ("SIGSTOP of a leader, longest gap", lambda: gaps(cluster, "pause-leader", trials // 2, HELD_S)),
         "roll": ("rolling restart, longest gap", lambda: gaps(cluster, "roll", trials // 4, 0.0)),
+        "back": ("back after kill -9, until in every ISR", lambda: returns(cluster, max(trials // 4, 1))),
     }
     for name, (title, row) in rows.items():
         if name in wanted:
             show(title, row())
 
 
-ROWS = ("start", "controller", "held", "parted", "leader", "pause", "roll")
+ROWS = ("start", "controller", "held", "parted", "leader", "pause", "roll", "back")
+
+
+def measure_many(partitions: int, trials: int) -> None:
+    """Measure the fail-over of very many partitions, in a cluster of their own."""
+    with tempfile.TemporaryDirectory() as directory:
+        cluster = start_cluster(data_dir=directory, sync=False)
+        cluster.start()
+        try:
+            named, acked = zip(*fail_overs(cluster, partitions, trials), strict=True)
+        finally:
+            cluster.stop(clean=False)  # to close so many in order, each synced, takes long
+    show(f"kill -9, {partitions} partitions, leaders named", named)
+    show(f"kill -9, {partitions} partitions, all acknowledge", acked)
 
 
 def main() -> None:
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--only", default=",".join(ROWS), help="rows, with commas between")
+    parser.add_argument("--only", default=",".join(ROWS), help=f"rows, with commas between: {','.join(ROWS)},many")
+    parser.add_argument("--partitions", type=int, default=10_000, help="of the row 'many'")
     options = parser.parse_args()
     wanted = options.only.split(",")
     if "start" in wanted:
         show("three processes, until all are listed", starts(max(options.trials // 4, 1)))
-    if wanted != ["start"]:
+    if "many" in wanted:
+        measure_many(options.partitions, max(options.trials // 5, 1))
+    if not {"start", "many"}.issuperset(wanted):
         with tempfile.TemporaryDirectory() as directory, start_cluster(data_dir=directory, sync=False) as cluster:
             measure(cluster, options.trials, wanted)
 

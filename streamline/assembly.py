@@ -14,7 +14,7 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 
-from streamline.api.brokers import ANSWERS
+from streamline.api import brokers, pushes
 from streamline.api.call import BrokerServices, no_controllers
 from streamline.api.envelope import envelope
 from streamline.api.produce import LEADERS_FROM
@@ -38,6 +38,7 @@ from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
+from streamline.services.doubts import Doubts
 from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
 from streamline.services.log_info import ReplicaLogs
@@ -45,6 +46,7 @@ from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.pushed import Pushed
 from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
 from streamline.services.relaying import Relay
@@ -54,6 +56,7 @@ from streamline.wire.messages.fetch import FetchRequest, FetchResponse
 from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
 from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
+from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
 INCARNATION_BYTES = 16
 RELAYED_BELOW = {"auto": LEADERS_FROM, "always": 1 << 15}
@@ -96,7 +99,8 @@ def build(
     node = Node(host, config, directory, broker, factory, listener, room, registrar, incarnation_id)
     logs = ReplicaLogs(metadata, broker.replicas, lambda: registrar.broker_epoch)
     if room is not None:
-        room.factory.answer(*_peer_apis(brain, broker, logs))
+        pushed = Pushed(config.node_id, incarnation_id, metadata)
+        room.factory.answer(*_peer_apis(brain, broker, pushed, logs))
     node.recovering = Recovering(host, config, metadata, brain.controllership, None if room is None else peers, logs)
     for step in _steps(node, host, storage, replicator, listener, brain, altering):
         node.addService(step)  # type: ignore[no-untyped-call]
@@ -120,7 +124,9 @@ def _services(
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
     placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
     deadlines = Deadlines(host.clock)
-    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
+    peers, session_s = None if room is None else room.peers, config.broker.broker_session_timeout_ms / 1000
+    doubts = Doubts(host.clock, deadlines, config.node_id, metadata, peers, session_s)
+    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, peers)
     controller = Controller(host, config, metadata, placement, brain.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
     below, relay = RELAYED_BELOW.get(config.produce_forwarding), None
@@ -138,6 +144,7 @@ def _services(
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
+        doubts=doubts,
         turns=Turns(host.clock),
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
@@ -146,12 +153,15 @@ def _services(
     )
 
 
-def _peer_apis(brain: Brain, broker: BrokerServices, logs: ReplicaLogs) -> Iterable[PeerApi]:
-    """Yield what other nodes ask: of the controller, for themselves and for their clients, of leaders, of replicas."""
+def _peer_apis(brain: Brain, broker: BrokerServices, pushed: Pushed, logs: ReplicaLogs) -> Iterable[PeerApi]:
+    """Yield what nodes ask of the controller, of leaders and of replicas, and what the controller says to brokers."""
+    fetches = ReplicaFetches(broker)
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
-        *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
+        *((request, response, partial(answer, brain)) for request, response, answer in brokers.ANSWERS),
+        *((request, response, partial(answer, pushed)) for request, response, answer in pushes.ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
-        (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
+        (FetchRequest, FetchResponse, fetches.answer),
+        (FetchNowRequest, FetchNowResponse, fetches.answer_now),
         (GetReplicaLogInfoRequest, GetReplicaLogInfoResponse, lambda _, request: logs.describe(request)),
         (RelayedProduceRequest, RelayedProduceResponse, RelayedProduces(broker).answer),
     ]

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from streamline import __version__
 from streamline.api.call import BrokerServices
+from streamline.cluster.features import SUPPORTED
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.membership import Registration
 from streamline.config import NodeConfig
@@ -121,6 +122,7 @@ class Node(Staircase):
             endpoint=self.advertised,
             peer_endpoint=None if self.room is None else self.room.own_address,
             rack=self.config.rack,
+            features=SUPPORTED,
         )
 
     def stopService(self) -> Deferred[None]:

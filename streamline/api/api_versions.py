@@ -5,11 +5,11 @@ Behaviour: an unknown version is answered too, in version 0, with error 35 and
 the range of this API, so that the client can try again (KIP-511); the
 connection does that, because such a request's body must not be read.
 
-Features (KIP-584) are what clients may rely on, and only what this cluster has: metadata are not Kafka's, so there is
-no metadata.version.
+Features (KIP-584) are what clients may rely on: which ones this node knows, and at which levels the cluster runs them
+(L{streamline.cluster.features}).
 
 Version notes: 3 flexible, and the client says what it is called and of which
-version (KIP-511); 4 features whose lowest version is 0.
+version (KIP-511); 4 features whose lowest level is 0, which earlier versions leave out (KAFKA-17011).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from streamline.api.call import Call
+from streamline.cluster.features import SUPPORTED, finalized
 from streamline.errors import ErrorCode
 from streamline.wire.messages.api_versions import (
     ApiVersion,
@@ -30,10 +31,11 @@ from streamline.wire.messages.api_versions import (
 
 API_VERSIONS = 18
 NAMED_FROM = 3
-ELR = "eligible.leader.replicas.version"
-"""Partitions always have an ELR (KIP-966): from level 1 on, and there is no other."""
-_SUPPORTED = (SupportedFeatureKey(name=ELR, min_version=1, max_version=1),)
-_FINALIZED = (FinalizedFeatureKey(name=ELR, min_version_level=1, max_version_level=1),)
+FROM_ZERO_FROM = 4
+_SUPPORTED = [
+    SupportedFeatureKey(name=name, min_version=lowest, max_version=highest)
+    for name, (lowest, highest) in sorted(SUPPORTED.items())
+]
 _NAME = re.compile(r"[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?")
 """What Kafka takes for the name or version of a client's software; it goes into logs and metrics."""
 
@@ -70,11 +72,15 @@ def api_versions(call: Call, request: ApiVersionsRequest) -> ApiVersionsResponse
         _NAME.fullmatch(request.client_software_name) and _NAME.fullmatch(request.client_software_version)
     ):
         return ApiVersionsResponse(error_code=ErrorCode.INVALID_REQUEST)
+    image = call.broker.metadata.image
     return ApiVersionsResponse(
         api_keys=_advertised,
-        supported_features=_SUPPORTED,
-        finalized_features_epoch=call.broker.metadata.image.index,
-        finalized_features=_FINALIZED,
+        supported_features=[one for one in _SUPPORTED if one.min_version or call.version >= FROM_ZERO_FROM],
+        finalized_features_epoch=image.index,
+        finalized_features=[
+            FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
+            for name, level in sorted(finalized(image).items())
+        ],
     )
 
 

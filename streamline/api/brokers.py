@@ -21,8 +21,9 @@ from streamline.raft import ReplicaKey
 from streamline.services.altering import Outcome, alter_partitions
 from streamline.services.brain import Brain
 from streamline.services.producer_ids import allocate
-from streamline.services.registering import KAFKA_LISTENER, PEER_LISTENER
 from streamline.wire.messages.peer import (
+    KAFKA_LISTENER,
+    PEER_LISTENER,
     AlterPartitionRequest,
     AlterPartitionResponse,
     AlterPartitionResponsePartitionData,

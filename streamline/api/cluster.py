@@ -48,7 +48,7 @@ def describe_cluster(call: Call, request: DescribeClusterRequest) -> DescribeClu
             rack=broker.rack,
             is_fenced=broker.fenced,
         )
-        for broker in metadata.image.brokers.values()
+        for broker in metadata.shown.brokers.values()
         if (request.include_fenced_brokers or not broker.fenced) and (address := address_of(call, broker))
     ]
     return DescribeClusterResponse(

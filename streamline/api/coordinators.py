@@ -40,7 +40,7 @@ async def _find(call: Call, key_type: int, key: str) -> Coordinator:
         node_id = await call.broker.groups.locate(key)
     except Refused as refusal:
         return _not_found(key, refusal)
-    address = address_of(call, call.broker.metadata.image.brokers[node_id])
+    address = address_of(call, call.broker.metadata.shown.brokers[node_id])
     return Coordinator(key=key, node_id=node_id, host=address.host, port=address.port)
 
 

@@ -173,11 +173,15 @@ class Run(Later):
         if answers is not None:
             return answers
         acks, partition = self._kind.acks, self._partition
-        waiting = [receipt for receipt in self._receipts if not partition.is_settled(receipt, acks)]
-        if not waiting:
-            return self._one_by_one()
+        last = max(self._receipts, key=_next_offset)
+        if partition.is_settled(last, acks):
+            # It may have been refused, and others not.
+            waiting = [receipt for receipt in self._receipts if not partition.is_settled(receipt, acks)]
+            if not waiting:
+                return self._one_by_one()
+            last = max(waiting, key=_next_offset)
         group = Group(1, self._broker.deadlines, self._kind.timeout_s)
-        partition.when_settled(max(waiting, key=_next_offset), acks, group.settle)
+        partition.when_settled(last, acks, group.settle)
         return group.done.addCallback(lambda _: self._all_kept() or self._one_by_one())
 
     def _all_kept(self) -> list[Buffer] | None:

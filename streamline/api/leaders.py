@@ -14,7 +14,7 @@ WILDCARDS = ("0.0.0.0", "::", "")
 
 def leader_of(call: Call, topic: str, index: int) -> tuple[int, int]:
     """Return (node id, leader epoch) of a partition, (-1, -1) where nobody leads it."""
-    state = call.broker.metadata.image.partition(topic, index)
+    state = call.broker.metadata.shown.partition(topic, index)
     if state is None or state.leader == NO_LEADER:
         return NO_LEADER, -1
     return state.leader, state.leader_epoch
@@ -29,7 +29,7 @@ def address_of(call: Call, broker: Broker) -> Endpoint:
 
 def addresses_of(call: Call, nodes: Iterable[int]) -> Iterator[tuple[int, Endpoint, str | None]]:
     """Yield (node id, address, rack) of each of these nodes that is known, once."""
-    brokers = call.broker.metadata.image.brokers
+    brokers = call.broker.metadata.shown.brokers
     for node in dict.fromkeys(nodes):
         broker = brokers.get(node)
         if broker is not None:

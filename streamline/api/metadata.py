@@ -4,6 +4,8 @@ Metadata (3) and DescribeTopicPartitions (75): which nodes and partitions there 
 Behaviour: a topic that does not exist is made where the client and the node
 allow it (auto-creation); the answer then waits until it can be used.
 
+What the controller has pushed is shown before it is applied, but for which topics there are.
+
 Version notes: Metadata 0 asks for all topics with an empty list, later versions
 with null; 1 controller; 4 auto-creation can be declined; 5 offline replicas;
 8-10 authorized operations; 10 topic ids; 12 topics by id; 13 top-level error.
@@ -11,13 +13,14 @@ with null; 1 controller; 4 auto-creation can be declined; 5 offline replicas;
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
 from streamline.api import operations
-from streamline.api.call import Call
+from streamline.api.call import Call, Parked
 from streamline.api.leaders import address_of
 from streamline.cluster.names import check_topic_name
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, USE_DEFAULT
@@ -41,8 +44,27 @@ PIECES_PER_TURN = 1000
 """Topics and partitions that are described in one turn."""
 
 
-def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse]:
-    """Answer from the image, making missing topics first."""
+def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse] | Parked:
+    """Answer from the image, making missing topics first; wait where another leader is about to be named."""
+    waiting: Deferred[Any] | None = call.broker.doubts.when_sure(_leaders(call, request))
+    if waiting is None:
+        return _known(call, request)
+    hurry = waiting.cancel
+    return Parked(waiting.addCallback(lambda _: _known(call, request)), lambda: waiting.called or hurry())
+
+
+def _leaders(call: Call, request: MetadataRequest) -> Collection[int]:
+    """Return who leads something that a request is about."""
+    wanted, image = request.topics, call.broker.metadata.shown
+    topics: Iterable[Topic] = image.topics.values()
+    if wanted or (wanted is not None and call.version > 0):
+        names = (image.names.get(topic.topic_id, "") if topic.name is None else topic.name for topic in wanted)
+        topics = (topic for name in names if (topic := image.topics.get(name)) is not None)
+    return {state.leader: None for topic in topics for state in topic.partitions}
+
+
+def _known(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse]:
+    """Answer from the image as it is."""
     wanted = request.topics
     if wanted is None or (call.version == 0 and not wanted):
         return _answer(call, request, None, {})
@@ -63,7 +85,7 @@ def _answer(
 def _describe_all(
     call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequestTopic] | None, failures: dict[str, Refused]
 ) -> Generator[None, None, MetadataResponse]:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     topics: list[MetadataResponseTopic] = []
     pieces = 0
     found: Iterable[Topic | MetadataRequestTopic] = image.topics.values() if wanted is None else wanted
@@ -104,7 +126,7 @@ def _note(failure: Failure, name: str, failures: dict[str, Refused]) -> None:
 def _wanted(
     call: Call, request: MetadataRequest, topic: MetadataRequestTopic, failures: dict[str, Refused]
 ) -> MetadataResponseTopic:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     if topic.name is None:
         by_id = image.topic_of(topic.topic_id)
         if by_id is None:
@@ -128,15 +150,16 @@ def _why_missing(name: str, failures: dict[str, Refused]) -> ErrorCode:
 
 
 def _topic(call: Call, request: MetadataRequest, topic: Topic) -> MetadataResponseTopic:
+    gone = call.broker.doubts.gone
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
         partitions=[
             MetadataResponsePartition(
-                error_code=_leader_error(state),
+                error_code=_leader_error(leader := _leader(state, gone)),
                 partition_index=state.index,
-                leader_id=state.leader,
+                leader_id=leader,
                 leader_epoch=state.leader_epoch,
                 replica_nodes=state.replicas,
                 isr_nodes=state.isr,
@@ -150,22 +173,27 @@ def _topic(call: Call, request: MetadataRequest, topic: Topic) -> MetadataRespon
     )
 
 
-def _leader_error(state: PartitionState) -> ErrorCode:
-    return ErrorCode.LEADER_NOT_AVAILABLE if state.leader == NO_LEADER else ErrorCode.NONE
+def _leader(state: PartitionState, gone: Collection[int]) -> int:
+    """Say who leads; of whom the process is known to be gone leads nothing, whatever the metadata say."""
+    return NO_LEADER if state.leader in gone else state.leader
+
+
+def _leader_error(leader: int) -> ErrorCode:
+    return ErrorCode.LEADER_NOT_AVAILABLE if leader == NO_LEADER else ErrorCode.NONE
 
 
 def _offline(call: Call, state: PartitionState) -> list[int]:
-    brokers = call.broker.metadata.image.brokers
+    brokers = call.broker.metadata.shown.brokers
     return [node for node in state.replicas if node not in brokers or brokers[node].fenced]
 
 
 def _response(call: Call, request: MetadataRequest, topics: list[MetadataResponseTopic]) -> MetadataResponse:
-    store = call.broker.metadata
+    store, gone = call.broker.metadata, call.broker.doubts.gone
     return MetadataResponse(
         brokers=[
             MetadataResponseBroker(node_id=broker.node_id, host=address.host, port=address.port, rack=broker.rack)
-            for broker in store.image.brokers.values()
-            if not broker.fenced and (address := address_of(call, broker))
+            for broker in store.shown.brokers.values()
+            if (not broker.fenced or broker.node_id in gone) and (address := address_of(call, broker))
         ],
         cluster_id=store.image.cluster_id,
         controller_id=-1 if store.consensus.leader_id is None else store.consensus.leader_id,
@@ -186,7 +214,7 @@ def describe_topic_partitions(
 def _page(
     call: Call, request: DescribeTopicPartitionsRequest
 ) -> Generator[None, None, DescribeTopicPartitionsResponse]:
-    image = call.broker.metadata.image
+    image = call.broker.metadata.shown
     names, first = _from_cursor(sorted({topic.name: None for topic in request.topics} or image.topics), request.cursor)
     room = min(max(1, request.response_partition_limit), call.broker.config.broker.max_request_partition_size_limit)
     topics: list[DescribeTopicPartitionsResponseTopic] = []
@@ -227,15 +255,16 @@ def _unknown_topic(name: str) -> DescribeTopicPartitionsResponseTopic:
 def _described(
     call: Call, topic: Topic, page: Sequence[PartitionState]
 ) -> DescribeTopicPartitionsResponseTopic:
+    gone = call.broker.doubts.gone
     return DescribeTopicPartitionsResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
         partitions=[
             DescribeTopicPartitionsResponsePartition(
-                error_code=_leader_error(state),
+                error_code=_leader_error(leader := _leader(state, gone)),
                 partition_index=state.index,
-                leader_id=state.leader,
+                leader_id=leader,
                 leader_epoch=state.leader_epoch,
                 replica_nodes=state.replicas,
                 isr_nodes=state.isr,

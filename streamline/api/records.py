@@ -69,4 +69,5 @@ def _advance(call: Call, topic: str, part: DeleteRecordsPartition) -> int:
     if not 0 <= offset <= high_watermark:
         raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
     partition.log.advance_start(offset)
+    partition.start_moved()
     return partition.log.start_offset

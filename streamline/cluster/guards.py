@@ -10,7 +10,7 @@ again.  How the controller came to a decision never matters for what these hold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from streamline.cluster.commands import (
@@ -25,7 +25,7 @@ from streamline.cluster.commands import (
 )
 from streamline.cluster.rules import rules_of
 from streamline.errors import ErrorCode, Refused
-from streamline.model import NO_LEADER, PartitionState, Topic, quorum_of
+from streamline.model import NO_LEADER, Broker, PartitionState, Topic, quorum_of
 from streamline.wire.schema import Message
 
 if TYPE_CHECKING:
@@ -41,6 +41,21 @@ def check_placement(image: MetadataImage, placed: PartitionPlacement) -> None:
     for node in placed.isr:
         if not image.is_active(node):
             raise Refused(ErrorCode.INELIGIBLE_REPLICA, f"node {node} has gone meanwhile")
+
+
+def check_features(levels: Mapping[str, int], brokers: Iterable[Broker]) -> None:
+    """
+    Refuse levels that a broker does not know, or a broker that does not know the levels: it could not follow.
+
+    @raise Refused: INVALID_UPDATE_VERSION.
+    """
+    for broker in brokers:
+        for name, level in levels.items():
+            lowest, highest = broker.features.get(name, (0, 0))
+            if not lowest <= level <= highest:
+                raise Refused(
+                    ErrorCode.INVALID_UPDATE_VERSION, f"node {broker.node_id} does not know {name} at level {level}"
+                )
 
 
 def check_change(image: MetadataImage, topic: Topic, known: PartitionState, change: PartitionChange) -> None:

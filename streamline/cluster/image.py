@@ -32,7 +32,7 @@ from streamline.cluster.commands import (
     UnregisterBroker,
     load,
 )
-from streamline.cluster.guards import check_aftermath, check_change, check_placement
+from streamline.cluster.guards import check_aftermath, check_change, check_features, check_placement
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Broker, Endpoint, PartitionState, Topic
 from streamline.wire.schema import Message
@@ -129,7 +129,9 @@ def _found_cluster(image: MetadataImage, _: int, command: FoundCluster) -> tuple
 
 
 def _change_features(image: MetadataImage, _: int, command: ChangeFeatures) -> tuple[MetadataImage, Any]:
-    features = {**image.features, **{feature.name: feature.level for feature in command.features}}
+    wanted = {feature.name: feature.level for feature in command.features}
+    check_features(wanted, image.brokers.values())
+    features = {**image.features, **wanted}
     return evolve(image, features={name: level for name, level in features.items() if level}), None
 
 
@@ -148,6 +150,7 @@ def _register_broker(image: MetadataImage, index: int, command: RegisterBroker) 
         directory_id=command.directory_id,
         features={feature.name: (feature.lowest, feature.highest) for feature in command.features},
     )
+    check_features(image.features, [broker])
     return _with_broker(image, broker), index
 
 

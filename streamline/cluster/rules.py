@@ -10,12 +10,14 @@ since KIP-966).
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, ChangeConfigs, ConfigChange
-from streamline.config import BALANCED, BrokerConfig, TopicConfig, default_of, format_value, parse_value, settings_of
+from streamline.config import BALANCED, BrokerConfig, TopicConfig
+from streamline.settings import default_of, format_value, parse_value, settings_of
 
 if TYPE_CHECKING:
     from streamline.cluster.image import MetadataImage
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 MIN_ISR = "min.insync.replicas"
 UNCLEAN = "unclean.leader.election.enable"
 RECOVERY = "unclean.recovery.strategy"
+KEPT_MAX = 1000
+"""How many different rules are kept in mind."""
 _SETTINGS = settings_of(TopicConfig)
 
 
@@ -41,19 +45,30 @@ class Rules:
 
 def rules_of(image: MetadataImage, topic: str) -> Rules:
     """Return the rules for a topic."""
-    return Rules(int(_setting(image, topic, MIN_ISR)), bool(_setting(image, topic, UNCLEAN)))
+    return _rules(_text(image, topic, MIN_ISR), _text(image, topic, UNCLEAN))
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _rules(min_isr: str | None, unclean: str | None) -> Rules:
+    """Return what two settings say: the same for thousands of partitions, of which each asks."""
+    return Rules(int(_value(MIN_ISR, min_isr)), bool(_value(UNCLEAN, unclean)))
 
 
 def recovers(image: MetadataImage, topic: str) -> bool:
     """Say whether the best of those that are left is elected after all who had everything have lost power."""
-    return bool(_setting(image, topic, RECOVERY) == BALANCED)
+    return bool(_value(RECOVERY, _text(image, topic, RECOVERY)) == BALANCED)
 
 
-def _setting(image: MetadataImage, topic: str, name: str) -> Any:
+def _text(image: MetadataImage, topic: str, name: str) -> str | None:
+    """Return what is agreed on for a topic; None where nothing is."""
     for configs in (image.configs.get(topic), image.broker_configs.get(CLUSTER_WIDE)):
         if configs is not None and name in configs:
-            return parse_value(_SETTINGS[name], configs[name])
-    return default_of(_SETTINGS[name])
+            return configs[name]
+    return None
+
+
+def _value(name: str, text: str | None) -> Any:
+    return default_of(_SETTINGS[name]) if text is None else parse_value(_SETTINGS[name], text)
 
 
 def founding_rules(config: BrokerConfig) -> ChangeConfigs:

@@ -19,16 +19,9 @@ from attrs import fields, frozen
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS, ChangeConfigs, ConfigChange
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import MIN_ISR, RECOVERY, UNCLEAN
-from streamline.config import (
-    BrokerConfig,
-    TopicConfig,
-    evolve,
-    format_value,
-    nearest,
-    settings_of,
-    topic_config,
-)
+from streamline.config import BrokerConfig, TopicConfig, topic_config
 from streamline.errors import ErrorCode, Refused
+from streamline.settings import evolve, format_value, nearest, settings_of
 
 DYNAMIC: Final = tuple(attribute.metadata["synonym"] for attribute in fields(TopicConfig))
 """The settings of brokers that may change."""

@@ -137,6 +137,13 @@ class ITakesRuns(IPartitionLog):
         """
 
 
+class ILendsRecords(IPartitionLog):
+    """What a log may offer besides: to leave the reading to whoever sends."""
+
+    def lend(offset: int, max_bytes: int, *, end_offset: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
+        """Return what L{read} would, but where it is much that lies in a file, lend a stretch of that instead."""
+
+
 class IStorage(Interface):
     """
     Where partitions' bytes live.

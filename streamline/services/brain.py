@@ -12,6 +12,7 @@ from streamline.services.controllership import Controllership
 from streamline.services.membership import Membership
 from streamline.services.metadata import Metadata
 from streamline.services.peers import Peers
+from streamline.services.pushing import Pushing
 
 
 class Brain:
@@ -21,6 +22,7 @@ class Brain:
     @ivar controllership: decides, where this node is the controller.
     @ivar membership: knows the brokers there.
     @ivar balancing: has them led by whom they prefer.
+    @ivar pushing: hurries what was decided to those whom it concerns.
     @ivar line: leads to the controller from everywhere else.
     """
 
@@ -31,4 +33,5 @@ class Brain:
         self.controllership = Controllership(host, config.node_id, metadata)
         self.membership = Membership(host, config, metadata, self.controllership, peers)
         self.balancing = Balancing(host, config, self.controllership)
+        self.pushing = Pushing(host.clock, config.node_id, metadata, self.controllership, peers)
         self.line = ControllerLine(host.clock, config.node_id, metadata.consensus, peers)

@@ -8,7 +8,7 @@ looked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
 from twisted.application.service import Service
@@ -21,7 +21,7 @@ from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.groups.partitioning import partition_for
 from streamline.interfaces import Host
-from streamline.model import OFFSETS_TOPIC, PartitionState, Topic
+from streamline.model import OFFSETS_TOPIC, PartitionState, Topic, TopicPartition
 from streamline.services.controller import Controller
 from streamline.services.deadlines import Deadlines
 from streamline.services.housekeeping import Chore
@@ -63,6 +63,7 @@ class GroupCoordinator(Service):
         """Load what this node leads, and follow the image from now on."""
         Service.startService(self)
         self._metadata.listen(self._image_changed)
+        self._metadata.listen_early(self._roles_pushed)
         self._follow(self._metadata.image)
         self._expiry.start()
 
@@ -81,10 +82,16 @@ class GroupCoordinator(Service):
             for shard in self._ready():
                 shard.topics_deleted(gone)
 
+    def _roles_pushed(self, partitions: Sequence[TopicPartition]) -> None:
+        """What is led early is coordinated early, and the other way round: both follow the same states."""
+        if self.running and any(one.topic == OFFSETS_TOPIC for one in partitions):
+            self._follow(self._metadata.image)
+
     def _follow(self, image: MetadataImage) -> None:
         """Load what this node has come to lead, give up what it has ceased to lead."""
         topic = image.topics.get(OFFSETS_TOPIC)
-        led = {} if topic is None else {state.index: state for state in topic.partitions if self._leads(state)}
+        states = () if topic is None else (self._metadata.expected(topic, one.index) for one in topic.partitions)
+        led = {state.index: state for state in states if self._leads(state)}
         topic_id = b"" if topic is None else topic.topic_id
         self._give_up(
             index
@@ -181,8 +188,10 @@ class GroupCoordinator(Service):
         return made.addCallback(lambda topic: self._replicas.when_open(topic).addCallback(lambda _: topic))
 
     def _leader_for(self, topic: Topic, group_id: str) -> int:
-        state = topic.partitions[partition_for(group_id, len(topic.partitions))]
-        broker = self._metadata.image.brokers.get(state.leader)
+        shown = self._metadata.shown
+        known = shown.topics.get(OFFSETS_TOPIC, topic)
+        state = known.partitions[partition_for(group_id, len(known.partitions))]
+        broker = shown.brokers.get(state.leader)
         if broker is None or broker.fenced:
             raise Refused(ErrorCode.COORDINATOR_NOT_AVAILABLE, "the coordinator's partition has no leader")
         return state.leader

@@ -49,7 +49,7 @@ ROOM_BYTES = 64 * 1024
 """Space that a disk must have beyond a command's own length for it to be proposed."""
 STUCK_S = 10.0
 """A leader whose disk has been silent for so long hands over (DK20)."""
-HANDOVER_TICKS = 20
+HANDOVER_TICKS = 10
 """How long a leader that stops waits for another to take over; to who was not heard for so long it hands nothing."""
 KEPT_SHARE = 4
 """Of the entries that make a snapshot worth its while, one in so many is kept beside it."""

@@ -34,6 +34,8 @@ from streamline.services.metadata import Metadata
 from streamline.services.peer_call import NoAnswer
 from streamline.services.sharing import Shared
 from streamline.wire.messages.peer import (
+    KAFKA_LISTENER,
+    PEER_LISTENER,
     BrokerHeartbeatRequest,
     BrokerHeartbeatResponse,
     BrokerRegistrationRequest,
@@ -43,10 +45,6 @@ from streamline.wire.messages.peer import (
 )
 
 log = Logger()
-
-KAFKA_LISTENER: Final = "KAFKA"
-PEER_LISTENER: Final = "CLUSTER"
-"""How the two addresses of a broker are called when it registers."""
 
 REGISTERED_S: Final = 5.0
 """How long the answer to a registration may take."""

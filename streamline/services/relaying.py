@@ -259,7 +259,7 @@ class Passing:
     def take(self, name: str, part: PartitionProduceData) -> Receipt | None:
         """Take a batch along, and return its receipt, if another node leads its partition."""
         relay = self._relay
-        image = relay.metadata.image
+        image = relay.metadata.shown
         state = image.partition(name, part.index)
         if state is None or state.leader in (relay.node_id, NO_LEADER):
             return None

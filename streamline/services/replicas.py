@@ -7,7 +7,8 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
@@ -26,6 +27,7 @@ from streamline.replication.roles import Role, role_of
 from streamline.services.close_look import look_closely
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import own_epoch
+from streamline.services.one_by_one import OneByOne
 from streamline.services.opening import open_partition
 from streamline.services.partition import Partition
 from streamline.services.purgatory import Gathering
@@ -73,8 +75,8 @@ class Replicas(Service):
         self._partitions: dict[tuple[str, int], Replica] = {}
         self._dirty: dict[Partition, None] = {}
         self._opening: dict[LogIdentity, Shared[None]] = {}
-        self._last: dict[TopicPartition, Deferred[None]] = {}
-        """What is being done last to each name on disk: a topic may be made again before the old one has gone."""
+        self._on_disk: OneByOne[TopicPartition] = OneByOne()
+        """A topic may be made again before the old one of that name has gone."""
         self._slots = DeferredSemaphore(OPENED_AT_ONCE)
         self._refusal: StartRefused | None = None
         self.full: Refused | None = None
@@ -90,13 +92,14 @@ class Replicas(Service):
         """
         Service.startService(self)
         self._metadata.listen(self._image_changed)
+        self._metadata.listen_early(self._roles_pushed)
         return Deferred.fromCoroutine(self._open_all())
 
     async def _open_all(self) -> None:
         self._note_strays()
         for topic in self._metadata.image.topics.values():
             self._open_topic(topic)
-        await self._all_settled()
+        await self._on_disk.all_done()
         if self._refusal is not None:
             await self.stopService()
             raise self._refusal
@@ -108,7 +111,7 @@ class Replicas(Service):
         return Deferred.fromCoroutine(self._close_all())
 
     async def _close_all(self) -> None:
-        await self._all_settled()
+        await self._on_disk.all_done()
         closing = [
             partition.close(_STOPPING.again()).addErrback(self._not_closed, partition)
             for partition in self._partitions.values()
@@ -123,11 +126,6 @@ class Replicas(Service):
             partition=str(partition.log.identity),
             reason=failure.getErrorMessage(),
         )
-
-    async def _all_settled(self) -> None:
-        """Wait until nothing is being opened or discarded."""
-        while self._last:
-            await next(iter(self._last.values()))
 
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
         if not self.running:
@@ -157,6 +155,12 @@ class Replicas(Service):
     def _is_here(self, state: PartitionState) -> bool:
         return self._config.node_id in state.replicas
 
+    def _roles_pushed(self, partitions: Iterable[TopicPartition]) -> None:
+        """Take roles of which the log has not told yet; what opens and discards a copy is the log alone."""
+        for key in partitions if self.running else ():
+            if (replica := self._partitions.get(key)) is not None:
+                self._become(replica)
+
     def _become(self, replica: Replica) -> None:
         """Have a copy be what the metadata want of it."""
         image, identity = self._metadata.image, replica.log.identity
@@ -164,11 +168,13 @@ class Replicas(Service):
         if state is None or image.names.get(identity.topic_id) != identity.topic:
             return  # it is being discarded
         node_id = self._config.node_id
-        role = role_of(node_id, own_epoch(image.brokers, node_id, self._incarnation_id), state, image.brokers)
-        if role is Role.GONE:
+        epoch = own_epoch(image.brokers, node_id, self._incarnation_id)
+        if role_of(node_id, epoch, state, image.brokers) is Role.GONE:
             self._discard(identity)
-        else:
-            replica.become(role, state, rules_of(image, identity.topic).min_isr, self._replicator)
+            return
+        state = self._metadata.expected(image.topics[identity.topic], identity.partition)
+        role = role_of(node_id, epoch, state, image.brokers)
+        replica.become(role, state, rules_of(image, identity.topic).min_isr, self._replicator)
 
     def _note_strays(self) -> None:
         image = self._metadata.image
@@ -201,27 +207,7 @@ class Replicas(Service):
     def _open(self, topic: Topic, state: PartitionState) -> None:
         identity = LogIdentity(topic.name, state.index, topic.topic_id)
         self._opening[identity] = Shared()
-        self._in_turn(identity, self._opened, state)
-
-    def _in_turn(self, identity: LogIdentity, work: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Do something to a name on disk once all that was to be done to it before has been done."""
-        key = identity.topic_partition
-        before = self._last.get(key)
-        done = Deferred.fromCoroutine(self._after(before, work, identity, *args))
-        if not done.called:
-            self._last[key] = done
-            done.addBoth(self._done, key, done)
-
-    async def _after(
-        self, before: Deferred[None] | None, work: Callable[..., Awaitable[None]], identity: LogIdentity, *args: Any
-    ) -> None:
-        if before is not None:
-            await before
-        await work(identity, *args)
-
-    def _done(self, _: object, key: TopicPartition, done: Deferred[None]) -> None:
-        if self._last.get(key) is done:
-            del self._last[key]
+        self._on_disk.do(identity.topic_partition, partial(self._opened, identity, state))
 
     async def _opened(self, identity: LogIdentity, state: PartitionState) -> None:
         await self._slots.acquire()
@@ -272,7 +258,7 @@ class Replicas(Service):
             self._replicator.forget(identity)
             partition.abandon(_GONE.again())
         if partition is not None or identity in self._opening:
-            self._in_turn(identity, self._discarded)
+            self._on_disk.do(identity.topic_partition, partial(self._discarded, identity))
 
     async def _discarded(self, identity: LogIdentity) -> None:
         try:

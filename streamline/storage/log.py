@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed, StreamlineError
-from streamline.interfaces import ITakesRuns
+from streamline.interfaces import ILendsRecords, ITakesRuns
 from streamline.model import Buffer, LogIdentity, PlainBatch
 from streamline.storage.blobs import Blobs
 from streamline.storage.chain import Chain
@@ -30,7 +30,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@implementer(ITakesRuns)
+@implementer(ITakesRuns, ILendsRecords)
 class SegmentLog(ReadableLog):
     """
     The log of one partition in a directory of segments, with the half that is written.

@@ -34,6 +34,9 @@ def greatest_delta(buf: Buffer, at: int, count: int) -> int | None:
 
     @return: None where they are not of one size, have more than values, or times 64 ms apart; or are wrong.
     """
+    if count == 1:  # as in the smallest requests, of which there are most
+        end, beginning = _beginning_of_one(len(buf) - at)
+        return 0 if buf[at : at + end] == beginning and not buf[-1] else None
     size, rest = divmod(len(buf) - at, count)
     if rest or count > RECORDS_MAX:
         return None
@@ -48,6 +51,14 @@ def greatest_delta(buf: Buffer, at: int, count: int) -> int | None:
 
 
 @lru_cache(LAYOUTS_MAX)
+def _beginning_of_one(size: int) -> tuple[int, bytes]:
+    """Say how a record of C{size} bytes that is alone begins, and where that ends."""
+    begin, length, _ = _lengths(size) or (b"", b"", 0)
+    beginning = begin + b"\0\0" + _NO_KEY + length
+    return (len(beginning), beginning) if begin else (1, b"")
+
+
+@lru_cache(LAYOUTS_MAX)
 def _layout(size: int, count: int) -> Layout:
     """
     Derive the layout of C{count} records of C{size} bytes.
@@ -56,15 +67,10 @@ def _layout(size: int, count: int) -> Layout:
     end of one record and the beginning of the next are one place.  Where no record has that size, nothing looks like
     what is expected.
     """
-    for width in range(2, 7):  # of both lengths, the record's and the value's
-        value_bytes = size - _FIXED_BYTES - width
-        length = zigzag(value_bytes)
-        begin = zigzag(value_bytes + len(length) + _FIXED_BYTES)
-        if value_bytes >= 0 and len(begin) + len(length) == width:
-            break
-    else:
+    lengths = _lengths(size)
+    if lengths is None:
         return Struct(""), (b"no record",)
-    begin += b"\0"
+    begin, length, value_bytes = lengths
     expected: list[bytes | int] = []
     layout, head = ">", begin
     for index in range(count):
@@ -73,3 +79,14 @@ def _layout(size: int, count: int) -> Layout:
         expected += [head, 0, tail]
         head = _NO_HEADERS + begin
     return Struct(f"{layout}1s"), (*expected, _NO_HEADERS)
+
+
+def _lengths(size: int) -> tuple[bytes, bytes, int] | None:
+    """Give what a record of C{size} bytes begins with, the length of its value as written, and as a number."""
+    for width in range(2, 7):  # of both lengths, the record's and the value's
+        value_bytes = size - _FIXED_BYTES - width
+        length = zigzag(value_bytes)
+        begin = zigzag(value_bytes + len(length) + _FIXED_BYTES)
+        if value_bytes >= 0 and len(begin) + len(length) == width:
+            return begin + b"\0", length, value_bytes
+    return None

@@ -6,7 +6,6 @@ import struct
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.api.api_versions import ELR
 from streamline.api.table import TABLE, flexible_of
 from streamline.errors import ErrorCode
 from streamline.wire.header import flexible_of as declared_flexible
@@ -81,7 +80,8 @@ class ApiVersionsTests(SynchronousTestCase):
             answer = self.ask(version)
             supported = [(one.name, one.min_version, one.max_version) for one in answer.supported_features]
             self.assertEqual(supported, [("eligible.leader.replicas.version", 1, 1)])
-            self.assertEqual([(one.name, one.max_version_level) for one in answer.finalized_features], [(ELR, 1)])
+            finalized = [(one.name, one.min_version_level, one.max_version_level) for one in answer.finalized_features]
+            self.assertEqual(finalized, supported)
 
     def ask(self, version: int, name: str = "apache-kafka-java", of: str = "4.3.0") -> ApiVersionsResponse:
         """Ask in a version."""

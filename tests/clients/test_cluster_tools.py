@@ -26,6 +26,7 @@ from tests.clients.programs import run
 pytestmark = pytest.mark.tools
 
 NODES = [1, 2, 3]
+ELR = "eligible.leader.replicas.version"
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,18 @@ def test_features(cluster: Cluster, tools: Tools) -> None:
     """The one feature there is, at its one level."""
     pattern = r"Feature: (\S+)\s+SupportedMinVersion: 1\s+SupportedMaxVersion: 1\s+FinalizedVersionLevel: 1\s"
     described = tools.first("kafka-features", "describe")
-    assert re.findall(pattern, described) == ["eligible.leader.replicas.version"], described
+    assert re.findall(pattern, described) == [ELR], described
+
+
+def test_changing_features(cluster: Cluster, tools: Tools) -> None:
+    """It can be asked for as it is; there is no other level, and nothing to lose by asking."""
+    wanted = ("--feature", f"{ELR}=1")
+    assert f"{ELR} can be upgraded to 1" in tools.first("kafka-features", "upgrade", *wanted, "--dry-run")
+    assert f"{ELR} was upgraded to 1" in tools.first("kafka-features", "upgrade", *wanted)
+    for change in (("downgrade", f"{ELR}=0"), ("upgrade", f"{ELR}=2"), ("upgrade", "group.version=1")):
+        with pytest.raises(AssertionError, match="Could not"):
+            tools.first("kafka-features", change[0], "--feature", change[1])
+    test_features(cluster, tools)
 
 
 def test_leader_election(cluster: Cluster, tools: Tools, spread: str) -> None:

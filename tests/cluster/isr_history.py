@@ -41,11 +41,12 @@ def _ask(world: World, _: Node) -> None:
 Event = tuple[float, Callable[[World, Node], None]]
 
 ANSWER: Event = (6, lambda world, node: world.answer())
+CATCH_UP: Event = (14, lambda world, node: world.catch_up(node, world.chance.randrange(1, 6)))
 LIFE: tuple[Event, ...] = (
     (30, lambda world, node: world.fetch(node, world.chance.randrange(0, 4))),
     (6, _append),
     (1, lambda world, node: world.append(node)),
-    (14, lambda world, node: world.catch_up(node, world.chance.randrange(1, 6))),
+    CATCH_UP,
     (10, lambda world, node: world.agree()),
     (10, World.beat),
     (2, _ask),

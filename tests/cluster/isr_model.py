@@ -37,6 +37,7 @@ from streamline.cluster.commands import (
     together,
 )
 from streamline.cluster.failover import change_configs, repair, unregister
+from streamline.cluster.foresight import Foresight
 from streamline.cluster.image import MetadataImage, apply
 from streamline.cluster.membership import Heartbeat, Registration, crashed, fence_silent, heartbeat, register
 from streamline.cluster.reassignment import reassign
@@ -99,11 +100,13 @@ class Node:
     image: MetadataImage = field(factory=MetadataImage)
     wants_shutdown: bool = False
     leading: Leading | None = None
+    foresight: Foresight = field(factory=Foresight)
 
     @property
     def state(self) -> PartitionState | None:
         """The partition as this node knows it."""
-        return self.image.partition(TOPIC, 0)
+        topic = self.image.topics.get(TOPIC)
+        return None if topic is None else self.foresight.expected(topic, topic.partitions[0])
 
     @property
     def directory_id(self) -> bytes:
@@ -200,6 +203,7 @@ class World:
             node.incarnation += 1
             node.previous_epoch, node.marker = node.marker, -1
             node.broker_epoch, node.leading, node.image = -1, None, self.images[0]
+            node.foresight = Foresight()
 
     def die(self, node: Node, power: bool) -> None:
         """Kill a process; without power, what was not flushed may be gone."""
@@ -276,14 +280,20 @@ class World:
             return
         index = min(self.image.index, node.image.index + count)
         node.image = self.images[index - 1]
+        node.foresight.applied(node.image)
+        known = node.image.partition(TOPIC, 0)
+        is_it = 0 <= node.broker_epoch <= node.image.index  # what was true before it came back says nothing
+        if known is not None and node.node_id not in known.replicas and is_it:
+            node.log, node.flushed, node.leading = [], 0, None
+        self.follow(node)
+
+    def follow(self, node: Node) -> None:
+        """Lead or not."""
         state = node.state
         if state is None:
             return
-        if node.node_id not in state.replicas:
-            node.leading = None
-            if 0 <= node.broker_epoch <= node.image.index:  # what was true before it came back says nothing
-                node.log, node.flushed = [], 0
-        elif state.leader != node.node_id or node.broker_epoch != node.image.brokers[node.node_id].epoch:
+        is_wanted = state.leader == node.node_id and node.node_id in state.replicas
+        if not is_wanted or node.broker_epoch != node.image.brokers[node.node_id].epoch:
             node.leading = None
         elif node.leading is None or node.leading.epoch < state.leader_epoch:
             node.leading = Leading(state.leader_epoch, len(node.log))

@@ -16,6 +16,7 @@ from streamline.cluster.commands import (
     DeleteTopic,
     FeatureLevel,
     PartitionPlacement,
+    SupportedFeature,
 )
 from streamline.cluster.delta import Delta, difference
 from streamline.cluster.image import MetadataImage
@@ -95,6 +96,7 @@ class DeltaTests(MetadataCase):
         delta = self.found(
             ChangeConfigs(resource_type=TOPIC_CONFIGS, resource_name="t", changes=given),
             ChangeConfigs(resource_type=BROKER_CONFIGS, resource_name="2", changes=given),
+            *(register(node, features=[SupportedFeature(name="f", lowest=0, highest=1)]) for node in (1, 2)),
             ChangeFeatures(features=[FeatureLevel(name="f", level=1)]),
         )
         self.assertEqual((delta.topic_configs, delta.broker_configs, delta.features), (("t",), ("2",), True))

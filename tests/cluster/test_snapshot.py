@@ -47,7 +47,7 @@ class SnapshotTests(MetadataCase):
         self.do(FoundCluster(cluster_id="c", features=[FeatureLevel(name="f", level=1)]))
         features = [SupportedFeature(name="f", lowest=1, highest=2)]
         self.do(register(1, directory_id=IDS[2], peer_host="p", peer_port=9093, features=features))
-        self.do(register(2, rack=None, fenced=True))
+        self.do(register(2, rack=None, fenced=True, features=features))
         self.do(create(retention="5"))
         setting = [ConfigChange(name="a", value="1")]
         self.do(ChangeConfigs(resource_type=BROKER_CONFIGS, resource_name="", changes=setting))

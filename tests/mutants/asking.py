@@ -13,6 +13,8 @@ REPLICAS = "streamline/services/replicas.py"
 PARTITION = "streamline/services/partition.py"
 QUORUM = "streamline/api/quorum.py"
 MOVES = "streamline/api/reassignments.py"
+FEATURES = "streamline/cluster/features.py"
+IMAGE = "streamline/cluster/image.py"
 
 FAR = "tests/services/test_forwarding.py::FarTests::"
 NEAR = "tests/services/test_forwarding.py::NearTests::"
@@ -21,6 +23,7 @@ RECEIVED = "tests/api/test_forwarding.py::ReceivingTests::"
 ANY_NODE = "tests/api/test_on_any_node.py::AnyNodeTests::"
 DECIDED = "tests/cluster/test_settings.py::"
 CHANGED = "tests/api/test_config_changes.py::"
+LEVEL = "tests/cluster/test_features.py::"
 VOTERS = "tests/api/test_quorum.py::QuorumTests::"
 
 WAYS = (
@@ -232,4 +235,39 @@ VOTING = (
     ),
 )
 
-MUTANTS = (*WAYS, *CHANGES, *VOTING)
+LEVELS = (
+    Mutant(
+        "FW6",
+        "A level that a broker does not know is not asked for.",
+        FEATURES,
+        'known += [(f"broker {node}", broker.features) for node, broker in sorted(image.brokers.items())]',
+        "pass",
+        [f"{LEVEL}UpdatingTests::test_a_broker_does_not_know_it"],
+    ),
+    Mutant(
+        "FW6",
+        "A level falls where that was asked for.",
+        FEATURES,
+        "if update.level < now and update.direction == Direction.UPGRADE:",
+        "if False:",
+        [f"{LEVEL}UpdatingTests::test_down"],
+    ),
+    Mutant(
+        "FW6",
+        "A broker that came meanwhile is one of them.",
+        IMAGE,
+        "check_features(wanted, image.brokers.values())",
+        "pass",
+        [f"{LEVEL}LateTests::test_a_broker_came"],
+    ),
+    Mutant(
+        "FW6",
+        "So is a level, for a broker that was about to come.",
+        IMAGE,
+        "check_features(image.features, [broker])",
+        "pass",
+        [f"{LEVEL}LateTests::test_a_level_came"],
+    ),
+)
+
+MUTANTS = (*WAYS, *CHANGES, *VOTING, *LEVELS)

@@ -184,6 +184,17 @@ ASKING = Family(
         _kept("FW3", "Who told a client that it was done has seen it."),
         _kept("FW4", "What can be changed takes effect at once, on every node; what would have none is refused."),
         _kept("FW5", "Who is made a voter by hand has caught up, and who is removed is gone."),
+        _kept("FW6", "The cluster runs a feature at a level that every broker knows; a level falls on request only."),
+    ),
+)
+
+PUSHED = Family(
+    "PU", "What the controller pushes, ahead of the log.",
+    (
+        _kept("PU1", "Only the present controller's word counts, and only to the process that it is for."),
+        _kept("PU2", "Pushes lead nowhere but where the log leads, in whichever order they come, if at all."),
+        _kept("PU3", "A role is taken once all else that it depends on has been applied."),
+        _kept("PU4", "What is on the disk, and which topics there are, is for the log alone."),
     ),
 )
 
@@ -280,7 +291,7 @@ PLACES = Family(
 )  # fmt: skip
 
 FAMILIES: Sequence[Family] = (
-    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, PASSING,
+    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, PASSING, PUSHED,
     LESSONS, HOSTILE, ACCESS,
 )  # fmt: skip
 

@@ -16,6 +16,7 @@ from streamline.cluster.commands import (
     FoundCluster,
     RegisterBroker,
 )
+from streamline.cluster.foresight import Here
 from streamline.cluster.image import change_to
 from streamline.cluster.placement import RackSpread
 from streamline.config import BrokerConfig, NodeConfig, TopicConfig
@@ -45,6 +46,11 @@ from streamline.services.replicas import Replicas
 from streamline.services.sharing import Shared
 from streamline.storage.memory import MemoryStorage
 from streamline.testing.worlds import RealWorld
+from streamline.wire.messages.peer_pushes import (
+    LeaderAndIsrPartitionState,
+    LeaderAndIsrRequest,
+    LeaderAndIsrTopicState,
+)
 from streamline.wire.records import Record, build_batch
 
 
@@ -260,6 +266,22 @@ class Rooms:
     def partition(self) -> Partition:
         """The same, as its leader sees it."""
         return self.replicas.leading(OFFSETS_TOPIC, 0)
+
+    def push(self, leader: int, epochs: int = 1) -> None:
+        """Tell that a node leads that partition in a later epoch, which the log has not brought yet."""
+        image, state = self.metadata.image, self._state
+        said = LeaderAndIsrPartitionState(
+            leader=leader, leader_epoch=state.leader_epoch + epochs, partition_epoch=state.partition_epoch + epochs,
+            replicas=state.replicas, isr=state.isr,
+        )  # fmt: skip
+        topic = LeaderAndIsrTopicState(
+            topic_name=OFFSETS_TOPIC, topic_id=image.topics[OFFSETS_TOPIC].topic_id, partition_states=[said]
+        )
+        push = LeaderAndIsrRequest(topic_states=[topic], metadata_index=image.index + epochs, settled_index=0)
+        here = Here(node_id=1, image=image, broker_epoch=image.brokers[1].epoch, term=0)
+        (outcome,) = self.metadata.foresight.lead_and_follow(push, here)
+        assert outcome.is_taken, outcome
+        self.metadata.foreseen([TopicPartition(OFFSETS_TOPIC, 0)])
 
     def elect(self, leader: int) -> None:
         """Make a node the leader of that partition, in a new epoch."""

@@ -11,8 +11,8 @@ from streamline.cluster.altering import IsrChange, Member
 from streamline.errors import ErrorCode, Refused
 from streamline.services.altering import AgreedIsr
 from streamline.services.peer_call import NoAnswer
-from streamline.services.registering import KAFKA_LISTENER
 from streamline.wire.messages.peer import (
+    KAFKA_LISTENER,
     AlterPartitionRequest,
     BrokerHeartbeatRequest,
     BrokerRegistrationRequest,

@@ -37,6 +37,37 @@ class LocatingTests(SynchronousTestCase):
         it.groups.shard(GROUP)
 
 
+class PushedTests(CoordinatorCase):
+    """What is led early is coordinated early, and given up early: groups and their log are never two nodes'."""
+
+    def test_led_early(self) -> None:
+        self.commit(5)
+        self.it.elect(2)
+        self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
+        self.it.push(1)
+        self.it.turns()
+        shard = self.shard
+        self.assertEqual(self.found(), 5)
+        (told,) = self.commit(6)
+        self.assertEqual(told, (ErrorCode.NONE,))
+        self.it.elect(1)
+        self.assertIs(self.shard, shard, "the log says the same")
+
+    def test_given_up_early(self) -> None:
+        """Also where the next that the log says is that this node leads, as it did."""
+        self.it.elect(2)
+        self.it.elect(1)
+        self.it.turns()
+        shard = self.shard
+        self.it.push(2)
+        self.assertTrue(shard.is_closed)
+        self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
+        self.it.push(1, epochs=2)
+        self.it.turns()
+        self.assertIsNot(self.shard, shard)
+        self.assertEqual(self.shard.leader_epoch, self.it.partition.state.leader_epoch)
+
+
 class FencingTests(CoordinatorCase):
     """A coordinator writes under the epoch in which it was elected, or not at all (KR29)."""
 

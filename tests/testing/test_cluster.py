@@ -38,7 +38,7 @@ class Home(SynchronousTestCase):
 
     def cluster(self, nodes: int = 3, **settings: Any) -> Cluster:
         """Start a cluster that keeps its data, whose topics have one replica, and which is quick to elect."""
-        chosen: dict[str, Any] = {"default_replication_factor": 1, "consensus": "raft:tick_ms=20", **settings}
+        chosen: dict[str, Any] = {"default_replication_factor": 1, "consensus": "raft:tick_ms=40", **settings}
         cluster = Cluster(nodes, data_dir=self.home / "data", sync=False, **chosen)
         self.addCleanup(cluster.stop, clean=False)
         cluster.start()

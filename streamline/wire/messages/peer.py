@@ -1,6 +1,7 @@
 """What nodes say to each other and to their controller, and clients never do."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from streamline.wire.schema import Message, message, struct, wire
 from streamline.wire.types import (
@@ -18,6 +19,10 @@ from streamline.wire.types import (
     UINT16,
     UUID,
 )
+
+KAFKA_LISTENER: Final = "KAFKA"
+PEER_LISTENER: Final = "CLUSTER"
+"""How the two addresses of a broker are called."""
 
 
 @struct

@@ -69,7 +69,11 @@ class LeaderAndIsrLiveLeader:
 
 @message(key=4, versions="7", flexible="4+")
 class LeaderAndIsrRequest(Message):
-    """Lead and follow these partitions; C{controller_epoch} is the term, C{broker_epoch} whom it is for."""
+    """
+    Lead and follow these partitions; C{controller_epoch} is the term, C{broker_epoch} whom it is for.
+
+    What a role depends on besides, settings and registrations, is as it was at C{settled_index}.
+    """
 
     controller_id: int = wire(INT32)
     is_kraft_controller: bool = wire(BOOLEAN)
@@ -80,6 +84,7 @@ class LeaderAndIsrRequest(Message):
     live_leaders: Sequence[LeaderAndIsrLiveLeader] = wire(ARRAY(LeaderAndIsrLiveLeader))
     cluster_id: str = wire(STRING, tag=OURS)
     metadata_index: int = wire(INT64, default=-1, tag=OURS + 1)
+    settled_index: int = wire(INT64, default=-1, tag=OURS + 2)
 
 
 @struct
@@ -107,6 +112,7 @@ class StopReplicaPartitionState:
     partition_index: int = wire(INT32)
     leader_epoch: int = wire(INT32, default=NO_LEADER_EPOCH)
     delete_partition: bool = wire(BOOLEAN)
+    partition_epoch: int = wire(INT32, default=-1, tag=OURS)
 
 
 @struct
@@ -118,7 +124,7 @@ class StopReplicaTopicState:
 
 @message(key=5, versions="4", flexible="2+")
 class StopReplicaRequest(Message):
-    """Stop copying these partitions, and put away what is there of them where it says so."""
+    """Stop leading and copying these partitions; what is there of them is for the log to delete."""
 
     controller_id: int = wire(INT32)
     is_kraft_controller: bool = wire(BOOLEAN)

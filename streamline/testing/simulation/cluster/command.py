@@ -69,6 +69,7 @@ def describe(report: ClusterReport, cpu_s: float) -> str:
             f"  {report.sends} records sent, {report.acknowledged} acknowledged, {report.reads} read,"
             f" {report.commits} offsets committed; {report.recoveries} recoveries",
             f"  answered: {', '.join(f'{api} {report.answered.get(api, 0)}/{n}' for api, n in report.asked.items())}",
+            f"  pushes: {_listed(report.pushed)}",
             f"  faults that took effect: {_listed(report.injected)}",
             f"  digest {report.digest}",
         )
@@ -130,6 +131,7 @@ def _summary(reports: list[ClusterReport], cpu_s: float) -> str:
             f"  {sum(report.starts for report in reports)} starts, {sum(report.elections for report in reports)}"
             f" leaders, {sum(report.committed for report in reports)} entries committed;"
             f" heard: {_listed(added(*(report.done for report in reports)))}",
+            f"  pushes: {_listed(added(*(report.pushed for report in reports)))}",
             f"  took effect: {_listed(injected)}; never: {', '.join(idle) or 'none'}",
         )
     )

@@ -60,6 +60,8 @@ class ClusterInjector:
         """Mend everything: nothing is hit any more."""
         self._is_over = True
         self._fabric.heal()
+        for place in self._places:
+            place.courier.mend()
         for injector in self._nodes.values():
             injector.mend_disk()
         for machine in self._fabric.machines.values():
@@ -98,6 +100,8 @@ class ClusterInjector:
             return self._operator.demote(rng)
         if fault.kind == "campaign":
             return self._campaign(rng)
+        if fault.kind == "push":
+            return self._victim(rng).courier.spoil(fault.length_s, fault.amount, rng)
         victim = self._victim(rng)
         return self._may_lose(victim, fault) and self._nodes[victim.number].strike(fault)
 

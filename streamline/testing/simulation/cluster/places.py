@@ -17,6 +17,7 @@ from streamline.model import Endpoint
 from streamline.node import Node
 from streamline.raft import RaftNode, ReplicaKey
 from streamline.testing.simulation import guards
+from streamline.testing.simulation.cluster.courier import Courier
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.cluster.watch import Watch
 from streamline.testing.simulation.injector import Stop, Supervisor
@@ -55,6 +56,7 @@ class Place:
     @ivar seeds: the addresses that the node is started with.
     @ivar watch: looks at the process.
     @ivar node: of the process.
+    @ivar courier: brings it what the controller pushes.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Place:
         self.node: Node | None = None
         self.watch: Watch | None = None
         self.started: Callable[[Place, Process], object] = lambda place, process: None
+        self.courier = Courier(machine.simulation)
         self.seeds = tuple(seeds)
         self._habits = habits
         self._oracle = oracle
@@ -102,6 +105,7 @@ class Place:
             node = build(self.config, process.host)
         self.node = node
         self.watch = Watch(node, self.machine.platter, self._oracle)
+        self.courier.serve(node, process)
         node.startService().addErrback(self._refused, process)
         node.failed.addCallback(self._failed, process)
         self.started(self, process)

@@ -38,6 +38,7 @@ KINDS = (
     Kind("demote", 10.0),
     Kind("transfer", 10.0),
     Kind("campaign", 15.0),
+    Kind("push", 8.0, (1.0, 12.0), (0.0, 1.0)),
 )
 """
 What there is, beside what level 2 with one node has (L{streamline.testing.simulation.faults.KINDS}).
@@ -48,6 +49,8 @@ that have one node in common (F4).  C{swizzle}: nodes are clogged one by one and
 C{wipe}: a disk is replaced by an empty one where a majority of the voters goes on to have theirs (F13).
 C{demote}: a voter is made a learner, and promoted again by the cluster itself (RC10).
 C{transfer}: the leader is asked to hand over; C{campaign}: a replica stands for no reason (F17, F20).
+C{push}: what the controller pushes to one node comes late, twice, in another order or not at all; C{amount} is the
+chance that it is lost.
 """
 
 KIND_NAMES = tuple(kind.name for kind in KINDS)

@@ -101,6 +101,7 @@ class ClusterReport:
     asked: dict[str, int] = field(factory=dict)
     answered: dict[str, int] = field(factory=dict)
     injected: dict[str, int] = field(factory=dict)
+    pushed: dict[str, int] = field(factory=dict)
     refusals: list[str] = field(factory=list)
     sends: int = 0
     acknowledged: int = 0
@@ -308,6 +309,7 @@ class ClusterRun:
         report.topics, report.calm_spans = len(self.oracle.born), self.calm.spans
         report.done = added(*(one.done for one in self.administrators), self.insider.outcomes)
         report.asked, report.answered = self.history.asked, self.history.answered
+        report.pushed = added(*(place.courier.counts for place in self.places))
         report.injected, report.recoveries = self.injector.totals(), self.oracle.recoveries
         if self.records is not None:
             self._count(self.records.workload.history)
