@@ -9,8 +9,9 @@ so, and costs by what moved, not by how many partitions there are.
 
 A partition stays due until a look at it found that the follower has all of it and knows all of it.  An error, records
 that were left out, an offset that it was not told yet: all of them make that the next fetch looks again.  Where a log
-begins is the one thing that nobody says, as hardly anything depends on it; that comes with a look at everything, once
-in a while.  What moves goes to the end, so that a few partitions with much to copy do not keep out the others.
+begins after retention is the one thing that nobody says, as hardly anything depends on it; that comes with a look at
+everything, once in a while.  What moves goes to the end, so that a few partitions with much to copy do not keep out
+the others.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Waiting(Protocol):
         """Hear that so many bytes can be copied; 0 where something else is the matter."""
 
     def committed(self) -> None:
-        """Hear that the high watermark of a partition has moved."""
+        """Hear that the high watermark of a partition has moved, or its start by request."""
 
 
 class _Watch:
@@ -53,7 +54,7 @@ class _Watch:
             standing.waiting.more(size_bytes)
 
     def committed(self) -> None:
-        """More is committed."""
+        """More is committed, or less is kept."""
         standing = self.standing
         standing.mark(self.key)
         if standing.waiting is not None:

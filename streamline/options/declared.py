@@ -8,7 +8,15 @@ from attrs import Attribute, fields, frozen
 from zope.interface.interface import InterfaceClass
 
 from streamline.config import BrokerConfig, NodeConfig, format_value, settings_of
-from streamline.interfaces import IAcksPolicy, IAuthorizer, IConsensus, IPlacement, IReplicator, IStorage
+from streamline.interfaces import (
+    IAcksPolicy,
+    IAuthorizer,
+    IConsensus,
+    IPlacement,
+    IReplicaSelector,
+    IReplicator,
+    IStorage,
+)
 
 NODE_OPTIONS: dict[str, Attribute[Any]] = {
     attribute.name.replace("_", "-"): attribute for attribute in fields(NodeConfig) if "doc" in attribute.metadata
@@ -29,6 +37,7 @@ PLUGIN_POINTS: dict[str, InterfaceClass] = {
     "replicator": IReplicator,
     "acks": IAcksPolicy,
     "placement": IPlacement,
+    "reads": IReplicaSelector,
     "authorizer": IAuthorizer,
 }
 """Options that choose a plugin."""
