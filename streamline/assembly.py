@@ -46,19 +46,24 @@ from streamline.services.controller import Controller
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
+from streamline.services.doubts import Doubts
 from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
+from streamline.services.log_info import ReplicaLogs
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
 from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
+from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
 from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
+from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
 INCARNATION_BYTES = 16
 RELAYED_BELOW = {"auto": LEADERS_FROM, "always": 1 << 15}
@@ -99,8 +104,10 @@ def build(
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room, registrar, incarnation_id)
+    logs = ReplicaLogs(metadata, broker.replicas, lambda: registrar.broker_epoch)
     if room is not None:
-        room.factory.answer(*_peer_apis(brain, broker))
+        room.factory.answer(*_peer_apis(brain, broker, logs))
+    node.recovering = Recovering(host, config, metadata, brain.controllership, None if room is None else peers, logs)
     for step in _steps(node, host, storage, replicator, listener, brain, altering):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
@@ -123,7 +130,9 @@ def _services(
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
     placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
     deadlines = Deadlines(host.clock)
-    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
+    peers, session_s = None if room is None else room.peers, config.broker.broker_session_timeout_ms / 1000
+    doubts = Doubts(host.clock, deadlines, config.node_id, metadata, peers, session_s)
+    forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, peers)
     controller = Controller(host, config, metadata, placement, brain.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
     below, relay = RELAYED_BELOW.get(config.produce_forwarding), None
@@ -141,6 +150,7 @@ def _services(
         replicas=replicas,
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
+        doubts=doubts,
         turns=Turns(host.clock),
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
@@ -149,12 +159,15 @@ def _services(
     )
 
 
-def _peer_apis(brain: Brain, broker: BrokerServices) -> Iterable[PeerApi]:
-    """Yield what other nodes ask: of the controller, for themselves and for their clients, and of leaders."""
+def _peer_apis(brain: Brain, broker: BrokerServices, logs: ReplicaLogs) -> Iterable[PeerApi]:
+    """Yield what other nodes ask: of the controller, for themselves and for their clients, of leaders, of replicas."""
+    fetches = ReplicaFetches(broker)
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
         *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
-        (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
+        (FetchRequest, FetchResponse, fetches.answer),
+        (FetchNowRequest, FetchNowResponse, fetches.answer_now),
+        (GetReplicaLogInfoRequest, GetReplicaLogInfoResponse, lambda _, request: logs.describe(request)),
         (RelayedProduceRequest, RelayedProduceResponse, RelayedProduces(broker).answer),
     ]
     for request, response, answer in rows:
@@ -188,6 +201,7 @@ def _steps(
     yield brain.controllership
     yield brain.membership
     yield brain.balancing
+    yield node.recovering
     yield node.registrar
     yield Step(node.registrar.when_registered, altering.stop)
     yield Step(replicator.start, replicator.stop)

@@ -7,12 +7,32 @@ Values only: nothing here decides, reads or writes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from attrs import field, frozen
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 """Anything that gives bytes without a copy."""
+
+
+class Stretch(Protocol):
+    """Bytes of a file that nobody has read yet; it stays open for them."""
+
+    def __len__(self) -> int:
+        """Return how many are left."""
+
+    def read(self) -> bytes:
+        """Return them; raises C{OSError}, also where the file has become shorter."""
+
+    def send(self, socket: Any) -> int:
+        """Give a socket as many as it takes, and return how many those were; raises C{OSError} where it takes none."""
+
+
+Part: TypeAlias = Buffer | Stretch
+"""A piece of what is sent."""
+
+PlainBatch: TypeAlias = tuple[memoryview, int, int]
+"""A batch that may be stored as it came, but for its place: the whole of it, its records' number and greatest time."""
 
 NO_NODE = -1
 NO_LEADER = -1
@@ -70,11 +90,13 @@ class LogSlice:
     @ivar parts: buffers whose concatenation is the batches; never joined without need.
     @ivar size_bytes: their length together.
     @ivar next_offset: the offset after the last record in them, or the offset asked for when there are none.
+    @ivar lent: what is to be sent instead of parts, where who reads has said that it only sends.
     """
 
     parts: Sequence[Buffer] = ()
     size_bytes: int = 0
     next_offset: int = 0
+    lent: Stretch | None = None
 
 
 @frozen

@@ -24,6 +24,7 @@ from streamline.services.controller import Controller
 from streamline.services.controllership import Controllership
 from streamline.services.coordinators import GroupCoordinator
 from streamline.services.deadlines import Deadlines
+from streamline.services.doubts import Doubts
 from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.producer_ids import ProducerIds
@@ -57,6 +58,7 @@ class BrokerServices:
     replicas: Replicas
     groups: GroupCoordinator
     deadlines: Deadlines
+    doubts: Doubts
     turns: Turns
     sessions: FetchSessions
     controllers: Callable[[], Controllers | None] = no_controllers

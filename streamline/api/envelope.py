@@ -33,8 +33,31 @@ def envelope(
 
     @raise ProtocolError: nothing that a node would have passed on is in it.
     """
+    if not _is_broker(broker, sender):
+        return Deferred.fromCoroutine(_once_caught_up(broker, sender, request))
+    return _read(broker, request)
+
+
+def _is_broker(broker: BrokerServices, sender: ReplicaKey) -> bool:
+    known = broker.metadata.image.brokers.get(sender.node_id)
+    return known is not None and known.directory_id == sender.directory_id
+
+
+async def _once_caught_up(
+    broker: BrokerServices, sender: ReplicaKey, request: EnvelopeRequest
+) -> EnvelopeResponse:
+    """Look again who the sender is: a controller that has just started may know nobody yet."""
+    if not await broker.forwarding.caught_up():
+        return EnvelopeResponse(error_code=ErrorCode.NOT_CONTROLLER)
+    if not _is_broker(broker, sender):
+        return EnvelopeResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+    answer = _read(broker, request)
+    return await answer if isinstance(answer, Deferred) else answer
+
+
+def _read(broker: BrokerServices, request: EnvelopeRequest) -> EnvelopeResponse | Deferred[EnvelopeResponse]:
     try:
-        api, version = _opened(broker, sender, request)
+        api, version = _opened(request)
     except Refused as refusal:
         return EnvelopeResponse(error_code=refusal.code)
     header = read_request_header(request.request_data, flexible_of)
@@ -43,11 +66,8 @@ def envelope(
     return Deferred.fromCoroutine(_answer(api, call, asked, header.correlation_id))
 
 
-def _opened(broker: BrokerServices, sender: ReplicaKey, request: EnvelopeRequest) -> tuple[Api, int]:
+def _opened(request: EnvelopeRequest) -> tuple[Api, int]:
     """Say which API is in it; refuse it where this node is not to answer that."""
-    known = broker.metadata.image.brokers.get(sender.node_id)
-    if known is None or known.directory_id != sender.directory_id:
-        raise Refused(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
     try:
         key, version = _KEY_AND_VERSION.unpack_from(request.request_data)
     except StructError:

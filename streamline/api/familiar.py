@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 from struct import Struct
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -83,19 +84,25 @@ class Familiar:
         self._index = topic.partition_data[0].index
         self.answer = template(self._kept, "iqqq")
 
-    def take(self, broker: BrokerServices, caller: Caller, frames: Sequence[bytes]) -> Run | None:
+    def take(self, broker: BrokerServices, caller: Caller, frames: Sequence[Any]) -> Run | None:
         """
-        Collect the batches of requests that begin so, up to the first that is not usual.
+        Collect the batches of requests that begin so, up to the first that does not, or is not usual.
 
+        @param frames: at least one, which begins so; bytes, or a bytearray.
         @return: those that were taken; None, and nothing has happened, where the first one is not usual.
         """
+        first, suffix = frames[0], self._suffix
+        api, rest = first[:4], first[8 : self.at]
         batches: list[memoryview] = []
-        size, prefix, begin, end = 0, b"", 0, 0
+        size, before, begin, end = 0, b"", 0, 0
         for frame in frames:
             if len(frame) != size:
+                if type(frame) is not bytes:  # as it is where a frame is very large, and then it is of another size
+                    break
                 size = len(frame)
-                prefix, begin, end = self._place(size)
-            if not frame.startswith(prefix, self.at) or not frame.endswith(self._suffix):
+                length, begin, end = self._place(size)
+                before = rest + length
+            if not (frame.startswith(before, 8) and frame.startswith(api) and frame.endswith(suffix)):
                 break
             batches.append(memoryview(frame)[begin:end])
         name = self._name
@@ -166,11 +173,15 @@ class Run(Later):
         if answers is not None:
             return answers
         acks, partition = self._kind.acks, self._partition
-        waiting = [receipt for receipt in self._receipts if not partition.is_settled(receipt, acks)]
-        if not waiting:
-            return self._one_by_one()
+        last = max(self._receipts, key=_next_offset)
+        if partition.is_settled(last, acks):
+            # It may have been refused, and others not.
+            waiting = [receipt for receipt in self._receipts if not partition.is_settled(receipt, acks)]
+            if not waiting:
+                return self._one_by_one()
+            last = max(waiting, key=_next_offset)
         group = Group(1, self._broker.deadlines, self._kind.timeout_s)
-        partition.when_settled(max(waiting, key=_next_offset), acks, group.settle)
+        partition.when_settled(last, acks, group.settle)
         return group.done.addCallback(lambda _: self._all_kept() or self._one_by_one())
 
     def _all_kept(self) -> list[Buffer] | None:

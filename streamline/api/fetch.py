@@ -14,6 +14,7 @@ state (KIP-903).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -22,7 +23,7 @@ from streamline.api.fetching import PARTITIONS_PER_TURN, Read, Reading
 from streamline.api.leaders import MOVED, addresses_of, leader_of
 from streamline.api.near_fetch import NearReading
 from streamline.errors import ErrorCode, ProtocolError, Refused
-from streamline.model import NO_LEADER, ZERO_UUID
+from streamline.model import NO_LEADER, ZERO_UUID, LogSlice
 from streamline.replication.sessions import (
     FINAL_EPOCH,
     INITIAL_EPOCH,
@@ -208,12 +209,17 @@ def _data(call: Call, isolation_level: int, index: int, read: Read) -> Partition
         log_start_offset=read.start_offset,
         aborted_transactions=_NONE_ABORTED if isolation_level == READ_COMMITTED else None,
         preferred_read_replica=read.preferred,
-        records=read.slice.parts or b"",
+        records=_records(read.slice),
     )
     if read.diverging is not None:
         epoch, end_offset = read.diverging
         data.diverging_epoch = EpochEndOffset(epoch=epoch, end_offset=end_offset)
     return data
+
+
+def _records(found: LogSlice) -> Any:
+    """Return what is written as records; writers take whatever has a length."""
+    return found.parts or b"" if found.lent is None else (found.lent,)
 
 
 def _name_leader(call: Call, read: Read, data: PartitionData) -> int:

@@ -263,7 +263,7 @@ class Reading:
         partition.check_epoch(wanted.current_leader_epoch)
         if self._is_parted(partition, read):
             return _NOTHING
-        return partition.read(wanted.fetch_offset, max_bytes, self._needs_one)
+        return partition.read(wanted.fetch_offset, max_bytes, self._needs_one, is_sent=True)
 
     def _is_parted(self, partition: Partition, read: Read) -> bool:
         """Note how far the partition is, and where the reader's log and ours part, if they do."""

@@ -8,8 +8,8 @@ before it had committed says so, and nothing else, of whatever may lie there
 lookups, or one in a large batch, take several turns.
 
 Version notes: 1 one offset; 2 isolation; 4 leader epoch; 5 OFFSET_NOT_AVAILABLE
-(before, LEADER_NOT_AVAILABLE stands for it); 7 greatest timestamp (KIP-734); 8
-and 9 tiered storage (a log without tiers starts where it starts locally); 11
+(before, LEADER_NOT_AVAILABLE stands for it); 7 greatest timestamp (KIP-734);
+8 and 9 tiered storage (a log without tiers starts where it starts locally); 11
 pending upload.
 """
 

@@ -11,13 +11,14 @@ with null; 1 controller; 4 auto-creation can be declined; 5 offline replicas;
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
 from streamline.api import operations
-from streamline.api.call import Call
+from streamline.api.call import Call, Parked
 from streamline.api.leaders import address_of
 from streamline.cluster.names import check_topic_name
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX, USE_DEFAULT
@@ -41,8 +42,27 @@ PIECES_PER_TURN = 1000
 """Topics and partitions that are described in one turn."""
 
 
-def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse]:
-    """Answer from the image, making missing topics first."""
+def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse] | Parked:
+    """Answer from the image, making missing topics first; wait where another leader is about to be named."""
+    waiting: Deferred[Any] | None = call.broker.doubts.when_sure(_leaders(call, request))
+    if waiting is None:
+        return _known(call, request)
+    hurry = waiting.cancel
+    return Parked(waiting.addCallback(lambda _: _known(call, request)), lambda: waiting.called or hurry())
+
+
+def _leaders(call: Call, request: MetadataRequest) -> Collection[int]:
+    """Return who leads something that a request is about."""
+    wanted, image = request.topics, call.broker.metadata.image
+    topics: Iterable[Topic] = image.topics.values()
+    if wanted or (wanted is not None and call.version > 0):
+        names = (image.names.get(topic.topic_id, "") if topic.name is None else topic.name for topic in wanted)
+        topics = (topic for name in names if (topic := image.topics.get(name)) is not None)
+    return {state.leader: None for topic in topics for state in topic.partitions}
+
+
+def _known(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse]:
+    """Answer from the image as it is."""
     wanted = request.topics
     if wanted is None or (call.version == 0 and not wanted):
         return _answer(call, request, None, {})
@@ -128,15 +148,16 @@ def _why_missing(name: str, failures: dict[str, Refused]) -> ErrorCode:
 
 
 def _topic(call: Call, request: MetadataRequest, topic: Topic) -> MetadataResponseTopic:
+    gone = call.broker.doubts.gone
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
         partitions=[
             MetadataResponsePartition(
-                error_code=_leader_error(state),
+                error_code=_leader_error(leader := _leader(state, gone)),
                 partition_index=state.index,
-                leader_id=state.leader,
+                leader_id=leader,
                 leader_epoch=state.leader_epoch,
                 replica_nodes=state.replicas,
                 isr_nodes=state.isr,
@@ -150,8 +171,13 @@ def _topic(call: Call, request: MetadataRequest, topic: Topic) -> MetadataRespon
     )
 
 
-def _leader_error(state: PartitionState) -> ErrorCode:
-    return ErrorCode.LEADER_NOT_AVAILABLE if state.leader == NO_LEADER else ErrorCode.NONE
+def _leader(state: PartitionState, gone: Collection[int]) -> int:
+    """Say who leads; of whom the process is known to be gone leads nothing, whatever the metadata say."""
+    return NO_LEADER if state.leader in gone else state.leader
+
+
+def _leader_error(leader: int) -> ErrorCode:
+    return ErrorCode.LEADER_NOT_AVAILABLE if leader == NO_LEADER else ErrorCode.NONE
 
 
 def _offline(call: Call, state: PartitionState) -> list[int]:
@@ -160,12 +186,12 @@ def _offline(call: Call, state: PartitionState) -> list[int]:
 
 
 def _response(call: Call, request: MetadataRequest, topics: list[MetadataResponseTopic]) -> MetadataResponse:
-    store = call.broker.metadata
+    store, gone = call.broker.metadata, call.broker.doubts.gone
     return MetadataResponse(
         brokers=[
             MetadataResponseBroker(node_id=broker.node_id, host=address.host, port=address.port, rack=broker.rack)
             for broker in store.image.brokers.values()
-            if not broker.fenced and (address := address_of(call, broker))
+            if (not broker.fenced or broker.node_id in gone) and (address := address_of(call, broker))
         ],
         cluster_id=store.image.cluster_id,
         controller_id=-1 if store.consensus.leader_id is None else store.consensus.leader_id,
@@ -227,15 +253,16 @@ def _unknown_topic(name: str) -> DescribeTopicPartitionsResponseTopic:
 def _described(
     call: Call, topic: Topic, page: Sequence[PartitionState]
 ) -> DescribeTopicPartitionsResponseTopic:
+    gone = call.broker.doubts.gone
     return DescribeTopicPartitionsResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.is_internal,
         partitions=[
             DescribeTopicPartitionsResponsePartition(
-                error_code=_leader_error(state),
+                error_code=_leader_error(leader := _leader(state, gone)),
                 partition_index=state.index,
-                leader_id=state.leader,
+                leader_id=leader,
                 leader_epoch=state.leader_epoch,
                 replica_nodes=state.replicas,
                 isr_nodes=state.isr,

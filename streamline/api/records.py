@@ -106,5 +106,6 @@ def _advance(call: Call, topic: str, part: DeleteRecordsPartition) -> tuple[Part
     offset = high_watermark if part.offset == HIGH_WATERMARK else part.offset
     if not 0 <= offset <= high_watermark:
         raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
-    partition.delete_below(offset)
+    partition.log.advance_start(offset)
+    partition.start_moved()
     return partition, offset

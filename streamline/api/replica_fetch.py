@@ -32,6 +32,7 @@ from streamline.replication.followers import FollowerFetch
 from streamline.replication.sessions import INITIAL_EPOCH, NO_SESSION, FetchSessions, Key, Session, Wanted
 from streamline.services.partition import Partition
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse, ReplicaState
+from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
 SESSIONS: Final = 1000
 """Sessions of followers; there is one for each node."""
@@ -57,6 +58,8 @@ class ReplicaFetches:
         self._sessions = FetchSessions(SESSIONS)
         self._standings: dict[int, tuple[Session, Standing]] = {}
         """By node; each has one session, and a new one ends the one before."""
+        self._latest: dict[int, FollowerReading] = {}
+        """The latest fetch of each node; nobody asks for two things at a time."""
 
     def answer(self, sender: ReplicaKey, request: FetchRequest) -> FetchResponse | Deferred[FetchResponse]:
         """
@@ -78,11 +81,21 @@ class ReplicaFetches:
             return FetchResponse(error_code=refusal.code, session_id=NO_SESSION)
         is_incremental = is_incremental and session is not None
         standing = self._standing(state, session, named, request)
-        done = FollowerReading(call, state, standing, named, request, is_incremental).begin()
+        reading = self._latest[state.replica_id] = FollowerReading(
+            call, state, standing, named, request, is_incremental
+        )
+        done = reading.begin()
         answer = Answer(call, READ_UNCOMMITTED, session, is_incremental)
         if session is None:
             return _closing(standing, done, answer)
         return done.addCallback(answer.make) if isinstance(done, Deferred) else answer.make(done)
+
+    def answer_now(self, sender: ReplicaKey, request: FetchNowRequest) -> FetchNowResponse:
+        """Have a follower's fetch wait no more."""
+        reading = self._latest.get(sender.node_id)
+        if reading is not None:
+            reading.hurry()
+        return FetchNowResponse()
 
     def _standing(
         self, state: ReplicaState, session: Session | None, named: Sequence[Wanted], request: FetchRequest

@@ -8,10 +8,9 @@ so, and costs by what moved, not by how many partitions there are.
 # Note [What is due]
 
 A partition stays due until a look at it found that the follower has all of it and knows all of it.  An error, records
-that were left out, an offset that it was not told yet: all of them make that the next fetch looks again.  Where a log
-begins after retention is the one thing that nobody says, as hardly anything depends on it; that comes with a look at
-everything, once in a while.  What moves goes to the end, so that a few partitions with much to copy do not keep out
-the others.
+that were left out, an offset that it was not told yet: all of them make that the next fetch looks again.  Once in a
+while everything is looked at, in case that somebody had something to say and did not.  What moves goes to the end, so
+that a few partitions with much to copy do not keep out the others.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from typing import Final, Protocol
 from streamline.replication.sessions import Key, Wanted
 from streamline.services.partition import Partition
 
-LOOK_AT_ALL_S: Final = 5.0
+LOOK_AT_ALL_S: Final = 30.0
 """How long what rests is not looked at."""
 
 

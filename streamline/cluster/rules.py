@@ -10,18 +10,23 @@ since KIP-966).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, ChangeConfigs, ConfigChange
-from streamline.config import BrokerConfig, TopicConfig, default_of, format_value, parse_value, settings_of
+from streamline.config import BALANCED, BrokerConfig, TopicConfig
+from streamline.settings import default_of, format_value, parse_value, settings_of
 
 if TYPE_CHECKING:
     from streamline.cluster.image import MetadataImage
 
 MIN_ISR = "min.insync.replicas"
 UNCLEAN = "unclean.leader.election.enable"
+RECOVERY = "unclean.recovery.strategy"
+KEPT_MAX = 1000
+"""How many different rules are kept in mind."""
 _SETTINGS = settings_of(TopicConfig)
 
 
@@ -40,20 +45,39 @@ class Rules:
 
 def rules_of(image: MetadataImage, topic: str) -> Rules:
     """Return the rules for a topic."""
-    return Rules(_setting(image, topic, MIN_ISR), bool(_setting(image, topic, UNCLEAN)))
+    return _rules(_text(image, topic, MIN_ISR), _text(image, topic, UNCLEAN))
 
 
-def _setting(image: MetadataImage, topic: str, name: str) -> int:
+@lru_cache(maxsize=KEPT_MAX)
+def _rules(min_isr: str | None, unclean: str | None) -> Rules:
+    """Return what two settings say: the same for thousands of partitions, of which each asks."""
+    return Rules(int(_value(MIN_ISR, min_isr)), bool(_value(UNCLEAN, unclean)))
+
+
+def recovers(image: MetadataImage, topic: str) -> bool:
+    """Say whether the best of those that are left is elected after all who had everything have lost power."""
+    return bool(_value(RECOVERY, _text(image, topic, RECOVERY)) == BALANCED)
+
+
+def _text(image: MetadataImage, topic: str, name: str) -> str | None:
+    """Return what is agreed on for a topic; None where nothing is."""
     for configs in (image.configs.get(topic), image.broker_configs.get(CLUSTER_WIDE)):
         if configs is not None and name in configs:
-            value: int = parse_value(_SETTINGS[name], configs[name])
-            return value
-    return int(default_of(_SETTINGS[name]))
+            return configs[name]
+    return None
+
+
+def _value(name: str, text: str | None) -> Any:
+    return default_of(_SETTINGS[name]) if text is None else parse_value(_SETTINGS[name], text)
 
 
 def founding_rules(config: BrokerConfig) -> ChangeConfigs:
     """Return the command that makes what a node is configured with the rule for the whole cluster."""
-    given = ((MIN_ISR, config.min_insync_replicas), (UNCLEAN, config.unclean_leader_election_enable))
+    given = (
+        (MIN_ISR, config.min_insync_replicas),
+        (UNCLEAN, config.unclean_leader_election_enable),
+        (RECOVERY, config.unclean_recovery_strategy),
+    )
     return ChangeConfigs(
         resource_type=BROKER_CONFIGS,
         resource_name=CLUSTER_WIDE,

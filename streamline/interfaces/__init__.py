@@ -24,7 +24,7 @@ from streamline.interfaces.replication import (
     IReplicator,
 )
 from streamline.interfaces.serving import IAuthenticator, IAuthorizer, IReplicaSelector
-from streamline.interfaces.storage import IPartitionLog, IStorage
+from streamline.interfaces.storage import ILendsRecords, IPartitionLog, IStorage, ITakesRuns
 
 __all__ = [
     "Host",
@@ -39,6 +39,7 @@ __all__ = [
     "IFollowing",
     "IInbox",
     "ILeadership",
+    "ILendsRecords",
     "IMessenger",
     "INetwork",
     "IPartitionLog",
@@ -50,4 +51,5 @@ __all__ = [
     "IReplicator",
     "IStateMachine",
     "IStorage",
+    "ITakesRuns",
 ]

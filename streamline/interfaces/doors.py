@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocol, IProtocolFactory, IReactorTime
 from zope.interface import Attribute, Interface
 
-from streamline.model import Buffer
+from streamline.model import Buffer, Stretch
 
 
 class IClock(IReactorTime):
@@ -73,6 +73,13 @@ class IFile(Interface):
 
     def read(at: int, length: int) -> bytes:
         """Read up to C{length} bytes from byte C{at}; shorter only at the end of the file."""
+
+    def stretch(at: int, length: int) -> Stretch:
+        """
+        Return C{length} bytes from byte C{at}, all of them written, to be read when they are sent.
+
+        They can be sent after L{close}, too; not where they have been cut off or written anew before.
+        """
 
     def is_cached(at: int, length: int) -> bool:
         """Say whether reading this range would (most likely) not wait for the device."""

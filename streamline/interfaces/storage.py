@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from streamline.model import Buffer, LogIdentity, LogSlice
+from streamline.model import Buffer, LogIdentity, LogSlice, PlainBatch
 
 if TYPE_CHECKING:
     from streamline.config import TopicConfig
@@ -122,6 +122,26 @@ class IPartitionLog(Interface):
 
     def close() -> Deferred[None]:
         """Flush, sync and close; reading and appending end here."""
+
+
+class ITakesRuns(IPartitionLog):
+    """What a log may offer besides: to take many batches with one call."""
+
+    def append_run(batches: Sequence[PlainBatch], leader_epoch: int) -> int:
+        """
+        Take whole batches as so many calls of L{append} would: each gets the next offsets, and the epoch.
+
+        It ends before a batch that it leaves to L{append}: one for which the log must roll, or that cannot be taken.
+
+        @return: how many were taken.
+        """
+
+
+class ILendsRecords(IPartitionLog):
+    """What a log may offer besides: to leave the reading to whoever sends."""
+
+    def lend(offset: int, max_bytes: int, *, end_offset: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
+        """Return what L{read} would, but where it is much that lies in a file, lend a stretch of that instead."""
 
 
 class IStorage(Interface):

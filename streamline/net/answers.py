@@ -9,7 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from streamline.model import Buffer
+from streamline.model import Part
 from streamline.net.routes import Route
 from streamline.services.sending import Sender
 from streamline.wire.schema import Message
@@ -38,7 +38,7 @@ class Slot:
         self.route = route
         self.frame_bytes = frame_bytes
         self.requests = requests
-        self.parts: list[Buffer] | None = None
+        self.parts: list[Part] | None = None
         self.size_bytes = 0
         self.waiting: Deferred[Any] | None = None
         self.waiting_bytes = 0
@@ -70,7 +70,7 @@ class Answers:
     def fill(self, slot: Slot, answer: Message) -> None:
         """Put an answer in its place."""
         route = slot.route
-        parts = route.write(answer)
+        parts: list[Part] = [*route.write(answer)]
         size_bytes = sum(map(len, parts))
         if route.has_tags:
             head = _FLEXIBLE_HEADER.pack(size_bytes + 5, slot.correlation_id, 0)
@@ -81,7 +81,7 @@ class Answers:
         slot.size_bytes = size_bytes + len(head)
         self.ready_bytes += slot.size_bytes
 
-    def put(self, slot: Slot, answers: list[Buffer]) -> None:
+    def put(self, slot: Slot, answers: list[Part]) -> None:
         """Put answers in their place that have their lengths and headers already."""
         slot.parts = answers
         slot.size_bytes = sum(map(len, answers))
@@ -105,7 +105,7 @@ class Answers:
     def leave(self, sender: Sender) -> None:
         """Send the answers that are there, up to the first that is not."""
         slots = self.slots
-        parts: list[Buffer] = []
+        parts: list[Part] = []
         size_bytes = 0
         while slots and slots[0].parts is not None:
             slot = slots.popleft()

@@ -33,7 +33,7 @@ from streamline.model import Endpoint
 from streamline.net.accounts import Share
 from streamline.net.alike import Alike
 from streamline.net.answers import Answers, Slot
-from streamline.services.sending import Sender
+from streamline.services.sending import sender_over
 from streamline.wire.frame import Frames
 from streamline.wire.header import read_request_header
 from streamline.wire.schema import Message
@@ -84,7 +84,6 @@ class KafkaConnection(Protocol):
     def connectionMade(self) -> None:
         """Begin."""
         transport: Any = self.transport
-        self._sender = Sender(transport)
         host = transport.getHost()
         self.caller = Caller(
             self.address,
@@ -94,7 +93,7 @@ class KafkaConnection(Protocol):
         )
         self._alike = Alike(self.factory.broker, self.factory.routes, self.caller)
         transport.setTcpNoDelay(True)
-        transport.registerProducer(self, True)
+        self._sender = sender_over(transport, self)
         self.factory.opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -115,6 +114,7 @@ class KafkaConnection(Protocol):
             backlog.extend(self._frames.feed(data))
         except ProtocolError as error:
             self._fault = str(error)
+        self._sender.expects(self._frames.missing_bytes)
         self._backlog_bytes = 0
         self._pump()
         if backlog:
@@ -395,6 +395,4 @@ class KafkaConnection(Protocol):
 
     def _close(self) -> None:
         self._is_closed = True
-        transport: Any = self.transport
-        transport.unregisterProducer()  # TLS waits for that before it closes
-        transport.loseConnection()
+        self._sender.finish()

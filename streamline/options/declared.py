@@ -7,7 +7,7 @@ from typing import Any
 from attrs import Attribute, fields, frozen
 from zope.interface.interface import InterfaceClass
 
-from streamline.config import BrokerConfig, NodeConfig, format_value, settings_of
+from streamline.config import BrokerConfig, NodeConfig
 from streamline.interfaces import (
     IAcksPolicy,
     IAuthorizer,
@@ -17,6 +17,7 @@ from streamline.interfaces import (
     IReplicator,
     IStorage,
 )
+from streamline.settings import format_value, settings_of
 
 NODE_OPTIONS: dict[str, Attribute[Any]] = {
     attribute.name.replace("_", "-"): attribute for attribute in fields(NodeConfig) if "doc" in attribute.metadata

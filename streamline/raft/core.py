@@ -103,7 +103,7 @@ class Core:
 
     def drawn_timeout(self) -> int:
         """Draw how long to wait before an election: chance keeps two from standing again and again together."""
-        return self.settings.election_ticks + self._draw(self.settings.election_ticks)
+        return self.settings.election_ticks + self._draw(self.settings.spread_ticks)
 
     @property
     def has_news(self) -> bool:

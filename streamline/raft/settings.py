@@ -4,7 +4,7 @@ The quorum's settings: time in ticks, limits in entries and bytes.
 
 from __future__ import annotations
 
-from attrs import Attribute, field, frozen
+from attrs import Attribute, Factory, field, frozen
 from attrs.validators import ge
 
 HEARTBEATS_PER_ELECTION = 10
@@ -17,7 +17,8 @@ class RaftSettings:
     How patient a replica is, and how much it takes on at once.
 
     @ivar heartbeat_ticks: ticks between two signs of life of the leader.
-    @ivar election_ticks: least silence before an election; each wait is drawn between this and twice as much.
+    @ivar election_ticks: least silence before an election.
+    @ivar spread_ticks: each wait is drawn between that and so much more; as much again by default.
     @ivar entry_bytes_max: a command's length at most.
     @ivar message_entries_max: entries in one message.
     @ivar message_bytes_max: their size together; a single entry may be larger.
@@ -31,6 +32,7 @@ class RaftSettings:
 
     heartbeat_ticks: int = field(default=2, validator=ge(1))
     election_ticks: int = field(default=20, validator=ge(2))
+    spread_ticks: int = field(default=Factory(lambda self: self.election_ticks, takes_self=True), validator=ge(1))
     entry_bytes_max: int = field(default=8 << 20, validator=ge(1))
     message_entries_max: int = field(default=1000, validator=ge(1))
     message_bytes_max: int = field(default=1 << 20, validator=ge(1))

@@ -64,17 +64,13 @@ def understand(message: Message) -> core.Message:
     cls = _SPOKEN[type(message)]
     try:
         values = {
-            field.name: _CONVERTERS.get(field.name, _as_it_is)(getattr(message, field.name))
-            for field in attrs.fields(cls)
+            name: getattr(message, name) if convert is None else convert(getattr(message, name))
+            for name, convert in _FIELDS[cls]
         }
     except ValueError as error:
         raise ProtocolError(f"{type(message).__name__}: {error}") from None
     understood: core.Message = cls(**values)
     return understood
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
 
 
 def replica_key(key: peer.ReplicaKey) -> ReplicaKey:
@@ -116,3 +112,8 @@ _CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
     }
 )
 """What becomes of a field, by its name; all others are numbers, flags and bytes."""
+
+_FIELDS: Final[Mapping[type, tuple[tuple[str, Callable[[Any], Any] | None], ...]]] = MappingProxyType(
+    {cls: tuple((field.name, _CONVERTERS.get(field.name)) for field in attrs.fields(cls)) for cls in _DECLARED}
+)
+"""The fields of each message, with what becomes of them where that is not what was read."""

@@ -70,13 +70,24 @@ class Fetcher:
         self._is_in_flight = fetch is not None
         return fetch
 
+    def is_kept_waiting(self, now_s: float) -> bool:
+        """Say whether there is something to ask for that the fetch under way does not say."""
+        return self._is_in_flight and (
+            self._session.is_behind or any(self.partitions[key].retry_s <= now_s for key in self._resting)
+        )
+
+    @property
+    def rested_s(self) -> float | None:
+        """When the first of those that rest has rested; None where nothing does."""
+        return min((self.partitions[key].retry_s for key in self._resting), default=None)
+
     @property
     def wake_s(self) -> float | None:
         """When L{next_fetch} may have something that it does not have now; None where nothing rests."""
         if self._session.is_empty and not self._resting:
             return None
-        rested = min((self.partitions[key].retry_s for key in self._resting), default=self._retry_s)
-        return max(self._retry_s, rested)
+        rested_s = self.rested_s
+        return self._retry_s if rested_s is None else max(self._retry_s, rested_s)
 
     def answered(
         self, code: ErrorCode, session_id: int, answers: Iterable[tuple[PartitionKey, LeaderAnswer]], now_s: float

@@ -56,6 +56,11 @@ class FollowerSession:
         """Whether nothing is wanted."""
         return not self._wanted and len(self._known) == len(self._forgotten)
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether something is wanted that the leader has not been told."""
+        return bool(self._wanted)
+
     def want(self, key: PartitionKey, position: Position) -> None:
         """Ask for a partition from now on, from here."""
         self._forgotten.pop(key, None)

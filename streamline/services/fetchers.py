@@ -8,6 +8,12 @@ the doing: append, cut, begin anew.
 
 A fetch says how far this node's logs go, and a leader counts on that.  So the next one waits until everything that the
 last one brought counts: until it is flushed, or synced where the topic asks for that.
+
+# Note [Answer now]
+
+A fetch waits at the leader for as long as there is nothing to copy, and what is followed from now on, or has rested
+since, would have to wait for its end: after a fail-over, the producers of those partitions as well.  Another fetch
+beside it would say how far logs go that the first one is about.  So the leader is asked to answer that one as it is.
 """
 
 from __future__ import annotations
@@ -35,6 +41,8 @@ log = Logger()
 
 Ask = Callable[[int, Fetch], Deferred[FetchResponse]]
 """Sends a fetch to a leader."""
+Hurry = Callable[[int], None]
+"""Has a leader answer the fetch that waits there."""
 
 
 def batches_of(records: memoryview) -> Iterator[tuple[BatchHeader, memoryview]]:
@@ -190,14 +198,16 @@ class Line:
     @param ask: sends a fetch.
     """
 
-    def __init__(self, clock: IClock, leader: int, ask: Ask) -> None:
+    def __init__(self, clock: IClock, leader: int, ask: Ask, hurry: Hurry) -> None:
         self.leader = leader
         self._clock = clock
         self._ask = ask
+        self._hurry = hurry
         self._fetcher = Fetcher()
         self._followings: dict[PartitionKey, Following] = {}
         self._open_steps: dict[Following, None] = {}
         self._is_asking = False
+        self._is_hurried = False
         self._timer: IDelayedCall | None = None
         self._is_stopped = False
 
@@ -265,12 +275,25 @@ class Line:
         fetch = self._fetcher.next_fetch(self.now_s())
         if fetch is not None:
             self._wait_no_more()
-            self._is_asking = True
+            self._is_asking, self._is_hurried = True, False
             self._ask(self.leader, fetch).addCallbacks(self._answered, self._unanswered).addErrback(self._failed)
-            return
-        wake_s = self._fetcher.wake_s
-        if wake_s is not None and not self._is_asking and self._timer is None:
-            self._timer = self._clock.callLater(max(0.0, wake_s - self.now_s()), self._due)
+            self._wake_at(self._fetcher.rested_s)
+        elif not self._is_asking:
+            self._wake_at(self._fetcher.wake_s)
+        elif not self._is_hurried:
+            self._hurry_on()
+
+    def _hurry_on(self) -> None:
+        """Have the fetch under way answered where something else is to be asked for.  See Note [Answer now]."""
+        if self._fetcher.is_kept_waiting(self.now_s()):
+            self._is_hurried = True
+            self._hurry(self.leader)
+        else:
+            self._wake_at(self._fetcher.rested_s)
+
+    def _wake_at(self, time_s: float | None) -> None:
+        if time_s is not None and self._timer is None:
+            self._timer = self._clock.callLater(max(0.0, time_s - self.now_s()), self._due)
 
     def _answered(self, response: FetchResponse) -> None:
         self._is_asking = False

@@ -111,6 +111,7 @@ class Housekeeping(Service):
                 partition.books.epochs_changed = True
             partition.producers.expire(expired_ms)
             if freed:
+                partition.start_moved()
                 log.info(
                     "{partition}: retention freed {freed} bytes", partition=str(partition.log.identity), freed=freed
                 )

@@ -23,8 +23,10 @@ from streamline.wire.messages.peer_raft import JoinRequest, JoinResponse
 log = Logger()
 
 LOOK_S: Final = 0.2
-"""How often the leader looks whether somebody has caught up."""
-HEARD_TICKS: Final = 10
+"""How often the leader looks whether somebody has caught up, while there is anybody who could."""
+REST_S: Final = 2.0
+"""How often it looks where everybody votes; whoever joins is looked at at once."""
+HEARD_TICKS: Final = 5
 """A learner that was not heard of for longer does not get a vote: it may be gone."""
 
 
@@ -91,6 +93,7 @@ class Joining(Service):
         if is_new(identity.cluster_id, known, request.cluster_id, who.key.node_id, who.key.directory_id):
             log.info("node {node_id} at {address} joins", node_id=who.key.node_id, address=who.address)
             await quorum.change_members([AddLearner(who)])
+            self._look_soon()
 
     def _response(self, refusal: Refused | None) -> JoinResponse:
         quorum = self._quorum
@@ -110,9 +113,17 @@ class Joining(Service):
     def _leader_changed(self, leader_id: int | None, term: int) -> None:
         leads = self.running and leader_id == self._peers.identity.node_id
         if leads and self._looking is None:
-            self._looking = self._clock.callLater(0, self._look)
+            self._look_after(0)
         elif not leads:
             self._look_no_more()
+
+    def _look_soon(self) -> None:
+        if self._looking is not None:
+            self._look_no_more()
+            self._look_after(LOOK_S)
+
+    def _look_after(self, seconds: float) -> None:
+        self._looking = self._clock.callLater(seconds, self._look)
 
     def _look_no_more(self) -> None:
         if self._looking is not None:
@@ -120,7 +131,7 @@ class Joining(Service):
             self._looking = None
 
     def _look(self) -> None:
-        self._looking = self._clock.callLater(LOOK_S, self._look)
+        self._look_after(LOOK_S if self._quorum.configuration.learners else REST_S)
         if not self._is_changing and (wanted := self._wanted()) is not None:
             self._is_changing = True
             self._quorum.change_members([AddVoter(wanted)]).addCallbacks(

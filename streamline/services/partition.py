@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, IFollowing, ILeadership, IPartitionLog
+from streamline.interfaces import IAcksPolicy, IClock, IFollowing, ILeadership, ILendsRecords, IPartitionLog
 from streamline.model import NO_OFFSET, LogSlice, PartitionState
 from streamline.replication.acks import Standing, is_due, refusal_of
 from streamline.replication.epochs import LeaderEpochs
@@ -56,6 +56,7 @@ class Partition(Taking):
         gathering: Gathering,
     ) -> None:
         super().__init__(log, state, config, acks, clock, epochs, producers)
+        self._lend = log.lend if ILendsRecords.providedBy(log) else log.read
         self.counted_offset = self._flushed_offset = log.flushed_offset
         self.appended_bytes = 0
         self.appended_records = 0
@@ -222,6 +223,10 @@ class Partition(Taking):
             tell(self._copiers, lambda copier: copier.committed(), self)
         self._for_commit.advance(high_watermark)
 
+    def start_moved(self) -> None:
+        """Have followers hear that the log begins later; nobody else asks for that."""
+        tell(self._copiers, lambda copier: copier.committed(), self)
+
     # Waiting
 
     def is_settled(self, receipt: Receipt, acks: int) -> bool:
@@ -327,16 +332,18 @@ class Partition(Taking):
         """
         check_follower_read(offset, self._range(), self.high_watermark)
 
-    def read(self, offset: int, max_bytes: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
+    def read(
+        self, offset: int, max_bytes: int, at_least_one: bool, *, is_sent: bool = False
+    ) -> LogSlice | Deferred[LogSlice]:
         """
-        Return committed batches from the one that holds C{offset}.
+        Return committed batches from the one that holds C{offset}; to who only sends them, they may be lent.
 
         @raise Refused: OFFSET_OUT_OF_RANGE outside of [start, end].
         """
         if offset < self.log.start_offset or offset > self.log.flushed_offset:
             raise Refused(ErrorCode.OFFSET_OUT_OF_RANGE)
-        high_watermark = self.high_watermark
-        return self.log.read(offset, max_bytes, end_offset=high_watermark, at_least_one=at_least_one)
+        read = self._lend if is_sent else self.log.read
+        return read(offset, max_bytes, end_offset=self.high_watermark, at_least_one=at_least_one)
 
     def read_as_replica(self, offset: int, max_bytes: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
         """Return batches from the one that holds C{offset}, committed or not, to a follower that may fetch."""
@@ -378,17 +385,10 @@ class Partition(Taking):
     def _range(self) -> LogRange:
         return LogRange(self.log.start_offset, self.log.flushed_offset)
 
-    # Keeping
-
     @property
     def low_watermark(self) -> int:
         """Where the log begins of the replica that keeps most; L{NO_OFFSET} where that is not known."""
         return NO_OFFSET if self._leadership is None else self._leadership.low_watermark()
-
-    def delete_below(self, offset: int) -> None:
-        """Forget the records below C{offset} here, and have followers told soon; raises L{StorageFailed}."""
-        self.log.advance_start(offset)
-        tell(self._copiers, lambda copier: copier.committed(), self)
 
     def when_deleted(self, offset: int, settle: Callable[[], None]) -> None:
         """Call C{settle} once no replica has anything below C{offset}, or when this leadership ends."""

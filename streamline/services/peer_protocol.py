@@ -20,7 +20,7 @@ from streamline.errors import ProtocolError
 from streamline.model import Buffer
 from streamline.raft import Message as RaftMessage
 from streamline.raft import translation
-from streamline.services.sending import Sender
+from streamline.services.sending import Sender, sender_over
 from streamline.wire.codec import reader
 from streamline.wire.frame import RESPONSE_BYTES, Frames
 from streamline.wire.header import read_request_header, write_request_header
@@ -101,8 +101,7 @@ class PeerProtocol(Protocol):
     def connectionMade(self) -> None:
         """Begin."""
         self.transport.setTcpNoDelay(True)
-        self._sender = Sender(self.transport)
-        self.transport.registerProducer(self, True)
+        self._sender = sender_over(self.transport, self)
 
     def dataReceived(self, data: bytes) -> None:
         """Take what a pass over the socket brought."""
@@ -111,6 +110,8 @@ class PeerProtocol(Protocol):
                 if self.is_closed:
                     return
                 self.frame_received(frame)
+            if self._sender is not None:
+                self._sender.expects(self._frames.missing_bytes)
         except ProtocolError as error:
             self._failed(str(error))
         except Exception:
@@ -165,5 +166,5 @@ class PeerProtocol(Protocol):
         """Close when everything has been sent."""
         if not self.is_closed:
             self.is_closed = True
-            self.transport.unregisterProducer()
-            self.transport.loseConnection()
+            if self._sender is not None:
+                self._sender.finish()

@@ -30,10 +30,10 @@ from streamline.model import Endpoint
 from streamline.raft import Message, Replica, ReplicaKey
 from streamline.raft.translation import replica_key
 from streamline.services.peer_call import NoAnswer
-from streamline.services.peer_link import Link
+from streamline.services.peer_link import Link, greeting
 from streamline.services.refusals import Refusals
 from streamline.wire import schema
-from streamline.wire.messages.peer_raft import GreetingRequest
+from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse
 
 log = Logger()
 
@@ -165,6 +165,10 @@ class Peers(Service):
         if call is None:
             return fail(NoAnswer(f"there is no connection to node {key.node_id}"))
         return call.ask(request, response, timeout_s)
+
+    def ping(self, key: ReplicaKey, timeout_s: float) -> Deferred[GreetingResponse]:
+        """Ask another node whether it is there; as L{ask}."""
+        return self.ask(key, greeting(self.identity, key), GreetingResponse, timeout_s)
 
     @property
     def connected(self) -> tuple[ReplicaKey, ...]:

@@ -141,10 +141,8 @@ class Replica(Partition):
     def cut(self, end_offset: int) -> None:
         """Drop what the leader does not have."""
         self._dropping(lambda: self.log.truncate(end_offset))
-        known = len(self.producers)
-        self.producers.truncate(self.log.end_offset)
-        if len(self.producers) < known:
-            self._rebuild()  # of those whose latest batches have all gone, earlier ones may be there
+        if self.producers.truncate(self.log.end_offset):
+            self._rebuild()  # of those whose latest batches have gone, earlier ones are there, and may come again
 
     def begin_anew(self, offset: int) -> None:
         """Drop everything."""

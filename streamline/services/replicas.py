@@ -7,7 +7,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, s
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from streamline.cluster.delta import difference
+from streamline.cluster.delta import Delta, difference
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import rules_of
 from streamline.config import NodeConfig, TopicConfig
@@ -138,14 +138,15 @@ class Replicas(Service):
         for part in delta.partitions:
             if self._is_here(part.new) and (part.old is None or not self._is_here(part.old)):
                 self._open(part.topic, part.new)
-        if delta.brokers or delta.topic_configs or delta.broker_configs:
-            concerned: Iterable[Replica] = list(self._partitions.values())
-        else:
-            keys = ((part.topic.name, part.new.index) for part in delta.partitions)
-            concerned = [replica for key in keys if (replica := self._partitions.get(key)) is not None]
-        for replica in concerned:
+        for replica in self._concerned(delta):
             self._configure(replica)
             self._become(replica)
+
+    def _concerned(self, delta: Delta) -> list[Replica]:
+        """Return the copies that have something to do with a change: all of them only where it is one of brokers."""
+        if delta.brokers or delta.broker_configs:
+            return list(self._partitions.values())
+        return [replica for key in delta.concerned if (replica := self._partitions.get(key)) is not None]
 
     def _configure(self, replica: Replica) -> None:
         """Have a copy follow its topic's settings, where they have changed."""
@@ -186,7 +187,7 @@ class Replicas(Service):
             for state in topic.partitions
             if (identity := LogIdentity(topic.name, state.index, topic.topic_id)) in self._opening
         ]
-        return gatherResults(waiting).addCallback(lambda _: None)
+        return gatherResults(waiting, consumeErrors=True).addCallback(lambda _: None)
 
     def config_of(self, topic: str) -> TopicConfig:
         """Return a topic's settings, its overrides laid over the broker's as they are now."""

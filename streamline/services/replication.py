@@ -25,6 +25,7 @@ from streamline.replication.messages import fetch_request
 from streamline.services.fetchers import Following, Line
 from streamline.services.leaderships import SharedLeadership, SoleLeadership
 from streamline.wire.messages.fetch import FetchResponse
+from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
 log = Logger()
 
@@ -32,8 +33,8 @@ PATIENCE_S = 3.0
 """How much longer than it waits for records a fetch waits for its answer."""
 LOOKS_PER_LAG = 2
 """How often in C{replica.lag.time.max.ms} leaders look who has become late by silence, at least."""
-LOOK_S = 1.0
-"""How often they look, where that is more often."""
+LOOK_S = 3.0
+"""How often they look, where that is more often; it is a look at every partition."""
 
 
 @implementer(IReplicator)
@@ -118,7 +119,7 @@ class IsrReplicator:
         self.forget(identity)
         line = self._lines.get(state.leader)
         if line is None:
-            line = self._lines[state.leader] = Line(self._clock, state.leader, self._ask)
+            line = self._lines[state.leader] = Line(self._clock, state.leader, self._ask, self._hurry)
         following = self._followed[identity] = Following(line, replica, state, advanced)
         line.add(following)
         return following
@@ -147,6 +148,10 @@ class IsrReplicator:
         timeout_s = broker.replica_fetch_wait_max_ms / 1000 + PATIENCE_S
         answer: Deferred[FetchResponse] = self.cluster.ask(leader, request, FetchResponse, timeout_s)
         return answer
+
+    def _hurry(self, leader: int) -> None:
+        """Whether it heard does not matter: that fetch is answered soon in any case, or never."""
+        self.cluster.ask(leader, FetchNowRequest(), FetchNowResponse, PATIENCE_S).addErrback(_not_heard)
 
     def _reachable(self, node_id: int) -> None:
         line = self._lines.get(node_id)
@@ -213,6 +218,10 @@ class IsrReplicator:
                 self._ask_later(leadership)
             else:
                 self._ask_for(leadership)
+
+
+def _not_heard(failure: Failure) -> None:
+    failure.trap(Exception)
 
 
 def _failed(failure: Failure) -> None:

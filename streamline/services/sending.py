@@ -1,20 +1,24 @@
 """
 Gives answers to a transport with as few copies and turns of the reactor as it allows.
 
-Where the transport is a plain socket with nothing waiting in it, the parts go
-out in one C{sendmsg} at once, and only what the kernel does not take waits for
-the reactor.  Everywhere else (TLS, the simulator) the transport's own
-C{writeSequence} does it.
+Where the transport is a plain socket, parts go out in one C{sendmsg} at once, stretches of files by the kernel alone,
+and what it does not take waits here, as it is, until the socket can be written again.  Everywhere else (TLS, the
+simulator) stretches are read, and the transport's own C{writeSequence} does it.
 """
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Sequence
+from itertools import islice, takewhile
 from typing import Any
 
 from twisted.internet import tcp
+from twisted.internet.interfaces import IPullProducer, IPushProducer
+from zope.interface import implementer
 
-from streamline.model import Buffer
+from streamline.model import Part
 
 PARTS_MAX = 512
 """Buffers in one sendmsg; Linux takes at most 1024."""
@@ -25,63 +29,79 @@ SEND_BYTES = 1 << 20
 RECEIVE_BYTES = 130_816
 """What is received at once: just below the size from which the C library maps memory anew by default."""
 
+RECEIVE_BYTES_MAX = 1 << 19
+"""What is received at once of a frame that lacks as much: fewer calls, and fewer pieces to put together."""
+
+BLOCKED_BYTES = RECEIVE_BYTES
+"""With more than this unsent, whoever sends is told to wait, as by Twisted's own transports."""
+
+MSG_MORE = 0x8000 if sys.platform == "linux" else 0
+"""Tells the kernel that more follows at once, so that a small part does not leave alone."""
+
+_BUFFERS = frozenset({bytes, bytearray, memoryview})
+
+
+def sender_over(transport: Any, producer: IPushProducer) -> Sender:
+    """
+    Return what sends over a transport.
+
+    @param producer: is told to pause when too much waits, to resume when everything has been sent, and to stop when
+        the connection is gone.
+    """
+    if isinstance(transport, tcp.Connection) and not getattr(transport, "TLS", False):
+        return SocketSender(transport, producer)
+    return Sender(transport, producer)
+
 
 class Sender:
     """
-    Sends over one transport.
+    Sends over any transport.
 
     @ivar given_bytes: what it was given in all.
     """
 
-    __slots__ = ("_is_blocked", "_queued_bytes", "_socket", "_tcp", "_transport", "given_bytes")
-
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, producer: IPushProducer) -> None:
         self.given_bytes = 0
         self._transport = transport
-        self._socket = None
         self._is_blocked = False
-        self._queued_bytes = 0
+        self._queued_bytes = self._missing_bytes = 0
         # Under TLS the transport wraps that of the socket.
         innermost = transport if isinstance(transport, tcp.Connection) else getattr(transport, "transport", None)
         self._tcp = innermost if isinstance(innermost, tcp.Connection) else None
         if self._tcp is not None:
             self._tcp.SEND_LIMIT = SEND_BYTES
             self._tcp.bufferSize = RECEIVE_BYTES
-            if self._tcp is transport and not getattr(transport, "TLS", False):
-                self._socket = transport.socket
+        transport.registerProducer(producer, True)
 
     @property
     def unsent_bytes(self) -> int:
         """
         What was given to the transport and not yet to the kernel.
 
-        Exact for a plain socket; under TLS, without what is about to be encrypted; elsewhere, what was given since the
-        transport said that it has too much.
+        Under TLS without what is about to be encrypted; elsewhere, what was given since the transport said that it
+        has too much.
         """
         transport = self._tcp
         if transport is None:
             return self._queued_bytes if self._is_blocked else 0
         unsent = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
-        if self._socket is None:
-            unsent += sum(map(len, getattr(self._transport, "_appSendBuffer", ())))
-        return unsent
+        return unsent + sum(map(len, getattr(self._transport, "_appSendBuffer", ())))
 
-    def send(self, parts: list[Buffer], size_bytes: int) -> None:
+    def send(self, parts: Sequence[Part], size_bytes: int) -> None:
         """Send parts that are C{size_bytes} together."""
         self.given_bytes += size_bytes
-        if self._socket is None or len(parts) > PARTS_MAX or self.unsent_bytes:
-            self._queue(parts, size_bytes)
-            return
+        self._queued_bytes = self._queued_bytes + size_bytes if self._is_blocked else size_bytes
         try:
-            sent = self._socket.sendmsg(parts)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            # The connection is gone; the transport finds that out in its own way.
-            self._queue(parts, size_bytes)
-            return
-        if sent < size_bytes:
-            self._queue(_rest(parts, sent), size_bytes - sent)
+            self._transport.writeSequence([_as_bytes(part) for part in parts])
+        except OSError:  # of a stretch; what was promised cannot be sent any more
+            self._transport.abortConnection()
+
+    def expects(self, missing_bytes: int) -> None:
+        """Hear how much is still to come of the frame that is being received."""
+        if missing_bytes != self._missing_bytes:
+            self._missing_bytes = missing_bytes
+            if self._tcp is not None:
+                self._tcp.bufferSize = max(RECEIVE_BYTES, min(missing_bytes, RECEIVE_BYTES_MAX))
 
     def blocked(self) -> None:
         """Hear that the transport has too much that it could not send."""
@@ -91,16 +111,113 @@ class Sender:
         """Hear that the transport has sent everything."""
         self._is_blocked = False
 
-    def _queue(self, parts: Sequence[Buffer], size_bytes: int) -> None:
-        self._queued_bytes = self._queued_bytes + size_bytes if self._is_blocked else size_bytes
-        # Twisted's transports take bytes and nothing else; what the kernel left of a large answer is copied here.
-        self._transport.writeSequence([part if type(part) is bytes else bytes(part) for part in parts])
+    def finish(self) -> None:
+        """Close the connection when everything has been sent."""
+        self._transport.unregisterProducer()  # TLS waits for that before it closes
+        self._transport.loseConnection()
 
 
-def _rest(parts: list[Buffer], sent: int) -> list[Buffer]:
-    """Return what is left of the parts after the first C{sent} bytes."""
-    for at, part in enumerate(parts):
-        if sent < len(part):
-            return [memoryview(part)[sent:], *parts[at + 1 :]]
-        sent -= len(part)
-    return []
+@implementer(IPullProducer)
+class SocketSender(Sender):
+    """
+    Sends over a plain socket.
+
+    To its transport it is a producer that has more whenever the transport has nothing to write.  It never gives the
+    transport anything: that only tells when the socket can be written again.
+
+    @ivar unsent_bytes: what the kernel has not taken.
+    """
+
+    unsent_bytes = 0
+
+    def __init__(self, transport: Any, producer: IPushProducer) -> None:
+        self.given_bytes = 0
+        self._transport = self._tcp = transport
+        self._producer = producer
+        self._socket = transport.socket
+        self._waiting: deque[Part] = deque()
+        self._is_blocked = False
+        self._is_finishing = False
+        self._missing_bytes = 0
+        transport.bufferSize = RECEIVE_BYTES
+        transport.registerProducer(self, False)
+
+    def send(self, parts: Sequence[Part], size_bytes: int) -> None:
+        """Send parts behind those that wait."""
+        self.given_bytes += size_bytes
+        self.unsent_bytes += size_bytes
+        is_first = not self._waiting
+        self._waiting += parts
+        if is_first:
+            self._push()
+        if self.unsent_bytes > BLOCKED_BYTES and not self._is_blocked:
+            self._is_blocked = True
+            self._producer.pauseProducing()
+
+    def _push(self) -> None:
+        """Give the kernel as much as it takes; have the transport tell when it takes more."""
+        waiting = self._waiting
+        try:
+            while waiting:
+                first = waiting[0]
+                if type(first) in _BUFFERS:
+                    self._push_buffers()
+                else:
+                    self.unsent_bytes -= first.send(self._socket)  # type: ignore[union-attr]
+                    if not len(first):
+                        waiting.popleft()
+        except BlockingIOError:
+            self._transport.startWriting()
+        except OSError:  # the connection is gone, or what was promised cannot be sent any more
+            self._transport.abortConnection()
+
+    def _push_buffers(self) -> None:
+        """Give it the buffers that wait before the next stretch of a file."""
+        waiting = self._waiting
+        buffers: list[Any] = list(islice(waiting, PARTS_MAX))
+        if not _BUFFERS.issuperset(map(type, buffers)):
+            buffers = list(takewhile(lambda part: type(part) in _BUFFERS, buffers))
+        is_all = len(buffers) == len(waiting)
+        sent = self._socket.sendmsg(buffers, (), 0 if is_all else MSG_MORE)
+        self.unsent_bytes -= sent
+        if is_all and not self.unsent_bytes:
+            waiting.clear()
+            return
+        for part in buffers:
+            if sent < len(part):
+                waiting[0] = memoryview(part)[sent:]
+                return
+            sent -= len(part)
+            waiting.popleft()
+
+    def finish(self) -> None:
+        """Close the connection when everything has been sent."""
+        self._is_finishing = True
+        if not self._waiting:
+            Sender.finish(self)
+
+    # What the transport says
+
+    def resumeProducing(self) -> None:
+        """The socket can be written again."""
+        if self._waiting:
+            self._push()
+        if self._waiting:
+            return
+        if self._is_finishing:
+            Sender.finish(self)
+        elif self._is_blocked:
+            self._is_blocked = False
+            self._producer.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self._waiting.clear()
+        self._producer.stopProducing()
+
+
+def _as_bytes(part: Part) -> bytes:
+    """Return what Twisted's transports take: bytes, and nothing else."""
+    if isinstance(part, bytes):
+        return part
+    return bytes(part) if isinstance(part, bytearray | memoryview) else part.read()

@@ -27,7 +27,7 @@ class Copier(Protocol):
         """There are so many bytes more; 0 where something else happened."""
 
     def committed(self) -> None:
-        """The high watermark has moved."""
+        """The high watermark has moved, or the start of the log has."""
 
 
 def tell(listeners: dict[L, None], say: Callable[[L], None], partition: Partition) -> None:

@@ -1,5 +1,5 @@
 """
-The real disk: the only module that calls C{os}.
+The real disk: with L{streamline.storage.threads}, for what waits for the device, the only modules that call C{os}.
 
 It decides nothing.  It carries out what L{IDisk} and L{IFile} promise, waits
 for the device in threads of its own (L{streamline.storage.threads}), and never
@@ -30,6 +30,7 @@ from zope.interface import implementer
 
 from streamline.interfaces import IDisk, IFile
 from streamline.model import Buffer
+from streamline.storage.descriptors import Descriptor, RealStretch, read_at
 from streamline.storage.threads import Doorbell, Threads
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
@@ -75,6 +76,7 @@ class RealFile:
 
     def __init__(self, fd: int, threads: Callable[[], Threads]) -> None:
         self._fd = fd
+        self._descriptor: Descriptor | None = Descriptor(fd)
         self._threads = threads
         self._failure: OSError | None = None
         self._waiting: deque[Deferred[None]] = deque()
@@ -110,15 +112,13 @@ class RealFile:
 
     def read(self, at: int, length: int) -> bytes:
         """Read up to C{length} bytes; the kernel may hand them out in pieces."""
-        data = os.pread(self._fd, length, at)
-        if len(data) == length or not data:
-            return data
-        pieces = [data]
-        got = len(data)
-        while got < length and (data := os.pread(self._fd, length - got, at + got)):
-            pieces.append(data)
-            got += len(data)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return read_at(self._fd, at, length)
+
+    def stretch(self, at: int, length: int) -> RealStretch:
+        """Lend a part of the file."""
+        if self._descriptor is None:
+            raise OSError(errno.EBADF, "the file is closed")
+        return RealStretch(self._descriptor, at, length)
 
     def is_cached(self, at: int, length: int) -> bool:
         """Probe the first and the last byte; true where the file system cannot tell."""
@@ -209,8 +209,7 @@ class RealFile:
                 self._release()
 
     def _release(self) -> None:
-        fd, self._fd = self._fd, -1
-        os.close(fd)
+        self._fd, self._descriptor = -1, None
 
     def _check(self) -> None:
         """Refuse to go on after a failed sync, or after the end."""

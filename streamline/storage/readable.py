@@ -107,12 +107,20 @@ class ReadableLog:
         self, offset: int, max_bytes: int, *, end_offset: int, at_least_one: bool
     ) -> LogSlice | Deferred[LogSlice]:
         """Return whole batches from memory, the page cache or, in a Deferred, from the device."""
-        end_offset = min(end_offset, self._chain.end_offset)
-        if offset >= self.start_offset:
-            found = self._reader.read_along(offset, max_bytes, end_offset)
+        return self._read_any(Wanted(offset, max_bytes, min(end_offset, self._chain.end_offset), at_least_one))
+
+    def lend(
+        self, offset: int, max_bytes: int, *, end_offset: int, at_least_one: bool
+    ) -> LogSlice | Deferred[LogSlice]:
+        """Do the same, but leave the page cache to whoever sends."""
+        return self._read_any(Wanted(offset, max_bytes, min(end_offset, self._chain.end_offset), at_least_one, True))
+
+    def _read_any(self, wanted: Wanted) -> Read:
+        if wanted.offset >= self.start_offset:
+            found = self._reader.read_along(wanted.offset, wanted.max_bytes, wanted.end_offset)
             if found is not None:
                 return found
-        return self._read(Wanted(offset, max_bytes, end_offset, at_least_one))
+        return self._read(wanted)
 
     def _read(self, wanted: Wanted) -> Read:
         offset = wanted.offset

@@ -126,6 +126,7 @@ class Reader:
             return arrived(segment.confirmed(lambda: segment.view().read(wanted, None)))
 
         disk = chain.commons.disk
+        wanted = wanted._replace(is_sent=False)  # or whoever sends it would wait for the device
         reading: Deferred[Piece | None] = disk.elsewhere(_read_cold, disk, segment.path(), view, wanted, start)
         return reading.addCallbacks(arrived, failed)
 

@@ -23,6 +23,9 @@ WALK_BYTES = 4096
 WALK_FAR_BYTES = 2**16
 """What is read at once to look at many headers."""
 
+LENT_BYTES = 2**16
+"""From here on it costs less to have the kernel send from the file than to read and send."""
+
 Found = tuple[int, BatchHeader]
 """A batch's position and header."""
 
@@ -75,12 +78,13 @@ def header_at(block: bytes, at: int, position: int, end: int) -> BatchHeader:
 
 
 class Wanted(NamedTuple):
-    """The arguments of L{IPartitionLog.read}."""
+    """The arguments of L{IPartitionLog.read}, and whether it is only to be sent, and much may be lent."""
 
     offset: int
     max_bytes: int
     end_offset: int
     at_least_one: bool
+    is_sent: bool = False
 
 
 class Piece(NamedTuple):
@@ -146,13 +150,19 @@ class View(NamedTuple):
         @param start: where the first one begins, if that is known.
         @raise IndexDoubted: as L{find}.
         """
-        offset, max_bytes, end_offset, at_least_one = wanted
+        offset, max_bytes, end_offset, at_least_one, is_sent = wanted
         if start is None:
             found = self.find(offset)
             if found is None:
                 return None
             start = found[0]
-        data = self.file.read(start, max(0, min(max_bytes, self._bound(end_offset) - start)))
+        likely_bytes = max(0, min(max_bytes, self._bound(end_offset) - start))
+        if is_sent and likely_bytes >= LENT_BYTES:
+            end, next_offset = self._end(start, start + likely_bytes, offset, end_offset)
+            if end - start >= LENT_BYTES:
+                lent = self.file.stretch(start, end - start)
+                return Piece(LogSlice((), end - start, next_offset, lent), start, end)
+        data = self.file.read(start, likely_bytes)
         length, next_offset = self._whole(data, start, offset, end_offset)
         if not length and at_least_one:
             data, length, next_offset = self._one(start, offset, end_offset)
@@ -182,6 +192,33 @@ class View(NamedTuple):
             at += size
             next_offset = last_offset + 1
         return at, next_offset
+
+    def _end(self, start: int, limit: int, offset: int, end_offset: int) -> tuple[int, int]:
+        """
+        Return where the last whole batch before a position ends that counts, and the offset after it.
+
+        As L{_whole}, but nothing is read except the headers behind the last batch that the index knows.
+        """
+        slot = self.offsets.before_position(limit - HEADER_BYTES)
+        known = slot >= 0 and self.offsets.positions[slot] > start
+        position, next_offset = self.offsets.positions[slot] if known else start, offset
+        while limit - position >= HEADER_BYTES:
+            block = self.file.read(position, min(WALK_BYTES, limit - position))
+            at = 0
+            while len(block) - at >= HEADER_BYTES:
+                base_offset, last_offset, size = brief_at(block, at, position + at, self.size)
+                if known:
+                    if last_offset != self._offset(slot):
+                        raise IndexDoubted(f"no batch that ends with offset {self._offset(slot)} at {position}")
+                    known, next_offset = False, base_offset
+                if position + at + size > limit or last_offset >= end_offset:
+                    return position + at, next_offset
+                at += size
+                next_offset = last_offset + 1
+            if not at:
+                raise IndexDoubted(f"{len(block)} bytes at {position} are no batch")
+            position += at
+        return position, next_offset
 
     def _offset(self, slot: int) -> int:
         return self.base_offset + self.offsets.offsets[slot]

@@ -135,15 +135,21 @@ class ProducerStates:
             del self._producers[producer_id]
         return len(silent)
 
-    def truncate(self, end_offset: int) -> None:
-        """Forget what lies at or beyond C{end_offset}, because the log was cut there."""
-        for producer_id, known in list(self._producers.items()):
+    def truncate(self, end_offset: int) -> bool:
+        """
+        Forget what lies at or beyond C{end_offset}, because the log was cut there.
+
+        @return: whether there was anything; then batches before those five may count again, which only the log knows.
+        """
+        before = self._producers.copy()
+        for producer_id, known in before.items():
             kept = tuple(batch for batch in known.batches if batch.last_offset < end_offset)
             if not kept:
                 del self._producers[producer_id]
             elif kept != known.batches:
                 self._producers[producer_id] = evolve(known, batches=kept)
         self._undo.clear()
+        return self._producers != before
 
     def restore(self, producers: Iterable[Producer], now_ms: int) -> None:
         """Start over from a snapshot; its producers count as heard of now, so that none is forgotten too early."""

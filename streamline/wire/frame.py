@@ -41,6 +41,7 @@ class Frames:
 
     @ivar max_bytes: the longest frame; a number, or a function of the api key that a request begins with.  It may
         be changed between calls of L{feed}, for instance when a client has authenticated.
+    @ivar missing_bytes: what the frame that is coming still lacks; 0 between frames.
     """
 
     def __init__(
@@ -54,8 +55,7 @@ class Frames:
         self._large: bytearray | None = None
         """Instead of C{_chunks}, for a very large frame."""
         self._chunk_bytes = 0
-        self._missing = 0
-        """How many bytes the frame that is coming still lacks; 0 between frames."""
+        self.missing_bytes = 0
 
     @property
     def buffered_bytes(self) -> int:
@@ -72,8 +72,8 @@ class Frames:
             can be read from this stream.
         """
         at, end = 0, len(data)
-        if self._missing:
-            at = self._missing
+        if self.missing_bytes:
+            at = self.missing_bytes
             if end < at:
                 self._keep(data, end)
                 return
@@ -96,7 +96,7 @@ class Frames:
             if at > end:
                 if length >= LARGE_BYTES:
                     self._large = bytearray()
-                self._missing = length
+                self.missing_bytes = length
                 self._keep(data[begin:], end - begin)
                 return
             yield data[begin:at]
@@ -120,7 +120,7 @@ class Frames:
         else:
             self._large += data
         self._chunk_bytes += size_bytes
-        self._missing -= size_bytes
+        self.missing_bytes -= size_bytes
 
 
 def _complaint(start: bytes, length: int, most: int) -> str:

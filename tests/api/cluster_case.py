@@ -47,6 +47,10 @@ class Cluster:
         """Wait until every node that runs serves, and sees all the others take part."""
         self.until(lambda: all(self._has_everybody(node) for node in self.nodes.values()))
 
+    def replace(self, node_id: int, host: str) -> None:
+        """Give a node that does not run another machine, with an empty disk."""
+        self.machines[node_id] = Machine(self._fabric, f"m{node_id}", host)
+
     def start(self, node_id: int) -> None:
         """Start a node."""
         machine = self.machines[node_id]

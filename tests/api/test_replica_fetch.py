@@ -22,6 +22,7 @@ from streamline.wire.messages.fetch import (
     PartitionData,
     ReplicaState,
 )
+from streamline.wire.messages.peer_raft import FetchNowRequest
 from tests.broker import Broker, batch_of, joined
 
 FOLLOWER = ReplicaKey(2, bytes(16))
@@ -183,6 +184,16 @@ class WaitingTests(ReplicaFetchCase):
         self.broker.wait(0.02)
         (answer,) = came
         self.assertEqual([self.of(answer).high_watermark, joined(self.of(answer))], [4, b""])
+
+    def test_answer_now(self) -> None:
+        """It is told nothing at once, and asks for something else."""
+        came = self.waits()
+        self.fetches.answer_now(ReplicaKey(3, bytes(16)), FetchNowRequest())
+        self.assertEqual(came, [], "another follower wants something else")
+        self.fetches.answer_now(FOLLOWER, FetchNowRequest())
+        self.assertEqual([answer.responses for answer in came], [[]])
+        self.fetches.answer_now(FOLLOWER, FetchNowRequest())
+        self.assertEqual(len(came), 1)
 
     def test_it_leads_no_longer(self) -> None:
         """KR26."""

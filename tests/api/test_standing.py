@@ -22,6 +22,7 @@ from streamline.wire.messages.fetch import (
     ForgottenTopic,
     ReplicaState,
 )
+from streamline.wire.messages.topics import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
 from tests.broker import Broker, batch_of
 
 FOLLOWER = ReplicaKey(2, bytes(16))
@@ -171,7 +172,7 @@ class LookTests(FollowerCase):
         self.assertEqual(epochs, [1 << 41] * PARTITIONS)
 
     def test_everything_once_in_a_while(self) -> None:
-        """Where a log begins comes with that."""
+        """Nothing rests for ever."""
         self.rest()
         self.broker.wait(LOOK_AT_ALL_S)
         waits = self.go_on()
@@ -197,6 +198,16 @@ class CommittedTests(FollowerCase):
         self.assertNoResult(self.waits)
         self.broker.wait(COMMITTED_S + 0.011)
         self.assertEqual(self.of(self.successResultOf(self.waits))[0].high_watermark, 1)
+
+    def test_a_start_that_moves(self) -> None:
+        """What was deleted at the leader is soon hidden at a follower that waits for records."""
+        self.broker.wait(COMMITTED_S + 0.011)
+        waits = self.go_on()
+        deleted = DeleteRecordsPartition(partition_index=0, offset=1)
+        topics = [DeleteRecordsTopic(name="t", partitions=[deleted])]
+        self.broker.ask(DeleteRecordsRequest(topics=topics, timeout_ms=1000), 2)
+        self.broker.wait(COMMITTED_S + 0.011)
+        self.assertEqual(self.of(self.successResultOf(waits))[0].log_start_offset, 1)
 
     def test_goes_with_records(self) -> None:
         """Records that come before that bring it along."""

@@ -259,6 +259,14 @@ REBUILDING = (
         "kept = known.batches",
         [f"{CORE}ForgettingTests::test_truncate"],
     ),
+    Mutant(
+        "KR27",
+        "Where some of a producer's last batches are cut off, those before them are known again.",
+        "streamline/services/replica.py",
+        "if self.producers.truncate(self.log.end_offset):",
+        "before = len(self.producers)\nself.producers.truncate(self.log.end_offset)\nif len(self.producers) < before:",
+        ["tests/services/test_replica.py::CuttingTests::test_producers_are_known_as_far_back"],
+    ),
 )
 
 ACKS = (

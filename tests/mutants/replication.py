@@ -29,8 +29,8 @@ EPOCH_CACHE = (
         "KR2",
         "Every batch carries its leader's epoch.",
         "streamline/wire/batch.py",
-        "return _STAMP.pack(base_offset, self.batch_length, leader_epoch)",
-        "return _STAMP.pack(base_offset, self.batch_length, 0)",
+        "return stamp(base_offset, self.batch_length, leader_epoch)",
+        "return stamp(base_offset, self.batch_length, 0)",
         ["tests/services/test_housekeeping.py::LeadingTests::test_a_new_epoch_survives_with_its_first_record"],
     ),
     Mutant(

@@ -15,6 +15,7 @@ from tests.mutants import (
     insync,
     lessons,
     metadata,
+    moves,
     peers,
     quorum,
     recovery,
@@ -39,6 +40,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "replication": replication.MUTANTS,
     "insync": insync.MUTANTS,
     "carried": carried.MUTANTS,
+    "moves": moves.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
 }

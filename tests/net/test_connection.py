@@ -96,6 +96,16 @@ class LargeTests(ConnectionCase):
             self.assertIn(value, found)
 
 
+    def test_what_is_still_to_come_is_said(self) -> None:
+        """So that more is received at once."""
+        said: list[int] = []
+        self.client.connection._sender.expects = said.append  # type: ignore[assignment,method-assign]
+        frame = self.client.frame(produce_request("t", batch_of(bytes(300_000))), 9)
+        for begin, end in ((0, 100_000), (100_000, 250_000), (250_000, len(frame))):
+            self.client.give(frame[begin:end])
+        self.assertEqual(said, [len(frame) - 100_000, len(frame) - 250_000, 0])
+
+
 class PaceTests(ConnectionCase):
     """Nothing is read that there is no room for (SE12)."""
 

@@ -458,7 +458,7 @@ PLANTS = (
         "RF18",
         "a short stall, or a late heartbeat, is no reason for an election",
         CORE,
-        "return self.settings.election_ticks + self._draw(self.settings.election_ticks)",
+        "return self.settings.election_ticks + self._draw(self.settings.spread_ticks)",
         "return 2 * self.settings.heartbeat_ticks + self._draw(2)",
         (f"{RULES}DisturbanceTests::test_rf18_timeouts",),
     ),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import define, evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
@@ -17,6 +17,7 @@ from streamline.interfaces import ICluster, IFollowing, ILeadership, IPartitionL
 from streamline.model import Broker, Buffer, Endpoint, LogIdentity, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
+from streamline.services.peer_call import NoAnswer
 from streamline.services.replication import IsrReplicator
 from streamline.storage.memory import MemoryStorage
 from streamline.testing.contracts.storage_harness import make_batch
@@ -29,6 +30,7 @@ from streamline.wire.messages.fetch import (
     FetchResponse,
     PartitionData,
 )
+from streamline.wire.messages.peer_raft import FetchNowRequest
 from streamline.wire.schema import Message
 
 NODE = 1
@@ -53,6 +55,7 @@ class Others:
     The other nodes.
 
     @ivar asked: what was asked of nodes and has no answer yet; C{altered} likewise of the controller.
+    @ivar hurried: which nodes were asked to answer at once, each time.
     """
 
     def __init__(self) -> None:
@@ -61,11 +64,15 @@ class Others:
             node: Broker(node_id=node, endpoint=Endpoint("h", node), epoch=BROKER_EPOCHS + node) for node in (1, 2, 3)
         }
         self.asked: list[Asked] = []
+        self.hurried: list[int] = []
         self.altered: list[tuple[IsrChange, Deferred[int]]] = []
         self.reachable: Callable[[int], None]
 
     def ask(self, node_id: int, request: Message, response: type[Message], timeout_s: float) -> Deferred[Any]:
-        """Note it."""
+        """Note it; a leader that is hurried may say so or not."""
+        if isinstance(request, FetchNowRequest):
+            self.hurried.append(node_id)
+            return fail(NoAnswer("it is busy"))
         asked = Asked(node_id, request, Deferred())
         self.asked.append(asked)
         return asked.answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from streamline.errors import ErrorCode, ProtocolError, StorageFailed
+from streamline.replication.following import BACK_OFF_S
 from streamline.services.fetchers import batches_of
 from streamline.services.peer_call import NoAnswer
 from streamline.testing.contracts.storage_harness import make_batch
@@ -55,6 +56,33 @@ class LineTests(ReplicatingCase):
         self.turn(0.1)
         self.assertEqual(self.asks(), {0: 0})
         self.answers(said())
+        self.assertEqual(self.asks(), {1: 0})
+
+    def test_hurried(self) -> None:
+        """See Note [Answer now]: what is followed from now on does not wait until there are records of another one."""
+        self.assertEqual(self.others.hurried, [])
+        self.follow(self.replica(1))
+        self.follow(self.replica(2))
+        self.assertEqual([self.others.hurried, self.asks()], [[LEADER], {0: 0}])
+        self.turn(1.0)
+        self.assertEqual(self.others.hurried, [LEADER], "once is enough")
+        self.answers(said())
+        self.assertEqual(self.asks(), {1: 0, 2: 0})
+        self.follow(self.replica(3))
+        self.assertEqual(self.others.hurried, [LEADER, LEADER])
+
+    def test_hurried_once_it_has_rested(self) -> None:
+        """A leader that did not know yet that it leads is asked again soon, whatever else it is asked meanwhile."""
+        other = self.replica(1)
+        self.follow(other)
+        self.answers(said())
+        self.answers(said(1, code=ErrorCode.NOT_LEADER_OR_FOLLOWER))
+        self.assertEqual([self.asks(), self.others.hurried], [{}, [LEADER]])
+        self.turn(BACK_OFF_S / 2)
+        self.assertEqual(self.others.hurried, [LEADER])
+        self.turn(BACK_OFF_S)
+        self.assertEqual(self.others.hurried, [LEADER, LEADER])
+        self.answers()
         self.assertEqual(self.asks(), {1: 0})
 
     def test_waits_for_the_sync(self) -> None:

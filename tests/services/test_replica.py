@@ -122,6 +122,15 @@ class CuttingTests(CopyCase):
         assert known is not None
         self.assertEqual(known.last_sequence, 0)
 
+    def test_producers_are_known_as_far_back(self) -> None:
+        """KR27: where some of the last five batches go, those before them count again: any of five may be repeated."""
+        for sequence in range(7):
+            self.copy(1, sequence, PRODUCER)
+        self.replica.cut(8)
+        known = self.replica.producers.get(PRODUCER)
+        assert known is not None
+        self.assertEqual([batch.first_sequence for batch in known.batches], [1, 2, 3, 4, 5])
+
     def test_begun_anew(self) -> None:
         self.replica.begin_anew(10)
         self.assertEqual([self.replica.log.start_offset, self.replica.log.end_offset], [10, 10])

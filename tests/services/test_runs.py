@@ -100,6 +100,25 @@ class SyncedRunTests(RunCase):
         self.assertEqual(self.said(), self.kept(1, 2, 1))
 
 
+class HalfWrittenRunTests(RunCase):
+    """Some of them may be refused while others wait for the sync."""
+
+    configs = {"flush_messages": "1", "segment_bytes": str(MIB)}
+
+    def test_the_others_are_waited_for(self) -> None:
+        """The first is written when the log rolls; the others, which come behind it, find no space."""
+        self.broker.produce("t", self.batch(bytes(900_000)))
+        platter = self.broker.machine.platter
+        platter.capacity_bytes = platter.used_bytes + 200_000
+        self.stick()
+        self.give([self.batch(b"small"), self.batch(bytes(300_000)), self.batch(b"small too")])
+        self.assertEqual(self.places(), [3])
+        self.broker.wait(10)
+        first, *others = self.said()
+        self.assertEqual(first, self.kept(2)[0])
+        self.assertEqual({error for error, _ in others}, {ErrorCode.KAFKA_STORAGE_ERROR})
+
+
 class WrittenRunTests(RunCase):
     """Where they end, and what becomes of those that are unlike the others."""
 

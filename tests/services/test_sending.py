@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import socket
+import tempfile
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -12,13 +16,23 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.services.sending import PARTS_MAX, SEND_BYTES, Sender
+from streamline.services.sending import (
+    BLOCKED_BYTES,
+    PARTS_MAX,
+    RECEIVE_BYTES,
+    RECEIVE_BYTES_MAX,
+    SEND_BYTES,
+    SocketSender,
+    sender_over,
+)
+from streamline.testing.worlds import RealWorld
 
 
-class Writers:
-    """As much of a reactor as a transport needs: who wants to write."""
+class Writers(Clock):
+    """As much of a reactor as a transport needs: who wants to write, and time."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.writers: list[Any] = []
 
     def addWriter(self, writer: Any) -> None:
@@ -37,7 +51,46 @@ class Writers:
     removeReader = addReader
 
 
-class SocketTests(SynchronousTestCase):
+class Lent:
+    """A stretch of no file."""
+
+    def __init__(self, data: bytes | None) -> None:
+        self._data = data
+
+    def __len__(self) -> int:
+        return 3
+
+    def read(self) -> bytes:
+        """Read it, if it can be read."""
+        if self._data is None:
+            raise OSError(errno.EIO, "broken")
+        return self._data
+
+    def send(self, socket: object) -> int:
+        """There is no socket."""
+        raise NotImplementedError
+
+
+class Told:
+    """Who sends: notes what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def pauseProducing(self) -> None:
+        """Too much waits."""
+        self.said.append("pause")
+
+    def resumeProducing(self) -> None:
+        """Nothing waits."""
+        self.said.append("resume")
+
+    def stopProducing(self) -> None:
+        """The connection is gone."""
+        self.said.append("stop")
+
+
+class SocketCase(SynchronousTestCase):
     """A plain socket."""
 
     def setUp(self) -> None:
@@ -50,7 +103,9 @@ class SocketTests(SynchronousTestCase):
         self.addCleanup(self.theirs.close)
         self.transport: Any = tcp.Connection(ours, Protocol(), cast(Any, self.reactor))
         self.transport.connected = True
-        self.sender = Sender(self.transport)
+        self.told = Told()
+        self.sender = sender_over(self.transport, cast(Any, self.told))
+        self.assertIsInstance(self.sender, SocketSender)
 
     def receive(self, size: int) -> bytes:
         """Read so much, letting the transport write meanwhile."""
@@ -61,37 +116,118 @@ class SocketTests(SynchronousTestCase):
             found += self.theirs.recv(1 << 20)
         return found
 
+
+class SocketTests(SocketCase):
+    """What the kernel does not take at once follows, uncopied, and who sends is told."""
+
     def test_at_once(self) -> None:
         self.sender.send([b"one ", memoryview(b"two "), bytearray(b"three")], 13)
         self.assertEqual(self.theirs.recv(100), b"one two three")
         self.assertEqual((self.sender.unsent_bytes, self.sender.given_bytes), (0, 13))
-        self.assertEqual(self.reactor.writers, [])
+        self.assertEqual((self.reactor.writers, self.told.said), ([], []))
 
     def test_more_than_the_kernel_takes(self) -> None:
         parts = [bytes([number]) * 100_000 for number in range(100)]
         self.sender.send([memoryview(part) for part in parts], 10_000_000)
         unsent = self.sender.unsent_bytes
         self.assertTrue(0 < unsent < 10_000_000)
+        self.assertEqual(self.told.said, ["pause"])
         found = self.theirs.recv(1 << 20)
         self.sender.send([b"behind"], 6)
-        self.assertEqual(self.sender.unsent_bytes, unsent + 6, "it does not overtake what the transport keeps")
+        self.assertEqual(self.sender.unsent_bytes, unsent + 6, "it does not overtake what waits")
+        self.assertEqual(self.told.said, ["pause"])
         self.assertEqual(found + self.receive(10_000_006 - len(found)), b"".join(parts) + b"behind")
-        self.assertEqual(self.sender.unsent_bytes, 0)
+        self.assertEqual((self.sender.unsent_bytes, self.told.said), (0, ["pause", "resume"]))
+        self.assertEqual(self.reactor.writers, [])
+
+    def test_a_little_that_waits(self) -> None:
+        """Nobody is told to wait for it."""
+        self.transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        self.sender.send([bytes(50_000)], 50_000)
+        self.assertTrue(0 < self.sender.unsent_bytes <= BLOCKED_BYTES)
+        self.receive(50_000)
+        self.assertEqual((self.sender.unsent_bytes, self.told.said), (0, []))
 
     def test_more_parts_than_a_call_takes(self) -> None:
-        parts = [b"%d " % number for number in range(PARTS_MAX + 10)]
+        parts = [b"%d " % number for number in range(PARTS_MAX + 10)] + [b""]
         self.sender.send(list(parts), sum(map(len, parts)))
         self.assertEqual(self.receive(sum(map(len, parts))), b"".join(parts))
 
     def test_a_connection_that_is_gone(self) -> None:
-        """The transport finds that out in its own way."""
+        """It is ended, and nothing more is tried."""
         self.theirs.close()
         self.sender.send([b"x" * 100], 100)
-        self.sender.send([b"x" * 100], 100)
-        self.assertGreater(self.sender.unsent_bytes, 0)
+        self.assertTrue(self.transport._aborting)
+        self.reactor.advance(0)
+        self.assertEqual(self.told.said, ["stop"])
 
-    def test_large_answers_go_in_large_pieces(self) -> None:
-        self.assertEqual(self.transport.SEND_LIMIT, SEND_BYTES)
+    def test_more_is_received_at_once_of_a_large_frame(self) -> None:
+        for missing_bytes, expected in (
+            (0, RECEIVE_BYTES), (100, RECEIVE_BYTES), (RECEIVE_BYTES + 1, RECEIVE_BYTES + 1),
+            (100 << 20, RECEIVE_BYTES_MAX), (0, RECEIVE_BYTES),
+        ):  # fmt: skip
+            self.sender.expects(missing_bytes)
+            self.assertEqual(self.transport.bufferSize, expected)
+
+    def test_closed_when_everything_is_sent(self) -> None:
+        self.sender.send([bytes(10_000_000)], 10_000_000)
+        self.sender.finish()
+        self.assertFalse(self.transport.disconnecting)
+        self.receive(10_000_000)
+        self.assertTrue(self.transport.disconnecting)
+        self.assertEqual(self.told.said, ["pause"], "there is nothing to resume")
+
+    def test_closed_at_once(self) -> None:
+        self.sender.finish()
+        self.assertTrue(self.transport.disconnecting)
+
+
+class StretchTests(SocketCase):
+    """Bytes of files go out without being read."""
+
+    def setUp(self) -> None:
+        """Write a file."""
+        super().setUp()
+        world = RealWorld()
+        self.addCleanup(world.close)
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory, True)
+        self.file = world.disk.open(f"{directory}/a", create=True)
+        self.addCleanup(self.file.close)
+        self.data = bytes(range(256)) * 20_000
+        self.file.write([self.data], 0)
+
+    def test_between_other_parts(self) -> None:
+        stretch = self.file.stretch(1000, 500)
+        self.sender.send([b"before", b"it", stretch, b"behind", self.file.stretch(5, 5)], 519)
+        expected = b"beforeit" + self.data[1000:1500] + b"behind" + self.data[5:10]
+        self.assertEqual(self.receive(519), expected)
+        self.assertEqual((self.sender.unsent_bytes, self.sender.given_bytes), (0, 519))
+
+    def test_more_than_the_kernel_takes(self) -> None:
+        """It goes on where it was, though the file has been closed by then."""
+        size = len(self.data) - 7
+        self.sender.send([b"head", self.file.stretch(7, size), b"tail"], size + 8)
+        self.file.close()
+        self.assertTrue(0 < self.sender.unsent_bytes < size)
+        self.assertEqual(self.receive(size + 8), b"head" + self.data[7:] + b"tail")
+        self.assertEqual((self.sender.unsent_bytes, self.told.said), (0, ["pause", "resume"]))
+
+    def test_a_file_that_has_become_shorter(self) -> None:
+        """The connection ends, as what was promised cannot be sent."""
+        stretch = self.file.stretch(0, 100)
+        self.file.truncate(0)
+        self.sender.send([b"head", stretch], 104)
+        self.assertTrue(self.transport._aborting)
+
+    def test_what_waits_is_let_go(self) -> None:
+        """With the connection goes the file."""
+        self.sender.send([self.file.stretch(0, len(self.data))], len(self.data))
+        number = self.file._fd
+        self.file.close()
+        os.fstat(number)
+        self.sender.stopProducing()  # type: ignore[attr-defined]
+        self.assertRaises(OSError, os.fstat, number)
 
 
 class OtherTransportTests(SynchronousTestCase):
@@ -100,11 +236,25 @@ class OtherTransportTests(SynchronousTestCase):
     def setUp(self) -> None:
         """Make one."""
         self.transport = StringTransport()
-        self.sender = Sender(self.transport)
+        self.sender = sender_over(self.transport, cast(Any, Told()))
 
     def test_written(self) -> None:
         self.sender.send([b"one ", b"two"], 7)
         self.assertEqual((self.transport.value(), self.sender.unsent_bytes), (b"one two", 0))
+
+    def test_stretches_are_read(self) -> None:
+        self.sender.send([b"one ", Lent(b"two")], 7)
+        self.assertEqual(self.transport.value(), b"one two")
+
+    def test_a_stretch_that_cannot_be_read(self) -> None:
+        """The connection ends, as what was promised cannot be sent."""
+        self.sender.send([b"one ", Lent(None)], 7)
+        self.assertEqual((self.transport.value(), self.transport.disconnected), (b"", True))
+
+    def test_finished(self) -> None:
+        self.sender.finish()
+        self.assertTrue(self.transport.disconnecting)
+        self.assertIsNone(self.transport.producer)
 
     def test_counted_from_when_it_is_too_much(self) -> None:
         blocked: Callable[[Any], None] = lambda parts: self.sender.blocked()  # noqa: E731
@@ -128,6 +278,7 @@ class OtherTransportTests(SynchronousTestCase):
             transport = below
             _appSendBuffer = [b"y" * 7]
 
-        sender = Sender(Encrypting())
+        sender = sender_over(Encrypting(), cast(Any, Told()))
         self.assertEqual(sender.unsent_bytes, 67)
-        self.assertIsNone(sender._socket, "nothing goes past the encryption")
+        self.assertNotIsInstance(sender, SocketSender)  # nothing goes past the encryption
+        self.assertEqual(below.SEND_LIMIT, SEND_BYTES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -115,3 +117,77 @@ class ReadingTests(SynchronousTestCase):
         self.assertEqual(refusal.code, ErrorCode.CORRUPT_MESSAGE)
         assert isinstance(station.log, SegmentLog)
         self.assertEqual(station.log._chain.active.newest, (EPOCH_MS + 99_000, 40), "retention still knows")
+
+
+class LendingTests(SynchronousTestCase):
+    """What is lent to be sent is what would be read."""
+
+    def sizes(self, rng: random.Random) -> list[int]:
+        """Draw the sizes of batches: a few kinds, so that an index entry stands for one or for many."""
+        kinds = rng.choice(([10], [150, 300], [10, 5000], [20_000], [10, 300, 70_000], [200_000, 10]))
+        return [rng.choice(kinds) for _ in range(rng.randrange(1, 400) if max(kinds) < 1000 else 40)]
+
+    def test_the_same(self) -> None:
+        """From every offset, up to every end, with every limit."""
+        lent = 0
+        for seed in range(30):
+            rng = random.Random(seed)
+            station = started()
+            log = station.log
+            assert isinstance(log, SegmentLog)
+            for size in self.sizes(rng):
+                station.append(make_batch(log.end_offset, rng.randrange(1, 4), value_bytes=size))
+            for _ in range(60):
+                offset, end_offset = sorted(rng.randrange(log.end_offset + 1) for _ in range(2))
+                max_bytes, at_least_one = rng.choice((1, 60_000, 65_536, 80_000, 300_000, 1 << 21)), rng.random() < 0.5
+                read, found = (
+                    ask(offset, max_bytes, end_offset=end_offset, at_least_one=at_least_one)
+                    for ask in (log.read, log.lend)
+                )
+                assert isinstance(read, LogSlice)
+                assert isinstance(found, LogSlice)
+                self.assertEqual((read.size_bytes, read.next_offset), (found.size_bytes, found.next_offset))
+                data = b"".join(found.parts)
+                if found.lent is not None:
+                    self.assertEqual((found.parts, len(found.lent)), ((), found.size_bytes))
+                    data = found.lent.read()
+                    lent += 1
+                self.assertEqual(data, b"".join(read.parts))
+        self.assertGreater(lent, 200)
+
+    def test_little_is_read(self) -> None:
+        """It costs less than to lend it."""
+        station = started()
+        station.fill(3, value_bytes=10_000)
+        log = station.log
+        assert isinstance(log, SegmentLog)
+        found = log.lend(0, 1 << 20, end_offset=3, at_least_one=True)
+        assert isinstance(found, LogSlice)
+        self.assertIsNone(found.lent)
+
+    def test_what_must_be_waited_for_is_read(self) -> None:
+        """Or the reactor would wait for it when it is sent."""
+        station = started()
+        batches = station.fill(3, value_bytes=100_000)
+        station.faults.uncached_chance = 1.0
+        log = station.log
+        assert isinstance(log, SegmentLog)
+        waiting = log.lend(0, 1 << 20, end_offset=3, at_least_one=True)
+        assert isinstance(waiting, Deferred)
+        found = station.wait(waiting)
+        self.assertIsNone(found.lent)
+        self.assertEqual(b"".join(found.parts), b"".join(batches))
+
+    def test_rot(self) -> None:
+        """An index entry that the log does not confirm is not believed; made anew, it gives the same."""
+        station = started()
+        batches = station.fill(30, value_bytes=10_000)
+        log = station.log
+        assert isinstance(log, SegmentLog)
+        offsets = log._chain.active.index.offsets
+        offsets[-1] -= 1
+        found = log.lend(0, 1 << 20, end_offset=30, at_least_one=True)
+        assert isinstance(found, LogSlice)
+        assert found.lent is not None
+        self.assertEqual(found.lent.read(), b"".join(batches))
+        self.assertEqual(log._chain.active.index.offsets[-1], 29)

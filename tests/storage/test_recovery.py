@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import TopicConfig
 from streamline.storage import recovery
-from streamline.testing.contracts.storage_harness import make_batch
+from streamline.storage.layout import OFFSET_INDEX
+from streamline.testing.contracts.storage_harness import IDENTITY, make_batch
 from streamline.testing.simulation import MachineDown
 from streamline.testing.worlds import EPOCH_MS
 from streamline.wire.batch import read_header
@@ -403,6 +404,21 @@ class CrashInRecoveryTests(SynchronousTestCase):
             self.assertEqual(station.log.end_offset, 12)
             station.restart(power=True)
             self.assertEqual(station.log.end_offset, 12, seed)
+
+    def test_the_segment_that_goes_on(self) -> None:
+        """Its indexes are made anew and kept in mind; the files come with the next checkpoint, whatever comes first."""
+        station = Station()
+        station.start()
+        station.fill(12)
+        station.restart()
+        index = segment_name(0, OFFSET_INDEX)
+        self.assertRaises(FileNotFoundError, station.read_file, index)
+        self.assertEqual(station.offsets(), list(range(12)))
+        self.assertFalse(station.storage._logs[IDENTITY.topic_partition].is_durable)
+        station.wait(station.storage.checkpoint())
+        self.assertGreater(len(station.read_file(index)), 0)
+        station.restart(power=True)
+        self.assertEqual(station.offsets(), list(range(12)))
 
     def test_five_times(self) -> None:
         """Killed or without power, at any step of five recoveries, what was synced is there, and no gap."""

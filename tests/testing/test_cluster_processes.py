@@ -44,7 +44,7 @@ class ProcessTests(SynchronousTestCase):
 
     def test_damage(self) -> None:
         """Nodes are killed, held and cut off; the others go on, and in the end all are there with their records."""
-        with Cluster(3, processes=True, default_replication_factor=1, consensus="raft:tick_ms=25") as cluster:
+        with Cluster(3, processes=True, default_replication_factor=1, consensus="raft:tick_ms=50") as cluster:
             self.assertEqual(len({node.pid for node in cluster.nodes} - {None, os.getpid()}), 3)
             create(cluster, "orders", partitions=3)
             for partition in range(3):

@@ -28,6 +28,7 @@ BANNED_BUILTINS = ("breakpoint", "hash", "id", "input", "open", "print", "vars",
 CLOCK_READERS = ("datetime.now", "datetime.utcnow", "datetime.today", "date.today")
 
 DOORS = (
+    "streamline/storage/descriptors.py",
     "streamline/storage/disk.py",
     "streamline/storage/threads.py",
     "streamline/services/host.py",

@@ -194,7 +194,8 @@ class ForgettingTests(ProducerCase):
     def test_truncate(self) -> None:
         for number in range(3):
             self.send(number, number)
-        self.states.truncate(2)
+        self.assertTrue(self.states.truncate(2))
+        self.assertFalse(self.states.truncate(2))
         self.assertIsNotNone(self.send(1, 1))
         self.assertIsNone(self.send(2, 2))
         self.states.truncate(0)

@@ -97,6 +97,17 @@ class DiskContract(SynchronousTestCase):
         file.allocate(1 << 20)
         self.assertEqual([file.size(), file.read(0, 9)], [3, b"abc"])
 
+    def test_a_stretch_is_read_later(self) -> None:
+        """It has a length and gives what is there, also once the file is closed; what was cut off is missed."""
+        file = self.file("a", b"0123456789")
+        stretch, cut = file.stretch(2, 5), file.stretch(8, 2)
+        self.assertEqual((len(stretch), stretch.read()), (5, b"23456"))
+        file.truncate(9)
+        file.close()
+        self.assertEqual(stretch.read(), b"23456")
+        self.assertRaises(OSError, cut.read)
+        self.assertRaises(OSError, file.stretch, 0, 1)
+
     def test_two_handles_see_each_other(self) -> None:
         """What one handle wrote, another reads at once."""
         file = self.file("a")

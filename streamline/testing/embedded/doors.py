@@ -53,9 +53,10 @@ class MortalFile(RealFile):
 
     def die(self) -> None:
         """Close it, whatever it is used for."""
-        fd, self._fd, self._closed = self._fd, -1, True
-        if fd >= 0:
-            os.close(fd)
+        descriptor, self._descriptor = self._descriptor, None
+        self._fd, self._closed = -1, True
+        if descriptor is not None:
+            descriptor.close()
 
 
 @implementer(IDisk)

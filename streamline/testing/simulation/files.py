@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
@@ -22,6 +22,32 @@ from streamline.testing.simulation.pages import Inode
 
 if TYPE_CHECKING:
     from streamline.testing.simulation.disk import SimDisk
+
+
+class SimStretch:
+    """Bytes of a file that are read when they are sent."""
+
+    def __init__(self, inode: Inode, at: int, length: int) -> None:
+        self._inode = inode
+        self._at = at
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def read(self) -> bytes:
+        """Read them."""
+        data = bytes(memoryview(self._inode.data)[self._at : self._at + self._length])
+        if len(data) < self._length:
+            raise error(errno.EIO, "the file has become shorter")
+        return data
+
+    def send(self, socket: Any) -> int:
+        """Send some of them."""
+        sent: int = socket.send(self.read())
+        self._at += sent
+        self._length -= sent
+        return sent
 
 
 @implementer(IFile)
@@ -82,6 +108,12 @@ class SimFile:
         self._check()
         self._disk.may_fail_reading(self._path)
         return bytes(memoryview(self._inode.data)[at : at + length])
+
+    def stretch(self, at: int, length: int) -> SimStretch:
+        """Lend a part of the file."""
+        self._check()
+        self._disk.may_fail_reading(self._path)
+        return SimStretch(self._inode, at, length)
 
     def is_cached(self, at: int, length: int) -> bool:
         """Say yes, most of the time."""

@@ -172,7 +172,7 @@ class SimSocket:
         if self._write_closed or self.closed:
             raise BrokenPipeError(errno.EPIPE, "broken pipe")
         taken = bytes(memoryview(data)[: max(0, self.window - self._in_flight)])
-        if not taken:
+        if not taken and len(data):
             self._starved = True
             raise BlockingIOError(errno.EWOULDBLOCK, "no room")
         self._in_flight += len(taken)
@@ -180,8 +180,8 @@ class SimSocket:
             self._send("data", piece)
         return len(taken)
 
-    def sendmsg(self, buffers: Iterable[Buffer]) -> int:
-        """Take what the window has room for, of several buffers."""
+    def sendmsg(self, buffers: Iterable[Buffer], ancillary: Iterable[object] = (), flags: int = 0) -> int:
+        """Take what the window has room for, of several buffers; whether more follows at once is all the same here."""
         return self.send(b"".join(buffers))
 
     def _pieces(self, data: bytes) -> list[bytes]:

@@ -12,7 +12,7 @@ from streamline.wire.schema import Message, message, wire
 from streamline.wire.types import ARRAY, INT16, INT32, INT64, NULLABLE_STRING, STRING
 
 
-@message(key=20_103, versions="13", flexible="13+")
+@message(key=20_104, versions="13", flexible="13+")
 class RelayedProduceRequest(Message):
     """
     Batches of one client's request, for partitions that the receiver leads.
@@ -34,7 +34,7 @@ class RelayedProduceRequest(Message):
     topics: Sequence[TopicProduceData] = wire(ARRAY(TopicProduceData))
 
 
-@message(key=20_103, versions="13", flexible="13+")
+@message(key=20_104, versions="13", flexible="13+")
 class RelayedProduceResponse(Message):
     """What became of each batch, in the order of the request; with an error code of its own, nothing was taken."""
 

@@ -10,6 +10,7 @@ takes those as they are.
 from collections.abc import Sequence
 from typing import Final
 
+from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
 from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
 from streamline.wire.schema import Message, message, struct, wire
 from streamline.wire.types import (
@@ -263,6 +264,16 @@ class FoundingResponse(Message):
     voters: Sequence[Replica] = wire(ARRAY(Replica))
 
 
+@message(key=20_105, versions="0", flexible="0+")
+class FetchNowRequest(Message):
+    """A follower's fetch that waits for records is to be answered: there is something else to ask for."""
+
+
+@message(key=20_105, versions="0", flexible="0+")
+class FetchNowResponse(Message):
+    """It is, or there was none."""
+
+
 ONE_WAY: Final[dict[int, type[Message]]] = {
     message.KEY: message
     for message in (
@@ -285,12 +296,16 @@ PRIVATE_REQUESTS: Final[dict[int, type[Message]]] = {
     20_100: GreetingRequest,
     20_101: JoinRequest,
     20_102: FoundingRequest,
-    20_103: RelayedProduceRequest,
+    20_103: GetReplicaLogInfoRequest,
+    20_104: RelayedProduceRequest,
+    20_105: FetchNowRequest,
 }
 PRIVATE_RESPONSES: Final[dict[int, type[Message]]] = {
     20_100: GreetingResponse,
     20_101: JoinResponse,
     20_102: FoundingResponse,
-    20_103: RelayedProduceResponse,
+    20_103: GetReplicaLogInfoResponse,
+    20_104: RelayedProduceResponse,
+    20_105: FetchNowResponse,
 }
 """Everything under our own api keys."""
