@@ -269,7 +269,7 @@ class NodeConfig:
     placement: str = setting("rack_spread", "plugin: which nodes get a new partition's replicas")
     authorizer: str = setting("none", "plugin: who may do what; this release has none, and refuses any")
     rack: str | None = setting(None, "rack of this node")
-    reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
+    reads: str = setting("rack", "plugin: which replica serves a consumer that says in which rack it is")
     produce_forwarding: str = setting(
         "auto",
         "what a non-leader does with Produce: auto passes it on to the leader where the request is too old to be told "
