@@ -21,7 +21,16 @@ from streamline.api.produce import LEADERS_FROM
 from streamline.api.relayed import RelayedProduces
 from streamline.api.replica_fetch import ReplicaFetches
 from streamline.config import NodeConfig
-from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
+from streamline.interfaces import (
+    Host,
+    IAcksPolicy,
+    IConsensus,
+    IPlacement,
+    IQuorum,
+    IReplicaSelector,
+    IReplicator,
+    IStorage,
+)
 from streamline.net.cluster import ClusterRoom
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
@@ -30,7 +39,6 @@ from streamline.net.peer import Guest, PeerApi
 from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import Installed, discover, make
-from streamline.replication.selecting import SELECTORS
 from streamline.replication.sessions import FetchSessions
 from streamline.services.altering import Altering
 from streamline.services.brain import Brain
@@ -153,7 +161,7 @@ def _services(
         throttles=throttles,
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
-        selector=SELECTORS[config.reads](),
+        selector=make(IReplicaSelector, config.reads, host, config, installed),
         relay=relay,
     )
 

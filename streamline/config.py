@@ -122,7 +122,9 @@ class BrokerConfig:
     replica_lag_time_max_ms: int = setting(
         30_000, "How long a follower may lack something before it leaves the ISR.", at_least(1)
     )
-    replica_fetch_wait_max_ms: int = setting(500, "Longest wait of a follower's fetch for records.", at_least(1))
+    replica_fetch_wait_max_ms: int = setting(
+        2000, "Longest wait of a follower's fetch for records; Kafka's default is 500.", at_least(1)
+    )
     replica_fetch_max_bytes: int = setting(1024 * 1024, "Bytes of one partition that a follower asks for.", at_least(1))
     replica_fetch_response_max_bytes: int = setting(
         10 * 1024 * 1024, "Bytes that a follower asks for at once.", at_least(1)
@@ -267,7 +269,7 @@ class NodeConfig:
     placement: str = setting("rack_spread", "plugin: which nodes get a new partition's replicas")
     authorizer: str = setting("none", "plugin: who may do what; this release has none, and refuses any")
     rack: str | None = setting(None, "rack of this node")
-    reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
+    reads: str = setting("rack", "plugin: which replica serves a consumer that says in which rack it is")
     produce_forwarding: str = setting(
         "auto",
         "what a non-leader does with Produce: auto passes it on to the leader where the request is too old to be told "

@@ -49,7 +49,6 @@ LEADERS_FROM = 16
 STORAGE_ERROR_FROM = 6
 """Clients that send an earlier version do not know KAFKA_STORAGE_ERROR, and would give up where they should retry."""
 READ_COMMITTED = 1
-READS_ANY = "any"
 SESSION_ID_MAX = 2**31 - 1
 _NONE_ABORTED: tuple[AbortedTransaction, ...] = ()
 
@@ -70,7 +69,7 @@ def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchRe
     if session is not None:
         wanted = list(session.partitions.values())
     reading: Reading
-    if request.rack_id and call.broker.config.reads == READS_ANY:
+    if request.rack_id and call.broker.selector.reads_followers:
         reading = NearReading(call, wanted, request)
     else:
         reading = Reading(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
@@ -110,6 +109,7 @@ def _wanted(call: Call, request: FetchRequest) -> Sequence[Wanted]:
             part.partition_max_bytes,
             part.current_leader_epoch,
             part.last_fetched_epoch,
+            part.log_start_offset,
         )
         for topic in request.topics
         for part in topic.partitions

@@ -58,4 +58,5 @@ class NearReading(Reading):
             for node_id in state.isr
             if (broker := brokers.get(node_id)) is not None and broker.is_active
         }
-        return self._call.broker.selector.select(state.leader, racks, self._rack)
+        chosen = self._call.broker.selector.select(state.leader, racks, self._rack)
+        return chosen if chosen in racks else state.leader

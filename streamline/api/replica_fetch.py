@@ -173,7 +173,7 @@ class FollowerReading(Reading):
             self._standing.waiting = None
 
     def committed(self) -> None:
-        """Hear that there is another high watermark to be told of.  See Note [News of what is committed]."""
+        """Hear of another high watermark, or start, to be told of.  See Note [News of what is committed]."""
         if self._deadline is not None and self._done is not None and not self._is_committed:
             self._is_committed = True
             self._deadline.cancel()
@@ -186,8 +186,9 @@ class FollowerReading(Reading):
         if super()._is_enough(reads):
             return True
         for read in reads:
-            told = read.wanted.told_high_watermark
-            if read.high_watermark != told:
+            wanted = read.wanted
+            told = wanted.told_high_watermark
+            if read.high_watermark != told or read.start_offset != wanted.told_start_offset:
                 if told == NO_OFFSET:
                     return True
                 self._tell_soon()
@@ -269,5 +270,6 @@ class FollowerReading(Reading):
                 leader_epoch=wanted.current_leader_epoch,
                 offset=wanted.fetch_offset,
                 last_epoch=wanted.last_fetched_epoch,
+                start_offset=wanted.start_offset,
             )
         )

@@ -32,7 +32,7 @@ class Waiting(Protocol):
         """Hear that so many bytes can be copied; 0 where something else is the matter."""
 
     def committed(self) -> None:
-        """Hear that the high watermark of a partition has moved."""
+        """Hear that the high watermark of a partition has moved, or its start by request."""
 
 
 class _Watch:
@@ -53,7 +53,7 @@ class _Watch:
             standing.waiting.more(size_bytes)
 
     def committed(self) -> None:
-        """More is committed."""
+        """More is committed, or less is kept."""
         standing = self.standing
         standing.mark(self.key)
         if standing.waiting is not None:

@@ -84,6 +84,13 @@ class ILeadership(Interface):
         @raise streamline.errors.Refused: it may not fetch, or cannot be given what it asks for.
         """
 
+    def low_watermark() -> int:
+        """
+        Return the lowest offset at which any replica's log begins, apart from those whose nodes are not there.
+
+        It is -1 while one of them has not said where that is.  L{fetched} and L{changed} may change it.
+        """
+
     def lags() -> Mapping[int, int]:
         """Return how many records each other replica lacks, by node id, as far as is known; for people only."""
 

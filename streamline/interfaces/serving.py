@@ -8,10 +8,21 @@ from zope.interface import Attribute, Interface
 
 
 class IReplicaSelector(Interface):
-    """Which replica a consumer is told to read from (KIP-392)."""
+    """
+    Which replica a consumer is told to read from (KIP-392).  Pure: it keeps no state.
+
+    It is asked by the leader, for each fetch of a consumer that says in which rack it is (C{client.rack}); all others
+    read from the leader.
+    """
+
+    reads_followers: bool = Attribute("Whether followers serve consumers at all; where they do not, nobody is asked.")
 
     def select(leader: int, replicas: Mapping[int, str | None], client_rack: str | None) -> int:
-        """Return the node to read from; C{replicas} are those in sync, with their racks."""
+        """
+        Return the node to read from, which is one of C{replicas}.
+
+        @param replicas: those in sync whose nodes are there, the leader among them, with their racks.
+        """
 
 
 class IAuthenticator(Interface):

@@ -8,7 +8,15 @@ from attrs import Attribute, fields, frozen
 from zope.interface.interface import InterfaceClass
 
 from streamline.config import BrokerConfig, NodeConfig
-from streamline.interfaces import IAcksPolicy, IAuthorizer, IConsensus, IPlacement, IReplicator, IStorage
+from streamline.interfaces import (
+    IAcksPolicy,
+    IAuthorizer,
+    IConsensus,
+    IPlacement,
+    IReplicaSelector,
+    IReplicator,
+    IStorage,
+)
 from streamline.settings import format_value, settings_of
 
 NODE_OPTIONS: dict[str, Attribute[Any]] = {
@@ -30,6 +38,7 @@ PLUGIN_POINTS: dict[str, InterfaceClass] = {
     "replicator": IReplicator,
     "acks": IAcksPolicy,
     "placement": IPlacement,
+    "reads": IReplicaSelector,
     "authorizer": IAuthorizer,
 }
 """Options that choose a plugin."""

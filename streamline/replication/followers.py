@@ -20,6 +20,7 @@ class FollowerFetch(NamedTuple):
     @ivar leader_epoch: the epoch that it believes the leader to be in (KIP-320).
     @ivar offset: where its log ends; everything below counts there as a produce's C{acks} asks for.
     @ivar last_epoch: the epoch of its last record, L{NO_EPOCH} where it has none (KIP-595).
+    @ivar start_offset: where its log begins (KIP-107).
     """
 
     node_id: int
@@ -27,6 +28,7 @@ class FollowerFetch(NamedTuple):
     leader_epoch: int
     offset: int
     last_epoch: int = NO_EPOCH
+    start_offset: int = NO_OFFSET
 
 
 class Follower:
@@ -34,16 +36,20 @@ class Follower:
     One follower, as its leader in one leader epoch sees it.
 
     @ivar end_offset: everything below is in its log as in ours; L{NO_OFFSET} until it has fetched in this epoch.
+    @ivar start_offset: where its log begins; L{NO_OFFSET} until then.
     @ivar broker_epoch: of the process that fetched last.
     @ivar caught_up_s: the latest time at which it had everything that we had.
     @ivar fetched_s: when it fetched last.
     """
 
-    __slots__ = ("_end_when_fetched", "broker_epoch", "caught_up_s", "end_offset", "fetched_s", "node_id")
+    __slots__ = (
+        "_end_when_fetched", "broker_epoch", "caught_up_s", "end_offset", "fetched_s", "node_id", "start_offset",
+    )  # fmt: skip
 
     def __init__(self, node_id: int, caught_up_s: float) -> None:
         self.node_id = node_id
         self.end_offset = NO_OFFSET
+        self.start_offset = NO_OFFSET
         self.broker_epoch = NO_BROKER_EPOCH
         self.caught_up_s = caught_up_s
         self.fetched_s = NEVER
@@ -61,6 +67,7 @@ class Follower:
         elif fetch.offset >= self._end_when_fetched != NO_OFFSET:
             self.caught_up_s = max(self.caught_up_s, self.fetched_s)
         self.end_offset = fetch.offset
+        self.start_offset = fetch.start_offset
         self.broker_epoch = fetch.broker_epoch
         self.fetched_s = now_s
         self._end_when_fetched = leader_end_offset

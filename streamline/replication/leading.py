@@ -120,6 +120,18 @@ class LedPartition:
             )
         return self.high_watermark
 
+    def low_watermark(self, start_offset: int) -> int:
+        """
+        Return where the log begins of whoever of the living keeps most; L{NO_OFFSET} while one has not said so.
+
+        @param start_offset: where ours begins.
+        """
+        for node, follower in self.followers.items():
+            broker = self._brokers.get(node)
+            if broker is not None and broker.is_active and follower.start_offset < start_offset:
+                start_offset = follower.start_offset
+        return start_offset
+
     # What happens
 
     def appended(self, end_offset: int, now_s: float) -> None:

@@ -34,6 +34,7 @@ class Wanted:
     """
     One partition that a reader wants.
 
+    @ivar start_offset: where the reader's own log begins, if it has one.
     @ivar told_high_watermark: what it was last told; -1 before the first answer and after an error.
     """
 
@@ -42,6 +43,7 @@ class Wanted:
     max_bytes: int
     current_leader_epoch: int = -1
     last_fetched_epoch: int = -1
+    start_offset: int = -1
     told_high_watermark: int = -1
     told_start_offset: int = -1
 
@@ -69,6 +71,7 @@ class Session:
                 known.max_bytes = partition.max_bytes
                 known.current_leader_epoch = partition.current_leader_epoch
                 known.last_fetched_epoch = partition.last_fetched_epoch
+                known.start_offset = partition.start_offset
         for key in forgotten:
             self.partitions.pop(key, None)
 

@@ -195,6 +195,7 @@ class Following:
             self.refused(error)
         else:
             self.followed.started(self._replica.log.start_offset)
+            self._line.moved(self)
 
 
 class Line:
@@ -240,9 +241,13 @@ class Line:
         """Hear that what a partition was brought counts by now."""
         if following in self._open_steps:
             del self._open_steps[following]
-            self._fetcher.moved(following.key, self.now_s())
+            self.moved(following)
             if not self._open_steps:
                 self._go_on()
+
+    def moved(self, following: Following) -> None:
+        """Hear that a log begins or ends elsewhere, which the next fetch is to say."""
+        self._fetcher.moved(following.key, self.now_s())
 
     def reachable(self) -> None:
         """Hear that the leader can be reached."""

@@ -67,6 +67,10 @@ class SoleLeadership:
         """Nobody else has a replica."""
         raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"node {follower.node_id} has no replica of this")
 
+    def low_watermark(self) -> int:
+        """Where our own log begins."""
+        return self._log.start_offset
+
     def lags(self) -> Mapping[int, int]:
         """There is nobody to lag."""
         return {}
@@ -143,6 +147,10 @@ class SharedLeadership:
         if follower.node_id not in self.isr:
             self._around.consider(self)
         return None
+
+    def low_watermark(self) -> int:
+        """Where the log begins of whoever keeps most."""
+        return self._led.low_watermark(self._replica.log.start_offset)
 
     def lags(self) -> Mapping[int, int]:
         """Who has not fetched yet lacks everything."""

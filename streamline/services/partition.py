@@ -22,7 +22,7 @@ from twisted.python.failure import Failure
 from streamline.config import INT64_MAX, TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import IAcksPolicy, IClock, IFollowing, ILeadership, ILendsRecords, IPartitionLog
-from streamline.model import LogSlice, PartitionState
+from streamline.model import NO_OFFSET, LogSlice, PartitionState
 from streamline.replication.acks import Standing, is_due, refusal_of
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
@@ -62,6 +62,7 @@ class Partition(Taking):
         self.appended_records = 0
         self._for_commit = Queue(gathering)
         self._for_count = Queue(gathering)
+        self._for_start = Queue(gathering)
         self._following: IFollowing | None = None
         self._readers: dict[Reader, None] = {}
         self._copiers: dict[Copier, None] = {}
@@ -128,6 +129,7 @@ class Partition(Taking):
         """Tell everybody who waits to look again: what they waited for may not come."""
         self._for_commit.release_all()
         self._for_count.release_all()
+        self._for_start.release_all()
         tell(self._readers, lambda reader: reader(0), self)
         tell(self._copiers, lambda copier: copier.more(0), self)
 
@@ -246,6 +248,8 @@ class Partition(Taking):
 
     def _release_vain(self) -> None:
         """Hear that the ISR or what committing takes has changed: who waits in vain is told so at once (KR24)."""
+        if self._for_start:
+            self._for_start.advance(self.low_watermark)
         policy, leadership = self._acks, self._leadership
         if leadership is not None:
             standing = self._standing(leadership)
@@ -356,7 +360,10 @@ class Partition(Taking):
             raise self.offline.again()
         if self._leadership is None:
             raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
-        return self._leadership.fetched(follower)
+        parted = self._leadership.fetched(follower)
+        if self._for_start:
+            self._for_start.advance(self.low_watermark)
+        return parted
 
     @property
     def latest_offset(self) -> int:
@@ -378,7 +385,14 @@ class Partition(Taking):
     def _range(self) -> LogRange:
         return LogRange(self.log.start_offset, self.log.flushed_offset)
 
-    # Keeping
+    @property
+    def low_watermark(self) -> int:
+        """Where the log begins of the replica that keeps most; L{NO_OFFSET} where that is not known."""
+        return NO_OFFSET if self._leadership is None else self._leadership.low_watermark()
+
+    def when_deleted(self, offset: int, settle: Callable[[], None]) -> None:
+        """Call C{settle} once no replica has anything below C{offset}, or when this leadership ends."""
+        self._for_start.until(offset, settle)
 
     def checkpoint(self) -> None:
         """Write down what would otherwise take long to read from the log again."""

@@ -31,7 +31,7 @@ log = Logger()
 
 PATIENCE_S = 3.0
 """How much longer than it waits for records a fetch waits for its answer."""
-LOOKS_PER_LAG = 2
+LOOKS_PER_LAG = 10
 """How often in C{replica.lag.time.max.ms} leaders look who has become late by silence, at least."""
 LOOK_S = 3.0
 """How often they look, where that is more often; it is a look at every partition."""

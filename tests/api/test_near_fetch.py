@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import evolve
+from zope.interface import implementer
 
 from streamline.assembly import Node
 from streamline.errors import ErrorCode
+from streamline.interfaces import IReplicaSelector
 from streamline.model import NO_LEADER
+from streamline.replication.selecting import LeaderOnly
 from streamline.wire.messages.fetch import FetchResponse, PartitionData
 from tests.api.replication_case import ReplicationCase
 from tests.broker import Client, fetch_request, joined
 
 VERSION = 12
+
+
+@implementer(IReplicaSelector)
+class Astray:
+    """A plugin that sends everybody to a node that is not there."""
+
+    reads_followers = True
+
+    def select(self, leader: int, replicas: Mapping[int, str | None], client_rack: str | None) -> int:
+        """Return it."""
+        return 77
 
 
 class NearFetchCase(ReplicationCase):
@@ -137,6 +152,11 @@ class FollowerTests(NearFetchCase):
     def test_switched_off(self) -> None:
         """With C{--reads leader} nobody is sent elsewhere, and followers serve nobody."""
         for node in (self.lead, self.near):
-            node.factory.broker = evolve(node.broker, config=evolve(node.config, reads="leader"))
+            node.factory.broker = evolve(node.broker, selector=LeaderOnly())
         self.assertEqual(self.ask_for(self.lead).preferred_read_replica, NO_LEADER)
         self.assertEqual(self.ask_for(self.near).error_code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+
+    def test_nobody_is_sent_to_who_is_no_replica(self) -> None:
+        """Whatever a plugin says, consumers are sent to replicas in sync, or stay."""
+        self.lead.factory.broker = evolve(self.lead.broker, selector=Astray())
+        self.assertEqual(self.ask_for(self.lead).preferred_read_replica, NO_LEADER)

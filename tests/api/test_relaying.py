@@ -21,7 +21,7 @@ from streamline.wire.messages.peer_produce import RelayedProduceRequest, Relayed
 from streamline.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 from streamline.wire.messages.topics import CreatePartitionsRequest, CreatePartitionsTopic
 from tests.api.replication_case import ReplicationCase
-from tests.broker import Client, batch_of, produce_request
+from tests.broker import Client, batch_of, fetch_request, produce_request
 
 OLD = 9
 """The last version of Produce that cannot be told who leads."""
@@ -171,6 +171,22 @@ class OldVersionTests(RelayCase):
         self.assertEqual(data.current_leader.leader_epoch, state.leader_epoch)
         self.assertEqual([(one.node_id, one.port) for one in response.node_endpoints], [(state.leader, 9092)])
         self.assertEqual(self.values(self.leader()), [])
+
+    def test_fetch_at_another_node(self) -> None:
+        """A fetch is not passed on; who can be told who leads is told so as well."""
+        state, node = self.state(), self.other()
+        topic_id = node.broker.metadata.image.topics["t"].topic_id
+        for version in (15, 16):
+            answer = self.cluster.ask(node, fetch_request("", topic_id=topic_id), version)
+            data = answer.responses[0].partitions[0]
+            self.assertEqual(data.error_code, ErrorCode.NOT_LEADER_OR_FOLLOWER)
+            told = data.current_leader
+            if version < 16:
+                self.assertEqual((told, list(answer.node_endpoints)), (None, []))
+                continue
+            self.assertEqual((told.leader_id, told.leader_epoch), (state.leader, state.leader_epoch))
+            (where,) = answer.node_endpoints
+            self.assertEqual((where.node_id, where.host, where.port), (state.leader, f"10.0.0.{state.leader}", 9092))
 
     def test_not_on_the_clients_listener(self) -> None:
         """What nodes pass on to each other is taken from nobody else."""

@@ -11,6 +11,7 @@ from streamline.wire.messages.list_offsets import (
     ListOffsetsRequest,
     ListOffsetsTopic,
 )
+from streamline.wire.messages.topics import DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic
 from tests.api.replication_case import ReplicationCase
 from tests.broker import Client, fetch_request
 
@@ -125,3 +126,75 @@ class NewLeaderTests(ReplicationCase):
         ((_, answer),) = client.answers()
         data = answer.responses[0].partitions[0]
         self.assertEqual((data.error_code, data.high_watermark, data.records), (ErrorCode.NONE, 1, b""))
+
+
+class DeletingTests(ReplicationCase):
+    """Records are deleted when no replica has them any more (KIP-107)."""
+
+    def setUp(self) -> None:
+        """Have some, of which everybody knows everything."""
+        super().setUp()
+        self.produce(5)
+        self.in_sync(1, 2, 3)
+        self.cluster.wait(1.0)
+
+    def ask_to_delete(self, offset: int, timeout_ms: int) -> Client:
+        """Have the leader delete what is below an offset; return whom it will answer."""
+        part = DeleteRecordsPartition(partition_index=0, offset=offset)
+        topic = DeleteRecordsTopic(name="t", partitions=[part])
+        client = Client(self.leader())
+        client.send(DeleteRecordsRequest(topics=[topic], timeout_ms=timeout_ms), 2)
+        return client
+
+    def deleted(self, client: Client) -> list[Any]:
+        """Wait for the answer."""
+        found: list[Any] = []
+
+        def has_come() -> bool:
+            found.extend(answer.topics[0].partitions[0] for _, answer in client.answers())
+            return bool(found)
+
+        self.cluster.until(has_come, 30.0)
+        return found
+
+    def delete(self, offset: int, timeout_ms: int = 5000) -> tuple[float, list[Any]]:
+        """Do both; return how long it took, and the answer."""
+        client, began_s = self.ask_to_delete(offset, timeout_ms), self.cluster.simulation.now
+        found = self.deleted(client)
+        return self.cluster.simulation.now - began_s, found
+
+    def test_everywhere(self) -> None:
+        """The answer says where every log begins, and comes soon."""
+        took_s, (result,) = self.delete(3)
+        self.assertEqual((result.error_code, result.low_watermark), (ErrorCode.NONE, 3))
+        self.assertEqual([copy.log.start_offset for copy in self.copies().values()], [3, 3, 3])
+        self.assertLess(took_s, 0.1)
+        _, (result,) = self.delete(2)
+        self.assertEqual((result.error_code, result.low_watermark), (ErrorCode.NONE, 3))
+
+    def test_one_is_silent(self) -> None:
+        """A replica that does not say so is waited for as long as the client gives."""
+        silent = next(node_id for node_id in self.copies() if node_id != self.node_id())
+        self.cluster.isolate(silent)
+        took_s, (result,) = self.delete(3, timeout_ms=700)
+        self.assertEqual((result.error_code, result.low_watermark), (ErrorCode.REQUEST_TIMED_OUT, 0))
+        self.assertTrue(0.7 <= took_s < 0.75, took_s)
+
+    def test_one_is_not_there(self) -> None:
+        """One whose node is not there is not waited for."""
+        silent = next(node_id for node_id in self.copies() if node_id != self.node_id())
+        self.cluster.isolate(silent)
+        took_s, (result,) = self.delete(3, timeout_ms=20_000)
+        self.assertEqual((result.error_code, result.low_watermark), (ErrorCode.NONE, 3))
+        self.assertGreater(took_s, 1.0)
+
+    def test_the_leader_goes(self) -> None:
+        """Another leader knows nothing of it."""
+        old = self.node_id()
+        self.cluster.isolate(old)
+        client = self.ask_to_delete(3, timeout_ms=60_000)
+        self.cluster.until(lambda: any(copy.is_led for node_id, copy in self.copies().items() if node_id != old), 30.0)
+        self.assertEqual(client.answers(), [])
+        self.cluster.heal()
+        (result,) = self.deleted(client)
+        self.assertEqual(result.error_code, ErrorCode.NOT_LEADER_OR_FOLLOWER)

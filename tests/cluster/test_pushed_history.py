@@ -16,7 +16,7 @@ EVENTS = 800
 
 REACHED = (
     "led early", "LeaderAndIsrRequest taken", "StopReplicaRequest taken", "shown", "pushed: NONE",
-    "pushed: OPERATION_NOT_ATTEMPTED", "pushed: STALE_CONTROLLER_EPOCH", "push: STALE_CONTROLLER_EPOCH",
+    "pushed: OPERATION_NOT_ATTEMPTED", "push: STALE_CONTROLLER_EPOCH",
     "push: STALE_BROKER_EPOCH", "push: CLUSTER_AUTHORIZATION_FAILED",
     "elected", "elected from the ELR", "crashes", "moves", "bounces", "controllers",
 )  # fmt: skip

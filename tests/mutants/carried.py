@@ -26,7 +26,41 @@ TOO_FEW = "tests/services/test_replica.py::TooFewTests::"
 WAITING = "tests/api/test_replica_fetch.py::WaitingTests::"
 WATERMARK = "tests/services/test_leaderships.py::WatermarkTests::"
 
+DELETING = "tests/api/test_replication.py::DeletingTests::"
+SELECTING = "streamline/api/fetch.py"
+
 FOLLOWING = (
+    Mutant(
+        "KR10", "Consumers are sent to replicas only, whatever a plugin says.", NEAR,
+        "return chosen if chosen in racks else state.leader", "return chosen",
+        [f"{FOLLOWER}test_nobody_is_sent_to_who_is_no_replica"],
+    ),
+    Mutant(
+        "KR10", "Where consumers read from leaders, followers serve nobody.", SELECTING,
+        "if request.rack_id and call.broker.selector.reads_followers:", "if request.rack_id:",
+        [f"{FOLLOWER}test_switched_off"],
+    ),
+    Mutant(
+        "RT2", "A follower says where its log begins as soon as it does.", FETCHERS,
+        "self._line.moved(self)", "pass",
+        [f"{DELETING}test_everywhere"],
+    ),
+    Mutant(
+        "RT2", "Followers are told soon that less is kept.", "streamline/api/records.py",
+        "partition.start_moved()", "pass",
+        [f"{DELETING}test_everywhere"],
+    ),
+    Mutant(
+        "RT2", "Whoever asked waits for all who are there.", "streamline/api/records.py",
+        "if not behind:", "if True:",
+        [f"{DELETING}test_everywhere", f"{DELETING}test_one_is_not_there"],
+    ),
+    Mutant(
+        "RT2", "And not for those who are not.", "streamline/replication/leading.py",
+        "if broker is not None and broker.is_active and follower.start_offset < start_offset:",
+        "if follower.start_offset < start_offset:",
+        [f"{DELETING}test_one_is_not_there"],
+    ),
     Mutant(
         "KR1", "What is decided to be cut is cut.", FETCHERS,
         "self._replica.cut(step.offset)", "pass",
@@ -127,7 +161,7 @@ LEADING = (
     ),
     Mutant(
         "KR11", "A follower that does not know the high watermark is told soon.", REPLICA_FETCH,
-        "if read.high_watermark != told:", "if False:",
+        "if read.high_watermark != told or read.start_offset != wanted.told_start_offset:", "if False:",
         [f"{WAITING}test_high_watermark"],
     ),
     Mutant(

@@ -174,7 +174,13 @@ GROUPS = Family(
     ),
 )
 
-RETENTION = Family("RT", "Retention.", (_kept("RT1", "It drops what is committed and not wanted, and nothing else."),))
+RETENTION = Family(
+    "RT", "Retention.",
+    (
+        _kept("RT1", "It drops what is committed and not wanted, and nothing else."),
+        _kept("RT2", "What is said to be deleted by request is deleted on every node that is there."),
+    ),
+)
 
 ASKING = Family(
     "FW", "Asked anywhere: what only the controller can do.",

@@ -175,7 +175,7 @@ class ComplaintTests(OptionsCase):
         self.assertIn("--authorizer has no effect in this release", message)
 
     def test_choices(self) -> None:
-        self.assertIn("--reads must be one of any, leader", self.complaint(reads="all"))
+        self.assertIn("there is no plugin 'all' for IReplicaSelector", self.complaint(reads="all"))
         self.assertIn("--log-format must be one of auto, text, json", self.complaint(log_format="x"))
 
     def test_clients_must_be_told_an_address(self) -> None:

@@ -120,6 +120,10 @@ class HeldLeadership:
     def fetched(self, follower: FollowerFetch) -> tuple[int, int] | None:
         """Have no followers."""
 
+    def low_watermark(self) -> int:
+        """Nobody else keeps anything."""
+        return self._log.start_offset
+
     def lags(self) -> dict[int, int]:
         """Have no followers."""
         return {}

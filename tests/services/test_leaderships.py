@@ -202,7 +202,7 @@ class AskingTests(AskCase):
         self.wants_nothing()
 
     def test_shrinks(self) -> None:
-        """By silence, which nobody tells; within a second of its being too long."""
+        """By silence, which nobody tells; within a tenth of the time that is too long."""
         self.copy.fill(1, epoch=1)
         self.turn(LAG_MAX_S - 0.1)
         self.wants_nothing()

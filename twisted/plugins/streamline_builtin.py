@@ -1,6 +1,6 @@
 """What Streamline brings along for each of its plugin points."""
 
-from streamline.interfaces import IAcksPolicy, IConsensus, IPlacement, IReplicator, IStorage
+from streamline.interfaces import IAcksPolicy, IConsensus, IPlacement, IReplicaSelector, IReplicator, IStorage
 from streamline.plugins import Backend
 
 segments = Backend(IStorage, "segments", "Kafka's own files on disk.", "streamline.storage.segments.SegmentStorage")
@@ -15,3 +15,7 @@ kafka = Backend(IAcksPolicy, "kafka", "0, 1 or all, with min.insync.replicas.", 
 strict = Backend(IAcksPolicy, "strict", "Everything waits for all in sync.", "streamline.replication.acks.StrictAcks")
 
 rack_spread = Backend(IPlacement, "rack_spread", "Even, racks apart.", "streamline.cluster.placement.RackSpread")
+
+rack = Backend(IReplicaSelector, "rack", "In the consumer's rack.", "streamline.replication.selecting.RackAware")
+any_replica = Backend(IReplicaSelector, "any", "The same as rack.", "streamline.replication.selecting.RackAware")
+leader = Backend(IReplicaSelector, "leader", "The leader alone.", "streamline.replication.selecting.LeaderOnly")

@@ -112,11 +112,14 @@ class RdkafkaWriter(Writer):
         """Send a record, once there is room for it."""
         send = self.begun(key)
         told = partial(self._told, send)
-        while not self.is_ending:
+        while True:
             try:
                 self._producer.produce(key.topic, send.value.encode(), partition=key.partition, on_delivery=told)
                 return
             except BufferError:
+                if self.is_ending:  # it was never sent
+                    self._history.sends.remove(send)
+                    return
                 self._producer.poll(0.1)
 
     def _told(self, send: Send, error: KafkaError | None, message: Message) -> None:

@@ -123,6 +123,14 @@ class ReplicatorContract(StorageHarness):
         leadership.appended(self.log.end_offset)
         self.assertEqual([leadership.high_watermark, self.log.high_watermark], [3, 3])
 
+    def test_only_its_own_log_begins_anywhere(self) -> None:
+        """Nobody else keeps anything, so that what is gone here is gone."""
+        leadership = self.lead()
+        self.put(leadership, self.log)
+        self.put(leadership, self.log)
+        self.log.advance_start(1)
+        self.assertEqual(leadership.low_watermark(), 1)
+
     def test_nothing_counts_before_it_is_reported(self) -> None:
         """What lies in the log may not be as safe yet as its topic wants it."""
         leadership = self.lead()

@@ -272,7 +272,7 @@ class Producer:
         for position, batch in enumerate(failed):
             if batch.error in REFUSED and (position == 0 or not self._habits.idempotent):
                 self._give_up(batch, is_certain=not batch.is_doubtful)
-            elif not self._habits.idempotent:
+            elif not self._habits.idempotent or (is_forgotten and self._is_in_doubt(batch)):
                 self._give_up(batch, is_certain=False)
             else:
                 again.append(batch)
@@ -285,6 +285,15 @@ class Producer:
             self._begin_anew()
         self._line.drop()
         self._line.pause().addCallback(lambda _: self._resume())
+
+    def _is_in_doubt(self, batch: _Batch) -> bool:
+        """
+        Say whether a batch may have been kept by a later leader than the one that has forgotten this producer.
+
+        Who is too old to be told of leader epochs cannot know that it has come to one that is cut off, as others do
+        (see L{find_leader}), and does not send again under another id what may be there.
+        """
+        return self._habits.is_old and (batch.is_doubtful or batch.error not in FORGOTTEN)
 
     def _begin_anew(self) -> None:
         """Get a new producer id; what was never written gets numbers of its own."""
