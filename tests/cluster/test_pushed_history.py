@@ -11,7 +11,7 @@ from streamline.model import NO_LEADER
 from tests.cluster.isr_model import Violated
 from tests.cluster.pushed_history import PushedHistory
 
-SEEDS = 60
+SEEDS = 100
 EVENTS = 800
 
 REACHED = (
