@@ -202,6 +202,14 @@ SIDE_FILES = (
     ),
     Mutant(
         "DK4",
+        "The same where what would be read is lent.",
+        VIEW,
+        "if self._offset(slot) != last_offset:",
+        "if False:",
+        ["tests/storage/test_reading.py::LendingTests::test_rot"],
+    ),
+    Mutant(
+        "DK4",
         "A checkpoint has as many entries as it says, each once.",
         LAYOUT,
         'sound = int(version) == 0 and int(count) == len(lines) == len(offsets) and data.endswith(b"\\n")',

@@ -223,8 +223,8 @@ FENCES = (
         "KR9",
         "Consumers read up to the high watermark.",
         PARTITION,
-        "return self.log.read(offset, max_bytes, end_offset=high_watermark, at_least_one=at_least_one)",
-        "return self.log.read(offset, max_bytes, end_offset=self.log.end_offset, at_least_one=at_least_one)",
+        "return read(offset, max_bytes, end_offset=self.high_watermark, at_least_one=at_least_one)",
+        "return read(offset, max_bytes, end_offset=self.log.end_offset, at_least_one=at_least_one)",
         ["tests/services/test_durability.py::SyncEachTests::test_readers_are_told_when_it_is_synced"],
     ),
     Mutant(
