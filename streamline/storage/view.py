@@ -208,7 +208,7 @@ class View(NamedTuple):
             while len(block) - at >= HEADER_BYTES:
                 base_offset, last_offset, size = brief_at(block, at, position + at, self.size)
                 if known:
-                    if last_offset != self._offset(slot):
+                    if self._offset(slot) != last_offset:
                         raise IndexDoubted(f"no batch that ends with offset {self._offset(slot)} at {position}")
                     known, next_offset = False, base_offset
                 if position + at + size > limit or last_offset >= end_offset:

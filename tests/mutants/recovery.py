@@ -196,28 +196,16 @@ SIDE_FILES = (
         "DK4",
         "The same where a read jumps over batches by the index.",
         VIEW,
-        """
-        next_offset, last_offset, _ = brief_at(data, at, start + at, self.size)
-        if last_offset != self._offset(slot):
-        """,
-        """
-        next_offset, last_offset, _ = brief_at(data, at, start + at, self.size)
-        if False:
-        """,
+        "if last_offset != self._offset(slot):",
+        "if False:",
         [f"{SIDE}test_index_that_is_believed_too_much"],
     ),
     Mutant(
         "DK4",
-        "The same where the kernel sends what is read.",
+        "The same where what would be read is lent.",
         VIEW,
-        """
-        if known:
-            if last_offset != self._offset(slot):
-        """,
-        """
-        if known:
-            if False:
-        """,
+        "if self._offset(slot) != last_offset:",
+        "if False:",
         ["tests/storage/test_reading.py::LendingTests::test_rot"],
     ),
     Mutant(
