@@ -189,5 +189,9 @@ class StorageFailed(StreamlineError):
     """The disk did not do what was asked; the log concerned is closed and recovery decides what it holds."""
 
 
+class StorageStarved(StorageFailed):
+    """There was no space, or no file descriptor left; nothing is broken, and what was asked can be asked again."""
+
+
 class StartRefused(StreamlineError):
     """The node cannot start as configured; the message says what to do about it."""

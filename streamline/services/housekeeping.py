@@ -123,7 +123,7 @@ class Housekeeping(Service):
         return succeed(None)
 
     def _watch_space(self) -> None:
-        """Refuse records while there is less space than the reserve (DK11); everything else goes on."""
+        """Refuse records while there is less space than the reserve (DK11), and open no copies that were starved."""
         try:
             free, total = self._host.disk.space(self._config.data_dir)
         except OSError:
@@ -133,6 +133,7 @@ class Housekeeping(Service):
             if self._replicas.full is not None:
                 log.info("there is space again: records are accepted")
             self._replicas.full = None
+            self._replicas.open_again()
         elif self._replicas.full is None:
             message = f"only {free} bytes are free where {reserve} are kept in reserve; records are refused"
             log.error("{message}", message=message)

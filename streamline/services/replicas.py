@@ -20,7 +20,7 @@ from streamline.cluster.delta import Delta, difference
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import rules_of
 from streamline.config import NodeConfig, TopicConfig
-from streamline.errors import ErrorCode, Refused, StartRefused, StreamlineError
+from streamline.errors import ErrorCode, Refused, StartRefused, StorageStarved, StreamlineError
 from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
 from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
 from streamline.replication.roles import Role, role_of
@@ -78,6 +78,7 @@ class Replicas(Service):
         self._on_disk: OneByOne[TopicPartition] = OneByOne()
         """A topic may be made again before the old one of that name has gone."""
         self._slots = DeferredSemaphore(OPENED_AT_ONCE)
+        self._starved: dict[LogIdentity, None] = {}  # of space or descriptors; see open_again
         self._refusal: StartRefused | None = None
         self.full: Refused | None = None
         self.gathering = Gathering()
@@ -216,8 +217,11 @@ class Replicas(Service):
         except StartRefused as refusal:
             self._refusal = self._refusal or refusal
             self._not_opened(identity)
-        except Exception:
-            self._not_opened(identity)
+        except Exception as error:
+            if identity not in self._starved:
+                self._not_opened(identity)
+            if isinstance(error, StorageStarved):
+                self._starved[identity] = None
         # Not in a finally clause: one that runs as a dead node is collected would go on telling others.
         self._slots.release()
         self._opening.pop(identity).tell(None)
@@ -234,8 +238,18 @@ class Replicas(Service):
             partition.abandon(_GONE.again())
         else:
             self._partitions[identity.topic_partition] = partition
+            self._starved.pop(identity, None)
             self._configure(partition)
             self._become(partition)
+
+    def open_again(self) -> None:
+        """Try to open what lacked space or descriptors, now that there may be some."""
+        for identity in list(self._starved):
+            state = self._metadata.image.partition(*identity.topic_partition)
+            if state is None or self._is_gone(identity) or not self._is_here(state):
+                del self._starved[identity]
+            elif identity not in self._opening and self.running:
+                self._open(self._metadata.image.topics[identity.topic], state)
 
     def _is_gone(self, identity: LogIdentity) -> bool:
         return self._metadata.image.names.get(identity.topic_id) != identity.topic

@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from streamline.errors import ErrorCode, Refused, StorageFailed
+from streamline.errors import ErrorCode, Refused, StorageFailed, StorageStarved
 from streamline.model import Buffer, LogIdentity, LogSlice
 from streamline.storage.chain import Chain
 from streamline.storage.reading import Read, Reader
@@ -74,7 +74,7 @@ class ReadableLog:
     def _failed(self, error: OSError) -> StorageFailed:
         """Return what to raise for a failure of the disk; the log goes on after a passing one."""
         if error.errno in PASSING:
-            return StorageFailed(f"{self.identity}: {error}")
+            return StorageStarved(f"{self.identity}: {error}")
         return self._failed_for_good(error)
 
     def _failed_for_good(self, error: OSError) -> StorageFailed:

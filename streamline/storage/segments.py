@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.config import NodeConfig, TopicConfig
-from streamline.errors import StartRefused, StorageFailed, StreamlineError
+from streamline.errors import StartRefused, StorageFailed, StorageStarved, StreamlineError
 from streamline.interfaces import Host, IDisk, IPartitionLog, IStorage
 from streamline.model import NO_OFFSET, LogIdentity, TopicPartition
 from streamline.storage.chain import Chain
@@ -35,6 +35,7 @@ from streamline.storage.layout import (
 )
 from streamline.storage.log import SegmentLog
 from streamline.storage.markers import Markers
+from streamline.storage.readable import PASSING
 from streamline.storage.recovery import Loaded, Plan, load
 from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
@@ -136,7 +137,8 @@ class SegmentStorage:
         try:
             return await work
         except OSError as error:
-            raise StorageFailed(f"{identity}: {error}") from error
+            kind = StorageStarved if error.errno in PASSING else StorageFailed
+            raise kind(f"{identity}: {error}") from error
         finally:
             lock.release()
 

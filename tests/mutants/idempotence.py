@@ -357,6 +357,14 @@ ACKS = (
         [f"{DURABLE}FullDiskTests::test_full_and_not_full_again"],
     ),
     Mutant(
+        "DK10",
+        "A copy that there was no space for is opened once there is.",
+        "streamline/services/replicas.py",
+        "self._starved[identity] = None",
+        "pass",
+        [f"{DURABLE}ReserveTests::test_what_could_not_be_opened"],
+    ),
+    Mutant(
         "DK11",
         "Below the reserve clients' records are refused.",
         "streamline/services/replicas.py",

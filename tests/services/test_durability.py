@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import fail
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.errors import ErrorCode
+from streamline.errors import ErrorCode, StorageStarved
 from streamline.wire.messages.produce import PartitionProduceResponse
 from tests.broker import Broker, Client, batch_of, joined, produce_request
 
@@ -315,6 +316,20 @@ class ReserveTests(SynchronousTestCase):
         platter.used_bytes -= platter.capacity_bytes - 999 * MIB
         broker.wait(1.1)
         self.assertEqual(broker.produce("t", batch_of(b"c")).base_offset, 2)
+
+    def test_what_could_not_be_opened(self) -> None:
+        """A copy that there was no room for is opened as soon as there is, without a restart."""
+        broker = Broker(storage="segments", broker={"log_space_reserve_bytes": 0}).start()
+        broker.create("t")
+        storage = broker.node.broker.replicas._storage
+        full = self.patch(storage, "open", lambda *_: fail(StorageStarved("no space")))
+        broker.create("u")
+        for _ in range(3):
+            broker.wait(1.1)
+            self.assertEqual(broker.produce("u", batch_of(b"a")).error_code, ErrorCode.KAFKA_STORAGE_ERROR)
+        full.restore()
+        broker.wait(1.1)
+        self.assertEqual(broker.produce("u", batch_of(b"a")).base_offset, 0)
 
     def test_never_more_than_a_share(self) -> None:
         """A small disk is not refused altogether."""

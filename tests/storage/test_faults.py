@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import NodeConfig
-from streamline.errors import ErrorCode, Refused, StartRefused, StorageFailed
+from streamline.errors import ErrorCode, Refused, StartRefused, StorageFailed, StorageStarved
 from streamline.interfaces import IPartitionLog
 from streamline.model import LogIdentity
 from streamline.storage.segments import SegmentStorage
@@ -80,6 +80,15 @@ class FullDiskTests(SynchronousTestCase):
         newest = make_batch(15, timestamp=EPOCH_MS + 1300)
         station.append(newest, make_batch(16, timestamp=EPOCH_MS + 1100))
         self.assertEqual(b"".join(station.log.batch_of_max_timestamp().parts), newest)
+
+    def test_open(self) -> None:
+        """A log for which there is no space is opened when there is; who asked can tell that from damage."""
+        self.station.faults.full = True
+        with self.assertRaises(StorageStarved):
+            self.station.open(OTHER)
+        self.station.faults.full = False
+        self.assertEqual(self.station.open(OTHER).end_offset, 0)
+        self.assert_goes_on()
 
     def test_roll(self) -> None:
         """No new segment can be made: the old one stays in use, and the log does not end there."""
