@@ -20,13 +20,14 @@ from tempfile import TemporaryDirectory
 from attrs import frozen
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.planting import without_guard
+from tests.mutants.planting import planted
 from tests.mutants.table import AREAS
 from tests.sim.bugs import Bug
-from tests.sim.planted import ROOT, Finding, copied, find
+from tests.sim.planted import Finding, copied, find
 
 SEEDS_MAX = 12
 HARD = "kill,power,cut,one-way,stall,stop,clog,slow-disk"
+ROUGH = f"{HARD},stuck-disk,deaf,detour,cascade,hunt,shuffle,resize"
 
 
 @frozen
@@ -41,9 +42,11 @@ class Removal:
 
     says: str
     seed: int = 1
-    faults: str = HARD
-    pace_s: float = 0.2
+    faults: str = ROUGH
+    pace_s: float = 2.0
+    records_pace_s: float = 0.4
     until_s: float = 35.0
+    nodes: str = "3"
     is_found: bool = True
 
 
@@ -132,26 +135,23 @@ def mutant_of(removal: Removal) -> Mutant:
     return found[0]
 
 
-def look(removal: Removal, seeds: int = SEEDS_MAX) -> Finding:
-    """Take a rule out of a copy, and run seeds there until one fails."""
-    mutant = mutant_of(removal)
+def look(removal: Removal, directory: Path, seeds: int = SEEDS_MAX) -> Finding:
+    """Take a rule out of a copy of the product for a while, and run seeds there until one fails."""
     bug = Bug(
         removal.says,
-        mutant.file,
+        "",
         "",
         "",
         removal.faults,
         removal.seed,
         removal.pace_s,
         removal.until_s,
-        nodes="3",
+        nodes=removal.nodes,
         data=True,
+        records_pace_s=removal.records_pace_s,
     )
-    with TemporaryDirectory() as directory:
-        copied(Path(directory))
-        path = Path(directory) / mutant.file
-        path.write_text(without_guard((ROOT / mutant.file).read_text("utf-8"), mutant), "utf-8")
-        return find(bug, Path(directory), seeds=seeds)
+    with planted(directory, mutant_of(removal)):
+        return find(bug, directory, seeds=seeds)
 
 
 def chosen(words: list[str]) -> Iterator[Removal]:
@@ -169,12 +169,14 @@ def main(words: list[str]) -> int:
         seeds = int(words[at + 1])
         del words[at : at + 2]
     missed = 0
-    for removal in chosen(words):
-        started = time.monotonic()
-        finding = look(removal, seeds)
-        missed += finding.seed is None
-        how = "NOT FOUND" if finding.seed is None else f"seed {finding.seed}: {', '.join(finding.rules)}"
-        print(f"{mutant_of(removal).rule} {removal.says} {how} ({time.monotonic() - started:.0f} s)", flush=True)
+    with TemporaryDirectory() as directory:
+        copied(Path(directory))
+        for removal in chosen(words):
+            started = time.monotonic()
+            finding = look(removal, Path(directory), seeds)
+            missed += finding.seed is None
+            how = "NOT FOUND" if finding.seed is None else f"seed {finding.seed}: {', '.join(finding.rules)}"
+            print(f"{mutant_of(removal).rule} {removal.says} {how} ({time.monotonic() - started:.0f} s)", flush=True)
     return missed
 
 

@@ -32,6 +32,9 @@ GROUPS = (("pair", ("plain", 2)), ("crowd", ("synced", 2)))
 STATIC_CHANCE = 0.3
 REPLACED_AFTER_S = (1.0, 15.0)
 
+RACKS = ("r1", "r2", "r3")
+"""Where nodes are, and consumers."""
+
 
 @frozen
 class TopicPlan:
@@ -117,6 +120,7 @@ class Workload:
         self._host = host
         self._where = where
         self._rng = rng
+        self._copies = copies
         self._members_made = 0
         self._admin = Administrator(host, where, "admin", self.history, copies=copies)
         self.topics = draw_topics(rng)
@@ -162,6 +166,7 @@ class Workload:
             min_bytes=rng.choice((1, 1, 1000)),
             partition_max_bytes=rng.choice((1000, 64 << 10, 1 << 20)),
             uses_session=rng.random() < 0.5,
+            rack="" if is_final or self._copies == 1 else rng.choice(("", *RACKS)),
         )
         return Consumer(self._host, self._where, name, key, self.history, appetite, is_final=is_final)
 

@@ -11,14 +11,18 @@ from random import Random
 from streamline.testing.simulation.cluster.atlas import Atlas
 from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.places import Place
+from streamline.testing.simulation.cluster.sequences import Sequences
 from streamline.testing.simulation.faults import Fault, Plan
 from streamline.testing.simulation.injector import Injector
 from streamline.testing.simulation.links import Fabric, Link
 from streamline.testing.simulation.machine import Machine
 
 DEATHS = ("kill", "power", "lost-sync", "stop")
-NETWORK = ("cut", "split", "ring", "bridge", "one-way", "swizzle")
+NETWORK = ("cut", "split", "ring", "bridge", "one-way", "swizzle", "deaf", "detour")
+ASKED = ("transfer", "demote", "shuffle", "resize")
 SWIZZLE_S = 0.5
+DETOUR_S = 0.5
+"""Longest that a detour takes; most are much shorter."""
 
 
 class ClusterInjector:
@@ -48,6 +52,7 @@ class ClusterInjector:
         self._is_over = False
         self._fabric: Fabric = clients.fabric
         self._nodes = {place.number: Injector(place.supervisor, Plan((), (), ())) for place in places}
+        self._sequences = Sequences(self._fabric.simulation, places, self, operator.partition_leader)
 
     def begin(self) -> None:
         """Put every fault of the plan where it will happen."""
@@ -64,7 +69,8 @@ class ClusterInjector:
             injector.mend_disk()
         for machine in self._fabric.machines.values():
             for other in self._fabric.machines.values():
-                self._fabric.link(machine, other).clogged_until = 0.0
+                link = self._fabric.link(machine, other)
+                link.clogged_until = link.detour_s = 0.0
 
     def totals(self) -> dict[str, int]:
         """Return how often each fault took effect, those that disk calls met included."""
@@ -92,10 +98,12 @@ class ClusterInjector:
             return self._deaths(fault, rng)
         if fault.kind == "wipe":
             return self._wipe(fault, rng)
-        if fault.kind == "transfer":
-            return self._operator.transfer(rng)
-        if fault.kind == "demote":
-            return self._operator.demote(rng)
+        if fault.kind in ASKED:
+            ask: Callable[[Random], bool] = getattr(self._operator, fault.kind)
+            return ask(rng)
+        if fault.kind in ("cascade", "hunt"):
+            begin: Callable[[Fault, Random], bool] = getattr(self._sequences, fault.kind)
+            return begin(fault, rng)
         if fault.kind == "campaign":
             return self._campaign(rng)
         victim = self._victim(rng)
@@ -142,6 +150,17 @@ class ClusterInjector:
         watch = place.watch
         return watch is not None and place.within(watch.consensus.campaign)
 
+    def befall(self, place: Place, way: str, seconds: float, rng: Random) -> bool:
+        """Let a node be gone for a while, unless everything is over, or it may not lose what it would lose."""
+        if self._is_over:
+            return False
+        fault = Fault(-1, self._fabric.simulation.now, way, seconds, rng.random())
+        self._fabric.simulation.saw("fault", way, place.machine.name, b"")
+        if way == "cut":
+            others = self._machines(self._places) + [self._clients] * (rng.random() < 0.5)
+            return self._cut_for(self._fabric.cut([place.machine], others), seconds)
+        return self._may_lose(place, fault) and self._nodes[place.number].strike(fault)
+
     # Links
 
     def _cut_for(self, links: Sequence[Link], length_s: float) -> bool:
@@ -184,6 +203,28 @@ class ClusterInjector:
         else:
             links = self._fabric.cut([machine], everybody, both_ways=False)
         return self._cut_for(links, fault.length_s)
+
+    def _pair(self, rng: Random) -> Link | None:
+        """Return the way from one node to another."""
+        if len(self._places) < 2:
+            return None
+        source, target = rng.sample(self._places, 2)
+        return self._fabric.link(source.machine, target.machine)
+
+    def _deaf(self, fault: Fault, rng: Random) -> bool:
+        link = self._pair(rng)
+        if link is None:
+            return False
+        link.cuts += 1
+        return self._cut_for([link], fault.length_s)
+
+    def _detour(self, fault: Fault, rng: Random) -> bool:
+        link = self._pair(rng)
+        if link is None:
+            return False
+        link.detour_s = DETOUR_S * fault.amount**3
+        self._later(fault.length_s, partial(setattr, link, "detour_s", 0.0))
+        return True
 
     def _swizzle(self, fault: Fault, rng: Random) -> bool:
         """Hold up one node after the other, and let them go in another order (F5)."""

@@ -30,6 +30,10 @@ class _Disks(dict[ReplicaKey, Durable]):
         return NothingDurable(key)
 
 
+def _nobody_looks(before: MetadataImage, after: MetadataImage) -> None:
+    """Care for nothing that is agreed on."""
+
+
 @define
 class Oracle:
     """
@@ -43,6 +47,7 @@ class Oracle:
     @ivar gone: the same of those that were deleted.
     @ivar denied: ids of topics of which somebody was told that they will never be.
     @ivar views: what the topics were, one after the other, and from which index on.
+    @ivar moved: hears of every image that is agreed on, and of the one before it.
     """
 
     anomalies: list[Anomaly]
@@ -52,6 +57,7 @@ class Oracle:
     gone: dict[bytes, int] = Factory(dict)
     denied: dict[bytes, str] = Factory(dict)
     tip_index: int = 0
+    moved: Callable[[MetadataImage, MetadataImage], object] = _nobody_looks
     views: list[tuple[int, View]] = Factory(lambda: [(0, frozenset())])
     _places: dict[View, list[int]] = Factory(lambda: {frozenset(): [0]})
 
@@ -82,6 +88,7 @@ class Oracle:
         if is_news:
             before, self.tip, self.tip_index = self.tip, image, index
             self._moved(index, before, image)
+            self.moved(before, image)
 
     def _moved(self, index: int, before: MetadataImage, after: MetadataImage) -> None:
         if after.names is before.names or after.names == before.names:
