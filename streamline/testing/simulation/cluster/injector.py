@@ -161,6 +161,12 @@ class ClusterInjector:
             return self._cut_for(self._fabric.cut([place.machine], others), seconds)
         return self._may_lose(place, fault) and self._nodes[place.number].strike(fault)
 
+    def slow(self, place: Place, seconds: float, rng: Random) -> None:
+        """Let what a node sends come late for so long, to each of the others by another while."""
+        for other in self._places:
+            if other is not place:
+                self._detour_for(self._fabric.link(place.machine, other.machine), rng.random(), seconds)
+
     # Links
 
     def _cut_for(self, links: Sequence[Link], length_s: float) -> bool:
@@ -222,9 +228,12 @@ class ClusterInjector:
         link = self._pair(rng)
         if link is None:
             return False
-        link.detour_s = DETOUR_S * fault.amount**3
-        self._later(fault.length_s, partial(setattr, link, "detour_s", 0.0))
+        self._detour_for(link, fault.amount, fault.length_s)
         return True
+
+    def _detour_for(self, link: Link, share: float, seconds: float) -> None:
+        link.detour_s = DETOUR_S * share**3
+        self._later(seconds, partial(setattr, link, "detour_s", 0.0))
 
     def _swizzle(self, fault: Fault, rng: Random) -> bool:
         """Hold up one node after the other, and let them go in another order (F5)."""

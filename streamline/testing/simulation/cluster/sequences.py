@@ -34,6 +34,24 @@ class Striking(Protocol):
     def befall(self, place: Place, way: str, seconds: float, rng: Random) -> bool:
         """Let a node be gone in one of L{WAYS} for so long; say whether it is."""
 
+    def slow(self, place: Place, seconds: float, rng: Random) -> None:
+        """Let what a node sends come late for so long, to each of the others by another while."""
+
+
+@frozen
+class Habit:
+    """
+    How leaders of one partition are hunted.
+
+    @ivar slows: whether what they send comes late, so that they have what others lack, each more or less of it.
+    """
+
+    name: str
+    ways: Sequence[str]
+    grace_s: float
+    slows: bool
+    until: float
+
 
 @frozen
 class Sequences:
@@ -75,21 +93,21 @@ class Sequences:
         if not name:
             return False
         ways = rng.choice((("kill",), ("cut",), ("kill", "cut", "stall", "power"), ("stop", "kill")))
-        self._hunt(name, ways, rng.choice(GRACES_S), self.simulation.now + fault.length_s, None, rng)
+        habit = Habit(name, ways, rng.choice(GRACES_S), rng.random() < 0.6, self.simulation.now + fault.length_s)
+        self._hunt(habit, None, rng)
         return True
 
-    def _hunt(
-        self, name: str, ways: Sequence[str], grace_s: float, until: float, last: Place | None, rng: Random
-    ) -> None:
-        if self.simulation.now >= until:
+    def _hunt(self, habit: Habit, last: Place | None, rng: Random) -> None:
+        left_s = habit.until - self.simulation.now
+        if left_s <= 0:
             return
-        _, place = self.leader_of(rng, name)
+        _, place = self.leader_of(rng, habit.name)
         if place is not None and place is not last:
-            away_s = rng.uniform(0.0, HELD_S)
-            self.simulation.after(
-                rng.random() * 2 * grace_s, self.striking.befall, place, rng.choice(ways), away_s, rng
-            )
-        self.simulation.after(HUNTED_S, self._hunt, name, ways, grace_s, until, place or last, rng)
+            if habit.slows:
+                self.striking.slow(place, left_s, rng)
+            delay_s, away_s = rng.random() * 2 * habit.grace_s, rng.uniform(0.0, HELD_S)
+            self.simulation.after(delay_s, self.striking.befall, place, rng.choice(habit.ways), away_s, rng)
+        self.simulation.after(HUNTED_S, self._hunt, habit, place or last, rng)
 
 
 def _sums(rng: Random, mean_s: float, count: int) -> list[float]:
