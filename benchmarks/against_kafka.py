@@ -62,7 +62,7 @@ def options(arguments: Sequence[str]) -> argparse.Namespace:
 def main(arguments: Sequence[str]) -> None:
     """Measure, print, write."""
     chosen = options(arguments)
-    native.build()
+    native.compiled(native.LOAD)
     ledger = Ledger()
     with tempfile.TemporaryDirectory(prefix="streamline-bench-") as name, ExitStack() as stack:
         directory = Path(name)

@@ -1,40 +1,56 @@
 """
 How long clients wait when a node of three goes: processes on loopback, killed, held and restarted.
 
-    python -m benchmarks.failover                       # everything, about five minutes
+    python -m benchmarks.failover                       # everything, about ten minutes
     python -m benchmarks.failover --only controller --trials 100
 
-Rows: C{start}, three processes begun at once until metadata lists three brokers and a controller; C{commit}, one
-metadata command (a topic is made) against the device's fdatasync; C{controller}, kill -9 of the controller until
-another has committed a command; C{leader}, C{pause} and C{roll}, the longest time without an acknowledgement, as
+Rows: C{start}, three processes begun at once until metadata lists three brokers and a controller; C{controller},
+kill -9 of the controller until another has committed a command, C{held} the same with SIGSTOP, and C{parted} with all
+its links to other nodes cut; C{leader}, C{pause} and C{roll}, the longest time without an acknowledgement, as
 librdkafka with its defaults sees it, around kill -9 and SIGSTOP of a partition's leader and a rolling restart.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from random import Random
 
+from attrs import frozen
+
+from benchmarks.trials import show
 from streamline.errors import ProtocolError
+from streamline.model import Endpoint
 from streamline.testing import Cluster
-from streamline.testing.chaos.report import quantile
 from streamline.testing.chaos.trial import Settings, Trial, longest_gaps, start_cluster
 from streamline.testing.embedded.conversation import Conversation
+from streamline.wire.messages.metadata import MetadataRequest, MetadataResponse
 from streamline.wire.messages.topics import CreatableTopic, CreateTopicsRequest, CreateTopicsResponse
 
 CREATE_VERSION = 5
+METADATA_VERSION = 8
 REPLICAS = 2
 """As many as are left when one is gone: nobody can place more."""
 ANSWER_S = 2.0
 GIVE_UP_S = 30.0
-SYNC_BYTES = 512
 HELD_S = 6.0
+LOOK_AGAIN_S = 0.02
+
+
+@frozen
+class Fault:
+    """What is done to a controller, and undone."""
+
+    name: str
+    strike: Callable[[Cluster, int], None]
+    mend: Callable[[Cluster, int], None]
+
+
+KILLED = Fault("kill", lambda cluster, one: cluster.kill(one), lambda cluster, one: cluster.restart(one))
+HELD = Fault("held", lambda cluster, one: cluster.pause(one), lambda cluster, one: cluster.resume(one))
+PARTED = Fault("parted", lambda cluster, one: cluster.isolate(one), lambda cluster, one: cluster.heal())
 
 
 def create(cluster: Cluster, node_id: int, topic: str, timeout_s: float = ANSWER_S) -> bool:
@@ -62,46 +78,44 @@ def starts(trials: int) -> list[float]:
     return found
 
 
-def commits(cluster: Cluster, trials: int) -> list[float]:
-    """Return the seconds that the controller took for each topic that it made."""
-    controller = cluster.controller()
-    found = []
-    for number in range(trials):
-        began = time.perf_counter()
-        if not create(cluster, controller, f"commit-{number}"):
-            raise RuntimeError("a topic was not made although nothing happened")
-        found.append(time.perf_counter() - began)
-    return found
+def agreed_controller(cluster: Cluster) -> int:
+    """
+    Return the node that all three say is the controller: one that comes back may think for a moment that it is.
 
-
-def syncs(directory: str, trials: int) -> list[float]:
-    """Return the seconds of each append with fdatasync to a file there."""
-    found = []
-    with Path(directory, "synced").open("wb", buffering=0) as file:
-        for _ in range(trials):
-            began = time.perf_counter()
-            file.write(bytes(SYNC_BYTES))
-            os.fdatasync(file.fileno())
-            found.append(time.perf_counter() - began)
-    return found
-
-
-def controllers(cluster: Cluster, trials: int) -> list[float]:
-    """Return the seconds from each kill -9 of the controller until one of the others has made a topic."""
-    found = []
-    for number in range(trials):
+    @raise TimeoutError: they do not agree.
+    """
+    began = time.perf_counter()
+    while time.perf_counter() - began < GIVE_UP_S:
         cluster.wait_all()
-        dead = cluster.controller()
-        others = [one for one in cluster.node_ids if one != dead]
-        cluster.kill(dead)
+        said = {said_controller(node.address) for node in cluster.nodes}
+        if len(said) == 1:
+            return said.pop()
+        time.sleep(LOOK_AGAIN_S)
+    raise TimeoutError("the nodes do not agree on who is the controller")
+
+
+def said_controller(address: Endpoint) -> int:
+    """Ask a node who the controller is."""
+    with Conversation(address, ANSWER_S) as talk:
+        wanted = MetadataRequest(topics=[], allow_auto_topic_creation=False)
+        return talk.ask(wanted, MetadataResponse, METADATA_VERSION).controller_id
+
+
+def controllers(cluster: Cluster, fault: Fault, trials: int) -> list[float]:
+    """Return the seconds from each loss of the controller until one of the others has made a topic."""
+    found = []
+    for number in range(trials):
+        lost = agreed_controller(cluster)
+        others = [one for one in cluster.node_ids if one != lost]
+        fault.strike(cluster, lost)
         began = time.perf_counter()
         attempt = 0
-        while not create(cluster, others[attempt % 2], f"after-{dead}-{number}-{attempt}"):
+        while not create(cluster, others[attempt % 2], f"after-{fault.name}-{number}-{attempt}"):
             attempt += 1
             if time.perf_counter() - began > GIVE_UP_S:
                 raise TimeoutError("no other node became the controller")
         found.append(time.perf_counter() - began)
-        cluster.restart(dead)
+        fault.mend(cluster, lost)
     return found
 
 
@@ -116,22 +130,12 @@ def gaps(cluster: Cluster, fault: str, trials: int, held_s: float) -> list[float
     return [longest_gaps(verdict, strike) for strike in verdict.strikes]
 
 
-def show(name: str, seconds: Sequence[float]) -> None:
-    """Print a row, in milliseconds."""
-    figures = (min(seconds), statistics.median(seconds), quantile(seconds, 0.99), max(seconds))
-    shown = " / ".join(f"{figure * 1000:.1f}" if figure < 0.1 else f"{figure * 1000:.0f}" for figure in figures)
-    load = os.getloadavg()[0]
-    print(f"{name:<44} {len(seconds):>4} trials, min / p50 / p99 / max: {shown} ms   (load {load:.1f})", flush=True)
-
-
-def measure(cluster: Cluster, directory: str, trials: int, wanted: Sequence[str]) -> None:
+def measure(cluster: Cluster, trials: int, wanted: Sequence[str]) -> None:
     """Measure what is wanted of one cluster."""
-    if "commit" in wanted:
-        show("fdatasync", syncs(directory, 10 * trials))
-        show("one metadata command committed", commits(cluster, 10 * trials))
-        show("fdatasync, again", syncs(directory, 10 * trials))
     rows: dict[str, tuple[str, Callable[[], list[float]]]] = {
-        "controller": ("kill -9 of the controller, next commit", lambda: controllers(cluster, trials)),
+        "controller": ("kill -9 of the controller, next commit", lambda: controllers(cluster, KILLED, trials)),
+        "held": ("SIGSTOP of the controller, next commit", lambda: controllers(cluster, HELD, trials)),
+        "parted": ("the controller cut off, next commit", lambda: controllers(cluster, PARTED, trials)),
         "leader": ("kill -9 of a leader, longest gap", lambda: gaps(cluster, "kill-leader", trials, 1.5)),
         "pause": ("SIGSTOP of a leader, longest gap", lambda: gaps(cluster, "pause-leader", trials // 2, HELD_S)),
         "roll": ("rolling restart, longest gap", lambda: gaps(cluster, "roll", trials // 4, 0.0)),
@@ -141,18 +145,21 @@ def measure(cluster: Cluster, directory: str, trials: int, wanted: Sequence[str]
             show(title, row())
 
 
+ROWS = ("start", "controller", "held", "parted", "leader", "pause", "roll")
+
+
 def main() -> None:
     """Measure what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=20)
-    parser.add_argument("--only", default="start,commit,controller,leader,pause,roll", help="rows, with commas between")
+    parser.add_argument("--only", default=",".join(ROWS), help="rows, with commas between")
     options = parser.parse_args()
     wanted = options.only.split(",")
     if "start" in wanted:
         show("three processes, until all are listed", starts(max(options.trials // 4, 1)))
     if wanted != ["start"]:
         with tempfile.TemporaryDirectory() as directory, start_cluster(data_dir=directory, sync=False) as cluster:
-            measure(cluster, directory, options.trials, wanted)
+            measure(cluster, options.trials, wanted)
 
 
 if __name__ == "__main__":

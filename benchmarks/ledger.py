@@ -16,7 +16,7 @@ from attrs import Factory, define, frozen
 STREAMLINE = "Streamline"
 KAFKA = "Apache Kafka"
 
-Unit = Literal["MB/s", "requests/s", "ms", "s", "MiB", "CPU s/GB"]
+Unit = Literal["MB/s", "requests/s", "ms", "s", "MiB", "CPU s/GB", "records"]
 
 
 @frozen

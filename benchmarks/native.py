@@ -17,8 +17,7 @@ from attrs import frozen
 from benchmarks import frames
 from tests.clients.brokers import ROOT, free_port
 
-SOURCE = ROOT / "benchmarks" / "load.c"
-PROGRAM = ROOT / ".cache" / "load"
+LOAD = "load.c"
 
 
 @frozen
@@ -35,12 +34,14 @@ class Load:
     max_us: float
 
 
-def build() -> None:
-    """Compile the load generator, unless it is newer than its source."""
-    if PROGRAM.exists() and PROGRAM.stat().st_mtime > SOURCE.stat().st_mtime:
-        return
-    PROGRAM.parent.mkdir(exist_ok=True)
-    subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(PROGRAM), str(SOURCE)], check=True)
+def compiled(source: str) -> Path:
+    """Return a program of this directory, compiled unless that was done since it was changed."""
+    path = ROOT / "benchmarks" / source
+    program = ROOT / ".cache" / path.stem
+    if not program.exists() or program.stat().st_mtime <= path.stat().st_mtime:
+        program.parent.mkdir(exist_ok=True)
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-o", str(program), str(path)], check=True)
+    return program
 
 
 def start(
@@ -58,7 +59,7 @@ def start(
     path = directory / f"frames-{port}-{len(requests)}-{connections}.bin"
     path.write_bytes(b"".join(requests))
     arguments = (port, path, connections, in_flight, seconds, per_s, error_at)
-    return subprocess.Popen([str(PROGRAM), *map(str, arguments)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([str(compiled(LOAD)), *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str], deadline_s: float = 120.0) -> Load:

@@ -1,4 +1,4 @@
-"""What a process has used, from /proc: processor seconds and resident memory."""
+"""What a process has used, from /proc: processor seconds, resident memory, and how often it woke up."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 
 
+def wakeups(pid: int) -> int:
+    """How often any of its threads has given up the processor to wait for something."""
+    return sum(_status(task / "status", "voluntary_ctxt_switches") for task in Path(f"/proc/{pid}/task").iterdir())
+
+
 def resident_mib(pid: int) -> float:
     """Memory that is resident now."""
     return _status_kib(pid, "VmRSS") / 1024
@@ -26,7 +31,11 @@ def peak_resident_mib(pid: int) -> float:
 
 
 def _status_kib(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    return _status(Path(f"/proc/{pid}/status"), name)
+
+
+def _status(path: Path, name: str) -> int:
+    for line in path.read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1])
     raise LookupError(name)

@@ -63,7 +63,7 @@ KINDS: Mapping[str, Callable[[BrokerProcess, Path], None]] = {
 
 def main(kind: str) -> None:
     """Load, sample, print."""
-    native.build()
+    native.compiled(native.LOAD)
     with tempfile.TemporaryDirectory(prefix="streamline-profile-") as name:
         directory = Path(name)
         broker = StreamlineBroker(directory / "node")

@@ -34,10 +34,12 @@ def _admin(bootstrap: str) -> AdminClient:
     return AdminClient({"bootstrap.servers": bootstrap, "log_level": 4})
 
 
-def create_topic(bootstrap: str, topic: str, partitions: int, config: Mapping[str, str] | None = None) -> None:
+def create_topic(
+    bootstrap: str, topic: str, partitions: int, config: Mapping[str, str] | None = None, replicas: int = 1
+) -> None:
     """Create a topic and wait until each partition's leader answers for it."""
     admin = _admin(bootstrap)
-    for future in admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))]).values():
+    for future in admin.create_topics([NewTopic(topic, partitions, replicas, config=dict(config or {}))]).values():
         future.result(DEADLINE_S)
     when_served(bootstrap, topic, partitions)
 
@@ -73,16 +75,18 @@ def end_offsets(bootstrap: str, topic: str, partitions: int) -> int:
         consumer.close()
 
 
-def produce(bootstrap: str, topic: str, record_bytes: int, records: int, batch_bytes: int) -> float:
+def produce(
+    bootstrap: str, topic: str, record_bytes: int, records: int, batch_bytes: int, acks: int | str = 1
+) -> float:
     """
-    Produce as fast as the client can, with acks=1.
+    Produce as fast as the client can.
 
     @return: records acknowledged per second, of those after the first tenth.
     """
     producer = Producer(
         {
             "bootstrap.servers": bootstrap,
-            "acks": 1,
+            "acks": acks,
             "linger.ms": 5,
             "batch.size": batch_bytes,
             "batch.num.messages": 100_000,
@@ -152,9 +156,9 @@ def consume(bootstrap: str, topic: str, partitions: int, records: int) -> float:
         consumer.close()
 
 
-def one_in_flight(bootstrap: str, topic: str, seconds: float, record_bytes: int = 100) -> Latency:
+def one_in_flight(bootstrap: str, topic: str, seconds: float, record_bytes: int = 100, acks: int | str = 1) -> Latency:
     """Send a record when the one before it has been acknowledged."""
-    producer, samples = _latency_producer(bootstrap)
+    producer, samples = _latency_producer(bootstrap, acks)
     value = b"v" * record_bytes
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -165,9 +169,11 @@ def one_in_flight(bootstrap: str, topic: str, seconds: float, record_bytes: int 
     return Latency.of(samples)
 
 
-def fixed_rate(bootstrap: str, topic: str, seconds: float, per_s: int = 5000, record_bytes: int = 100) -> Latency:
+def fixed_rate(
+    bootstrap: str, topic: str, seconds: float, per_s: int = 5000, record_bytes: int = 100, acks: int | str = 1
+) -> Latency:
     """Send records at fixed moments, each timed from when it was due."""
-    producer, samples = _latency_producer(bootstrap)
+    producer, samples = _latency_producer(bootstrap, acks)
     value = b"v" * record_bytes
     step_ns = int(NANOSECONDS / per_s)
     due_ns = time.perf_counter_ns()
@@ -182,8 +188,8 @@ def fixed_rate(bootstrap: str, topic: str, seconds: float, per_s: int = 5000, re
     return Latency.of(samples)
 
 
-def _latency_producer(bootstrap: str) -> tuple[Producer, list[int]]:
-    settings = {"bootstrap.servers": bootstrap, "acks": 1, "linger.ms": 0, "socket.nagle.disable": True}
+def _latency_producer(bootstrap: str, acks: int | str) -> tuple[Producer, list[int]]:
+    settings = {"bootstrap.servers": bootstrap, "acks": acks, "linger.ms": 0, "socket.nagle.disable": True}
     return Producer(settings), []
 
 

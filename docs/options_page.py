@@ -6,8 +6,9 @@ A test holds the page to what this prints.
 
 from __future__ import annotations
 
-from streamline.config import BrokerConfig, format_value, settings_of
+from streamline.config import BrokerConfig
 from streamline.options.declared import BROKER_OPTIONS, OPTIONS
+from streamline.settings import format_value, settings_of
 
 HEAD = """\
 # Options

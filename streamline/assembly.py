@@ -17,6 +17,8 @@ from twisted.internet.defer import Deferred
 from streamline.api.brokers import ANSWERS
 from streamline.api.call import BrokerServices, no_controllers
 from streamline.api.envelope import envelope
+from streamline.api.produce import LEADERS_FROM
+from streamline.api.relayed import RelayedProduces
 from streamline.api.replica_fetch import ReplicaFetches
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IAcksPolicy, IConsensus, IPlacement, IQuorum, IReplicator, IStorage
@@ -38,17 +40,24 @@ from streamline.services.data_directory import DataDirectory
 from streamline.services.deadlines import Deadlines
 from streamline.services.forwarding import Forwarding
 from streamline.services.housekeeping import Housekeeping
+from streamline.services.log_info import ReplicaLogs
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import Neighbours
 from streamline.services.peers import Peers
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
+from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse
+from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
 from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
+from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
 
 INCARNATION_BYTES = 16
+RELAYED_BELOW = {"auto": LEADERS_FROM, "always": 1 << 15}
+"""Which versions of Produce are passed on, by what the setting says."""
 
 __all__ = ["Node", "build"]
 
@@ -80,13 +89,15 @@ def build(
     replicator.join(Neighbours(config.node_id, incarnation_id, metadata, peers, altering))
     producer_ids = ProducerIds(config.node_id, brain, lambda: registrar.broker_epoch)
     broker = _services(
-        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, room
+        config, host, installed, storage, metadata, replicator, incarnation_id, brain, producer_ids, registrar, room
     )
     factory = KafkaFactory(broker, Limits.of(config.broker, host.network.sockets_max))
     listener = KafkaListener(host.network, config.listen, factory, broker.deadlines)
     node = Node(host, config, directory, broker, factory, listener, room, registrar, incarnation_id)
+    logs = ReplicaLogs(metadata, broker.replicas, lambda: registrar.broker_epoch)
     if room is not None:
-        room.factory.answer(*_peer_apis(brain, broker))
+        room.factory.answer(*_peer_apis(brain, broker, logs))
+    node.recovering = Recovering(host, config, metadata, brain.controllership, None if room is None else peers, logs)
     for step in _steps(node, host, storage, replicator, listener, brain, altering):
         node.addService(step)  # type: ignore[no-untyped-call]
     return node
@@ -102,6 +113,7 @@ def _services(
     incarnation_id: bytes,
     brain: Brain,
     producer_ids: ProducerIds,
+    registrar: Registrar,
     room: ClusterRoom | None,
 ) -> BrokerServices:
     """Make what handlers talk to."""
@@ -111,6 +123,10 @@ def _services(
     forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, None if room is None else room.peers)
     controller = Controller(host, config, metadata, placement, brain.controllership, forwarding)
     replicas = Replicas(host, config, metadata, storage, replicator, acks, incarnation_id)
+    below, relay = RELAYED_BELOW.get(config.produce_forwarding), None
+    if room is not None and below is not None:
+        gathering = replicas.gathering
+        relay = Relay(config.node_id, metadata, room.peers, deadlines, gathering, lambda: registrar.broker_epoch, below)
     return BrokerServices(
         host=host,
         config=config,
@@ -126,15 +142,18 @@ def _services(
         sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
         controllers=no_controllers if room is None else room.controllers,
         selector=SELECTORS[config.reads](),
+        relay=relay,
     )
 
 
-def _peer_apis(brain: Brain, broker: BrokerServices) -> Iterable[PeerApi]:
-    """Yield what other nodes ask: of the controller, for themselves and for their clients, and of leaders."""
+def _peer_apis(brain: Brain, broker: BrokerServices, logs: ReplicaLogs) -> Iterable[PeerApi]:
+    """Yield what other nodes ask: of the controller, for themselves and for their clients, of leaders, of replicas."""
     rows: list[tuple[Any, Any, Callable[..., Any]]] = [
         *((request, response, partial(answer, brain)) for request, response, answer in ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
         (FetchRequest, FetchResponse, ReplicaFetches(broker).answer),
+        (GetReplicaLogInfoRequest, GetReplicaLogInfoResponse, lambda _, request: logs.describe(request)),
+        (RelayedProduceRequest, RelayedProduceResponse, RelayedProduces(broker).answer),
     ]
     for request, response, answer in rows:
         yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer))
@@ -167,6 +186,7 @@ def _steps(
     yield brain.controllership
     yield brain.membership
     yield brain.balancing
+    yield node.recovering
     yield node.registrar
     yield Step(node.registrar.when_registered, altering.stop)
     yield Step(replicator.start, replicator.stop)

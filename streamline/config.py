@@ -1,81 +1,27 @@
 """
 Every setting, declared once: name, default, meaning, and what is allowed.
 
-A setting is an attrs field made with L{setting}; its Kafka name is the field's
-name with dots.  Options, the TOML file, DescribeConfigs and the documentation
-are derived from these classes.  L{BrokerConfig} holds what Kafka calls broker
-settings, L{TopicConfig} what a topic can override.
+L{BrokerConfig} holds what Kafka calls broker settings, L{TopicConfig} what a
+topic can override, L{NodeConfig} how one node is run; L{streamline.settings}
+says what a setting is.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final
 
-import attrs
-from attrs import Attribute, field, fields, frozen
+from attrs import field, fields, frozen
 
 from streamline.model import Endpoint
-
-if TYPE_CHECKING:
-    from attrs import AttrsInstance
-
-Check = Callable[[Any], str | None]
-"""Returns what is wrong with a value, or None."""
-
-C = TypeVar("C", bound="AttrsInstance")
-
-
-def setting(default: Any, doc: str, *checks: Check) -> Any:
-    """
-    Declare a setting.
-
-    @param checks: each looks at the value; the first complaint is raised as a ValueError.
-    """
-
-    def validate(_: object, attribute: Attribute[Any], value: Any) -> None:
-        for check in checks:
-            if complaint := check(value):
-                raise ValueError(f"{kafka_name(attribute)} {complaint}, not {value!r}")
-
-    return field(default=default, validator=validate, metadata={"doc": doc})
-
-
-def kafka_name(attribute: Attribute[Any]) -> str:
-    """Return the name of a setting as Kafka writes it."""
-    return attribute.name.replace("_", ".")
-
-
-def at_least(low: int) -> Check:
-    """Allow numbers from C{low} up."""
-    return lambda value: None if value >= low else f"must be at least {low}"
-
-
-def between(low: float, high: float) -> Check:
-    """Allow numbers from C{low} to C{high}, both included."""
-    return lambda value: None if low <= value <= high else f"must be between {low} and {high}"
-
-
-def one_of(*allowed: str) -> Check:
-    """Allow just these words."""
-    return lambda value: None if value in allowed else f"must be one of {', '.join(allowed)}"
-
-
-def list_of(*allowed: str) -> Check:
-    """Allow a comma-separated list of these words."""
-
-    def check(value: str) -> str | None:
-        words = [word.strip() for word in value.split(",")]
-        return None if all(word in allowed for word in words) else f"must list only {', '.join(allowed)}"
-
-    return check
-
+from streamline.settings import at_least, between, list_of, one_of, setting, settings_of, typed_changes
 
 INT32_MAX = 2**31 - 1
 INT64_MAX = 2**63 - 1
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
+BALANCED = "balanced"
+"""The one strategy of unclean recovery that elects anybody (KIP-966)."""
 
 
 @frozen(kw_only=True)
@@ -90,6 +36,13 @@ class BrokerConfig:
     delete_topic_enable: bool = setting(True, "Let topics be deleted.")
     unclean_leader_election_enable: bool = setting(
         False, "Whether a replica that may lack records can be elected where no other is left."
+    )
+    unclean_recovery_strategy: str = setting(
+        BALANCED, "What happens where all that had everything have lost power: 'balanced' elects the best of them once "
+        "they are back, 'none' leaves that to a person.", one_of(BALANCED, "none"),
+    )
+    unclean_recovery_timeout_ms: int = setting(
+        300_000, "How long such an election waits for replicas that had fallen behind before.", at_least(0)
     )
     compression_type: str = setting(
         "producer", "The codec that batches are stored in; 'producer' keeps what was sent.",
@@ -209,11 +162,6 @@ class BrokerConfig:
     )
 
 
-def settings_of(config_class: ConfigClass) -> dict[str, Attribute[Any]]:
-    """Return the settings of a class under their Kafka names, in order of declaration."""
-    return {kafka_name(attribute): attribute for attribute in fields(config_class)}
-
-
 def overriding(name: str) -> Any:
     """Declare a topic's setting; default, meaning and bounds are those of the broker's setting of this name."""
     broker = settings_of(BrokerConfig)[name]
@@ -247,6 +195,7 @@ class TopicConfig:
     segment_jitter_ms: int = overriding("log.roll.jitter.ms")
     segment_ms: int = overriding("log.roll.ms")
     unclean_leader_election_enable: bool = overriding("unclean.leader.election.enable")
+    unclean_recovery_strategy: str = overriding("unclean.recovery.strategy")
 
     @property
     def compacts(self) -> bool:
@@ -259,80 +208,10 @@ class TopicConfig:
         return "delete" in self.cleanup_policy
 
 
-ConfigClass = type[TopicConfig] | type[BrokerConfig]
-
-
-def default_of(attribute: Attribute[Any]) -> Any:
-    """Return a setting's own default."""
-    return attribute.default
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return C{"; did you mean 'x'?"} for the known name nearest to C{name}, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
-
-
-def parse_value(attribute: Attribute[Any], text: str) -> Any:
-    """
-    Turn the text that a client or a file gives into a setting's value.
-
-    @raise ValueError: with a sentence.
-    """
-    kind: type[Any] = type(attribute.default)
-    name = kafka_name(attribute)
-    if kind is bool:
-        if text.strip().lower() in ("true", "false"):
-            return text.strip().lower() == "true"
-        raise ValueError(f"{name} must be 'true' or 'false', not {text!r}")
-    if kind is str:
-        return text.strip()
-    try:
-        return kind(text.strip())
-    except ValueError:
-        noun = "a whole number" if kind is int else "a number"
-        raise ValueError(f"{name} must be {noun}, not {text!r}") from None
-
-
-def format_value(value: Any) -> str:
-    """Write a value as Kafka's tools show it."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def make(config_class: type[C], given: Mapping[str, Any]) -> C:
-    """
-    Make settings from Kafka names and values, text or already typed.
-
-    @raise ValueError: an unknown name (the nearest right one is named) or a value out of bounds.
-    """
-    return evolve(config_class(), given)
-
-
-def evolve(config: C, given: Mapping[str, Any]) -> C:
-    """
-    Return settings with some of them changed, under Kafka names.
-
-    @raise ValueError: as L{make}.
-    """
-    known = settings_of(type(config))  # type: ignore[arg-type]
-    changes: dict[str, Any] = {}
-    for name, value in given.items():
-        attribute = known.get(name)
-        if attribute is None:
-            raise ValueError(f"unknown setting '{name}'{nearest(name, known)}")
-        changes[attribute.name] = _typed(attribute, value)
-    return attrs.evolve(config, **changes)  # type: ignore[misc]
-
-
-def _typed(attribute: Attribute[Any], value: Any) -> Any:
-    kind = type(attribute.default)
-    if isinstance(value, str):
-        return parse_value(attribute, value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        return parse_value(attribute, format_value(value))
-    return value
+_SYNONYMS: Final = tuple(
+    (attribute.name, attribute.metadata["synonym"].replace(".", "_")) for attribute in fields(TopicConfig)
+)
+"""A topic's settings, and where a broker has each."""
 
 
 def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicConfig:
@@ -341,11 +220,9 @@ def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicCon
 
     @raise ValueError: as L{make}.
     """
-    base = {
-        attribute.name: getattr(broker, attribute.metadata["synonym"].replace(".", "_"))
-        for attribute in fields(TopicConfig)
-    }
-    return evolve(TopicConfig(**base), overrides)
+    settings = {name: getattr(broker, synonym) for name, synonym in _SYNONYMS}
+    settings.update(typed_changes(TopicConfig, overrides))
+    return TopicConfig(**settings)  # once: each one that is made looks at every value
 
 
 @frozen(kw_only=True)
@@ -375,6 +252,9 @@ class NodeConfig:
     rack: str | None = setting(None, "rack of this node")
     reads: str = setting("any", "which replicas serve consumers: any or leader", one_of("any", "leader"))
     produce_forwarding: str = setting(
-        "never", "what a non-leader does with Produce; never: it says who leads", one_of("never")
+        "auto",
+        "what a non-leader does with Produce: auto passes it on to the leader where the request is too old to be told "
+        "who leads (below version 10), always and never do so whatever the version",
+        one_of("auto", "always", "never"),
     )
     broker: BrokerConfig = field(factory=BrokerConfig)

@@ -13,6 +13,8 @@ from attrs import field, frozen
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 """Anything that gives bytes without a copy."""
+PlainBatch: TypeAlias = tuple[memoryview, int, int]
+"""A batch that may be stored as it came, but for its place: the whole of it, its records' number and greatest time."""
 
 NO_NODE = -1
 NO_LEADER = -1

@@ -29,6 +29,7 @@ from streamline.net.listener import KafkaListener
 from streamline.services.data_directory import DataDirectory
 from streamline.services.foundation import Foundation
 from streamline.services.pulse import Pulse
+from streamline.services.recovering import Recovering
 from streamline.services.registering import Registrar
 from streamline.services.staircase import Staircase
 
@@ -67,8 +68,11 @@ class Node(Staircase):
     @ivar registrar: keeps it registered.
     @ivar pulse: how long its reactor is held up.
     @ivar incarnation_id: drawn by this process.
+    @ivar recovering: helps partitions that nobody can lead, where this node is the controller; set before it starts.
     @ivar failed: fires with a sentence when the node cannot go on, and its process should end with an error.
     """
+
+    recovering: Recovering
 
     def __init__(
         self,
@@ -212,7 +216,10 @@ class HttpRoom(Service):
         root = make_root(
             self._host,
             lambda: node.factory.is_serving,
-            lambda: take_snapshot(__version__, node.factory, broker.metadata, broker.replicas, node.pulse, peers),
+            lambda: take_snapshot(
+                __version__, node.factory, broker.metadata, broker.replicas, node.pulse, peers,
+                node.recovering.recovered,
+            ),
         )
         self._listener = listener = HttpListener(self._host, self._endpoint, root)
         return listener.startService()

@@ -31,8 +31,8 @@ from zope.interface.exceptions import (
 from zope.interface.interface import InterfaceClass, Method
 from zope.interface.verify import verifyObject
 
-from streamline.config import nearest
 from streamline.errors import StartRefused
+from streamline.settings import nearest
 
 ENTRY_POINT_GROUP = "streamline.plugins"
 

@@ -29,7 +29,7 @@ from streamline.launcher import Launcher
 from streamline.options.command import Options
 from streamline.services.data_directory import DataDirectory
 from streamline.services.doorstep import Doorstep
-from streamline.services.host import calm_collector, keep_freed_memory, real_host
+from streamline.services.host import calm_collector, collector_held, keep_freed_memory, real_host
 from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
@@ -54,6 +54,11 @@ def makeService(options: Options) -> Service:
     """
     from twisted.internet import reactor
 
+    with collector_held():
+        return _make(options, reactor)
+
+
+def _make(options: Options, reactor: Any) -> Program:
     launcher = Launcher(options.parent)
     config = attrs.evolve(options.config, data_dir=launcher.path(options.config.data_dir))
     keep_freed_memory()

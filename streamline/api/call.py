@@ -27,6 +27,7 @@ from streamline.services.deadlines import Deadlines
 from streamline.services.forwarding import Forwarding
 from streamline.services.metadata import Metadata
 from streamline.services.producer_ids import ProducerIds
+from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.turns import Turns
 from streamline.wire.schema import Message
@@ -43,6 +44,7 @@ class BrokerServices:
     The services that handlers talk to.
 
     @ivar controllers: says where other nodes find the controllers; None where this node takes no others.
+    @ivar relay: passes on what clients produce for other nodes' partitions; None where nothing is passed on.
     """
 
     host: Host
@@ -58,6 +60,7 @@ class BrokerServices:
     turns: Turns
     sessions: FetchSessions
     controllers: Callable[[], Controllers | None] = no_controllers
+    relay: Relay | None = None
     selector: IReplicaSelector = field(factory=LeaderOnly)
 
 
@@ -77,6 +80,14 @@ class Room(Protocol):
     @property
     def is_crowded(self) -> bool:
         """Whether so much waits that nothing large should wait in addition."""
+
+
+class Elsewhere:
+    """The room of a client whose connection is another node's, which sees to it that it does not take too much."""
+
+    promised_bytes = 0
+    room_bytes = 1 << 20
+    is_crowded = False
 
 
 class Caller:

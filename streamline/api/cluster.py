@@ -1,8 +1,9 @@
 """
 DescribeCluster (60): the cluster's id, its controller and its nodes; UnregisterBroker (64): one of them has left.
 
-Behaviour: a broker that is unregistered leaves every ISR; one that is still running registers again, as a new one that
-may lack records.
+Behaviour: a broker that is unregistered leaves every ISR in the moment in which others lead in its place.  That is
+refused where nobody else is known to have what it has.  Partitions go on naming it among their replicas until they are
+reassigned, as in Kafka.  One that is still running registers again, as a new one that may lack records.
 
 Version notes: DescribeCluster 1 endpoint type (KIP-919): controllers are told where they listen
 for other nodes; 2 fenced brokers.

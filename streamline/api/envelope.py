@@ -12,7 +12,7 @@ from struct import error as StructError
 
 from twisted.internet.defer import Deferred
 
-from streamline.api.call import BrokerServices, Call, Caller
+from streamline.api.call import BrokerServices, Call, Caller, Elsewhere
 from streamline.api.forwarding import unpacked_address
 from streamline.api.table import TABLE, Api, flexible_of
 from streamline.errors import ErrorCode, ProtocolError, Refused
@@ -25,14 +25,6 @@ from streamline.wire.messages.peer import EnvelopeRequest, EnvelopeResponse
 _KEY_AND_VERSION = Struct(">hh")
 
 
-class _Elsewhere:
-    """The room of a client whose connection is another node's, which sees to it that it does not take too much."""
-
-    promised_bytes = 0
-    room_bytes = 1 << 20
-    is_crowded = False
-
-
 def envelope(
     broker: BrokerServices, sender: ReplicaKey, request: EnvelopeRequest
 ) -> EnvelopeResponse | Deferred[EnvelopeResponse]:
@@ -41,8 +33,31 @@ def envelope(
 
     @raise ProtocolError: nothing that a node would have passed on is in it.
     """
+    if not _is_broker(broker, sender):
+        return Deferred.fromCoroutine(_once_caught_up(broker, sender, request))
+    return _read(broker, request)
+
+
+def _is_broker(broker: BrokerServices, sender: ReplicaKey) -> bool:
+    known = broker.metadata.image.brokers.get(sender.node_id)
+    return known is not None and known.directory_id == sender.directory_id
+
+
+async def _once_caught_up(
+    broker: BrokerServices, sender: ReplicaKey, request: EnvelopeRequest
+) -> EnvelopeResponse:
+    """Look again who the sender is: a controller that has just started may know nobody yet."""
+    if not await broker.forwarding.caught_up():
+        return EnvelopeResponse(error_code=ErrorCode.NOT_CONTROLLER)
+    if not _is_broker(broker, sender):
+        return EnvelopeResponse(error_code=ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
+    answer = _read(broker, request)
+    return await answer if isinstance(answer, Deferred) else answer
+
+
+def _read(broker: BrokerServices, request: EnvelopeRequest) -> EnvelopeResponse | Deferred[EnvelopeResponse]:
     try:
-        api, version = _opened(broker, sender, request)
+        api, version = _opened(request)
     except Refused as refusal:
         return EnvelopeResponse(error_code=refusal.code)
     header = read_request_header(request.request_data, flexible_of)
@@ -51,11 +66,8 @@ def envelope(
     return Deferred.fromCoroutine(_answer(api, call, asked, header.correlation_id))
 
 
-def _opened(broker: BrokerServices, sender: ReplicaKey, request: EnvelopeRequest) -> tuple[Api, int]:
+def _opened(request: EnvelopeRequest) -> tuple[Api, int]:
     """Say which API is in it; refuse it where this node is not to answer that."""
-    known = broker.metadata.image.brokers.get(sender.node_id)
-    if known is None or known.directory_id != sender.directory_id:
-        raise Refused(ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
     try:
         key, version = _KEY_AND_VERSION.unpack_from(request.request_data)
     except StructError:
@@ -81,7 +93,7 @@ def client_of(request: EnvelopeRequest) -> Caller:
         raise ProtocolError(f"an envelope does not say whom it is from: {error}") from None
     if not principal:
         raise ProtocolError("an envelope does not say whom it is from")
-    caller = Caller(address, Endpoint("", 0), lambda why: None, _Elsewhere())
+    caller = Caller(address, Endpoint("", 0), lambda why: None, Elsewhere())
     caller.principal = principal
     return caller
 

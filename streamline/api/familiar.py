@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 from struct import Struct
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -35,7 +36,7 @@ from streamline.wire.messages.produce import (
     ProduceResponse,
     TopicProduceResponse,
 )
-from streamline.wire.schema import is_flexible
+from streamline.wire.schema import Message, is_flexible
 from streamline.wire.template import template
 from streamline.wire.varints import unsigned
 
@@ -83,19 +84,25 @@ class Familiar:
         self._index = topic.partition_data[0].index
         self.answer = template(self._kept, "iqqq")
 
-    def take(self, broker: BrokerServices, caller: Caller, frames: Sequence[bytes]) -> Run | None:
+    def take(self, broker: BrokerServices, caller: Caller, frames: Sequence[Any]) -> Run | None:
         """
-        Collect the batches of requests that begin so, up to the first that is not usual.
+        Collect the batches of requests that begin so, up to the first that does not, or is not usual.
 
+        @param frames: at least one, which begins so; bytes, or a bytearray.
         @return: those that were taken; None, and nothing has happened, where the first one is not usual.
         """
+        first, suffix = frames[0], self._suffix
+        api, rest = first[:4], first[8 : self.at]
         batches: list[memoryview] = []
-        size, prefix, begin, end = 0, b"", 0, 0
+        size, before, begin, end = 0, b"", 0, 0
         for frame in frames:
             if len(frame) != size:
+                if type(frame) is not bytes:  # as it is where a frame is very large, and then it is of another size
+                    break
                 size = len(frame)
-                prefix, begin, end = self._place(size)
-            if not frame.startswith(prefix, self.at) or not frame.endswith(self._suffix):
+                length, begin, end = self._place(size)
+                before = rest + length
+            if not (frame.startswith(before, 8) and frame.startswith(api) and frame.endswith(suffix)):
                 break
             batches.append(memoryview(frame)[begin:end])
         name = self._name
@@ -123,8 +130,8 @@ class Familiar:
         topics: list[Appended] = [(self._name, self._topic_id, [(self._index, receipt)])]
         return self._written(number, Produced(call, self.acks, self.timeout_s, topics).respond())
 
-    def _written(self, number: int, response: ProduceResponse) -> bytes:
-        body = writer(ProduceResponse, self.version)(response)
+    def _written(self, number: int, response: Message) -> bytes:
+        body = writer(type(response), self.version)(response)
         answer = b"".join([response_header(ProduceRequest.KEY, self.version, number), *body])
         return _LENGTH.pack(len(answer)) + answer
 

@@ -2,12 +2,15 @@
 ListOffsets (2): the offset at a time, at the start, at the end, or of the greatest timestamp.
 
 Behaviour: a consumer is never told more than what is committed; a time after
-every record gives offset -1.  Finding a time means reading the records of a
-batch, so that many lookups, or one in a large batch, take several turns.
+every record gives offset -1.  A leader that does not know yet how far the one
+before it had committed says so, and nothing else, of whatever may lie there
+(KIP-207).  Finding a time means reading the records of a batch, so that many
+lookups, or one in a large batch, take several turns.
 
-Version notes: 1 one offset; 2 isolation; 4 leader epoch; 7 greatest timestamp
-(KIP-734); 8 and 9 tiered storage (a log without tiers starts where it starts
-locally); 11 pending upload.
+Version notes: 1 one offset; 2 isolation; 4 leader epoch; 5 OFFSET_NOT_AVAILABLE
+(before, LEADER_NOT_AVAILABLE stands for it); 7 greatest timestamp (KIP-734);
+8 and 9 tiered storage (a log without tiers starts where it starts locally); 11
+pending upload.
 """
 
 from __future__ import annotations
@@ -41,6 +44,8 @@ EARLIEST_PENDING_UPLOAD = -6
 LOOKUPS_PER_TURN = 200
 SEARCHES_PER_TURN = 10
 RECORDS_PER_TURN = 2000
+
+NOT_AVAILABLE_FROM = 5
 
 _SINCE = {EARLIEST_LOCAL: 8, LATEST_TIERED: 9, EARLIEST_PENDING_UPLOAD: 11}
 
@@ -82,7 +87,10 @@ def _lookup(
         partition.check_epoch(part.current_leader_epoch)
         timestamp, offset = yield from _find(partition, part.timestamp)
     except Refused as refusal:
-        return ListOffsetsPartitionResponse(partition_index=part.partition_index, error_code=refusal.code)
+        code = refusal.code
+        if code is ErrorCode.OFFSET_NOT_AVAILABLE and call.version < NOT_AVAILABLE_FROM:
+            code = ErrorCode.LEADER_NOT_AVAILABLE
+        return ListOffsetsPartitionResponse(partition_index=part.partition_index, error_code=code)
     except StorageFailed:
         return ListOffsetsPartitionResponse(
             partition_index=part.partition_index, error_code=ErrorCode.KAFKA_STORAGE_ERROR
@@ -104,9 +112,13 @@ def _find(partition: Partition, timestamp: int) -> Generator[None, None, Found]:
     if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
         return NO_TIMESTAMP, NO_OFFSET
     if timestamp == MAX_TIMESTAMP:
-        return (yield from _greatest(log.batch_of_max_timestamp(), partition.high_watermark))
-    batch = log.batch_at_timestamp(timestamp)
-    return (yield from _first_at(batch, timestamp, log.start_offset, partition.high_watermark))
+        found = yield from _greatest(log.batch_of_max_timestamp(), partition.high_watermark)
+    else:
+        batch = log.batch_at_timestamp(timestamp)
+        found = yield from _first_at(batch, timestamp, log.start_offset, partition.high_watermark)
+    if found[1] == NO_OFFSET:
+        _ = partition.latest_offset  # which is refused where there may well be one that is committed
+    return found
 
 
 def _first_at(

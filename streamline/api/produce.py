@@ -4,6 +4,8 @@ Produce (0): append record batches, and answer when the acks policy is satisfied
 Behaviour: everything up to L{Later} runs before the connection's next request
 is read, so batches enter the log in the order in which they arrived; what a
 pass over the socket brought is then written at once, and only then answered.
+What other nodes lead is passed on to them where the setting and the version
+say so (L{streamline.services.relaying}), also before the next request is read.
 
 Version notes: 3 message format 2; 5 log start offset; 7 zstd; 8 error messages
 (KIP-467); 9 flexible; 10 current leader (KIP-951); 13 topic ids (KIP-516).
@@ -22,6 +24,7 @@ from streamline.model import NO_OFFSET
 from streamline.replication.acks import ACKS_NONE
 from streamline.services.purgatory import Group
 from streamline.services.receipts import Receipt, refused
+from streamline.services.relaying import Client, Passing, Relay
 from streamline.wire.messages.produce import (
     LeaderIdAndEpoch,
     NodeEndpoint,
@@ -32,6 +35,7 @@ from streamline.wire.messages.produce import (
     TopicProduceData,
     TopicProduceResponse,
 )
+from streamline.wire.schema import Message
 
 TOPIC_IDS_FROM = 13
 LEADERS_FROM = 10
@@ -51,6 +55,9 @@ _UNSEEN = refused(Refused(ErrorCode.UNKNOWN_SERVER_ERROR, "nobody has looked at 
 def produce(call: Call, request: ProduceRequest) -> Later | Hold:
     """Collect every batch now; write, wait and answer later."""
     produced = Produced(call, request.acks, request.timeout_ms / 1000, [])
+    relay = call.broker.relay
+    if relay is not None and call.version < relay.below_version:
+        produced.pass_on_by(relay)
     topics = request.topic_data
     count = 0
     for topic in topics:
@@ -58,12 +65,27 @@ def produce(call: Call, request: ProduceRequest) -> Later | Hold:
     if count <= PARTITIONS_PER_TURN:
         produced.collect(topics)
         if produced.is_collected:
-            return produced
+            return produced if produced.passing is None else _passed_on(produced)
         work = produced.look_closely()
     else:
         work = produced.collect_many(topics)
     done = call.broker.turns.work_off(work)
     # A Deferred where looking takes more than one turn of the reactor.
+    if isinstance(done, Deferred):
+        return Hold(done if produced.passing is None else done.addCallback(_pass_on))
+    return done if produced.passing is None else _passed_on(done)
+
+
+def _pass_on(produced: Produced) -> Produced | Deferred[Produced]:
+    """Send what others lead; a Deferred where there is no room for it yet."""
+    assert produced.passing is not None
+    waiting = produced.passing.send()
+    return produced if waiting is None else waiting.addCallback(lambda _: produced)
+
+
+def _passed_on(produced: Produced) -> Produced | Hold:
+    """Do so before the connection's next request is looked at, or what is sent by one could be in any order."""
+    done = _pass_on(produced)
     return Hold(done) if isinstance(done, Deferred) else done
 
 
@@ -71,10 +93,12 @@ class Produced(Later):
     """
     The batches of one request: what became of each, and what is left to do for the answer.
 
-    It keeps nothing of the request, so that the records can go once they are written.
+    It keeps nothing of the request, so that the records can go once they are written, or sent.
+
+    @ivar passing: takes along what other nodes lead, where that is passed on.
     """
 
-    __slots__ = ("_acks", "_call", "_close_ones", "_timeout_s", "_topics")
+    __slots__ = ("_acks", "_call", "_close_ones", "_timeout_s", "_topics", "passing")
 
     def __init__(self, call: Call, acks: int, timeout_s: float, topics: list[Appended]) -> None:
         self._call = call
@@ -83,6 +107,13 @@ class Produced(Later):
         self._topics = topics
         self._close_ones: list[tuple[list[tuple[int, Receipt]], int, Looking]] | None = None
         """Where receipts of batches belong that need a close look, and what looks."""
+        self.passing: Passing | None = None
+
+    def pass_on_by(self, relay: Relay) -> None:
+        """Have what other nodes lead go this way."""
+        call, caller = self._call, self._call.caller
+        client = Client(caller.principal, call.client_id, caller.address, call.version)
+        self.passing = Passing(relay, client, self._acks, self._timeout_s)
 
     # Collecting
 
@@ -112,12 +143,12 @@ class Produced(Later):
         self, name: str | None, receipts: list[tuple[int, Receipt]], parts: Sequence[PartitionProduceData]
     ) -> None:
         call, acks = self._call, self._acks
-        append, version = call.broker.replicas.append, call.version
+        append, version, passing = call.broker.replicas.append, call.version, self.passing
         for part in parts:
             index = part.index
             if name is None:
                 work = refused(Refused(ErrorCode.UNKNOWN_TOPIC_ID))
-            else:
+            elif passing is None or (work := passing.take(name, part)) is None:  # type: ignore[assignment]
                 work = append(name, index, part.records, acks, version)  # type: ignore[arg-type, assignment]
                 if type(work) is not Receipt:
                     work = self._look_later(receipts, work)  # type: ignore[arg-type]
@@ -146,11 +177,13 @@ class Produced(Later):
 
     # Answering
 
-    def finish(self) -> ProduceResponse | Deferred[ProduceResponse] | None:
+    def finish(self) -> Message | Deferred[Message] | None:
         """Answer, or wait until that can be done; all batches have been written by now."""
         acks = self._acks
         if acks == ACKS_NONE:
             self._close_if_refused()
+            if self.passing is not None:
+                self.passing.when_over(self._close_if_refused)
             return None
         waiting = []
         count = 0
@@ -178,7 +211,7 @@ class Produced(Later):
                     self._call.caller.close(why)
                     return
 
-    def respond(self) -> ProduceResponse:
+    def respond(self) -> Message:
         """Answer with what has become of each batch by now."""
         return self._response(
             [
@@ -189,10 +222,10 @@ class Produced(Later):
             ]
         )
 
-    def _respond_slowly(self) -> ProduceResponse | Deferred[ProduceResponse]:
+    def _respond_slowly(self) -> Message | Deferred[Message]:
         return self._call.broker.turns.work_off(self._respond_in_steps())
 
-    def _respond_in_steps(self) -> Generator[None, None, ProduceResponse]:
+    def _respond_in_steps(self) -> Generator[None, None, Message]:
         topics: list[TopicProduceResponse] = []
         for name, topic_id, receipts in self._topics:
             results: list[PartitionProduceResponse] = []
@@ -207,7 +240,9 @@ class Produced(Later):
         results = []
         for index, receipt in receipts:
             partition = receipt.partition
-            refusal = receipt.refusal if partition is None else partition.verdict(receipt, acks)
+            # Only another node wants to have acks=0 answered.
+            is_over = partition is None or acks == ACKS_NONE
+            refusal = receipt.refusal if is_over else partition.verdict(receipt, acks)  # type: ignore[union-attr]
             if refusal is not None:
                 results.append(self._refusal(name, index, refusal))
                 continue
@@ -217,7 +252,7 @@ class Produced(Later):
                     index=index,
                     base_offset=receipt.base_offset,
                     log_append_time_ms=receipt.append_time_ms,
-                    log_start_offset=partition.log.start_offset,
+                    log_start_offset=receipt.log_start_offset,
                 )
             )
         return results
@@ -231,7 +266,7 @@ class Produced(Later):
             result.current_leader = LeaderIdAndEpoch(leader_id=leader, leader_epoch=epoch)
         return result
 
-    def _response(self, topics: list[TopicProduceResponse]) -> ProduceResponse:
+    def _response(self, topics: list[TopicProduceResponse]) -> Message:
         response = ProduceResponse(responses=topics)
         if self._call.version >= LEADERS_FROM:
             _add_endpoints(self._call, response)

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call
-from streamline.cluster.joining import Member
+from streamline.cluster.joining import Member, check_agreement
 from streamline.cluster.names import METADATA_TOPIC
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IQuorum
@@ -163,6 +164,8 @@ async def _add(call: Call, request: AddRaftVoterRequest) -> AddRaftVoterResponse
             raise Refused(ErrorCode.REQUEST_TIMED_OUT, f"node {key.node_id} has not caught up yet")
         await _after(call, LOOK_S)
         _check_leads(call)
+    known = members(quorum.describe())
+    check_agreement([evolve(one, is_voter=one.is_voter or _is(one, key)) for one in known])
     await _change(quorum, AddVoter(next(one for one in quorum.configuration.learners if one.key == key)))
     return AddRaftVoterResponse(error_message=None)
 
@@ -185,7 +188,11 @@ def _may_vote(status: QuorumStatus, key: ReplicaKey) -> bool:
 
 
 def _member(status: QuorumStatus, key: ReplicaKey) -> Member | None:
-    return next((one for one in members(status) if (one.node_id, one.directory_id) == key), None)
+    return next((one for one in members(status) if _is(one, key)), None)
+
+
+def _is(member: Member, key: ReplicaKey) -> bool:
+    return (member.node_id, member.directory_id) == key
 
 
 def not_added(request: AddRaftVoterRequest, refusal: Refused) -> AddRaftVoterResponse:
@@ -210,6 +217,7 @@ async def _remove(call: Call, request: RemoveRaftVoterRequest) -> RemoveRaftVote
             ErrorCode.INVALID_REQUEST,
             f"node {key.node_id} is running, and would vote again at once; stop it first",
         )
+    check_agreement([one for one in members(status) if not _is(one, key)])
     await _change(quorum, Remove(key))
     return RemoveRaftVoterResponse(error_message=None)
 

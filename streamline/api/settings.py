@@ -14,15 +14,8 @@ from attrs import Attribute, frozen
 from streamline.cluster.commands import CLUSTER_WIDE
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.settings import DYNAMIC, LISTS
-from streamline.config import (
-    INT32_MAX,
-    BrokerConfig,
-    NodeConfig,
-    TopicConfig,
-    format_value,
-    parse_value,
-    settings_of,
-)
+from streamline.config import INT32_MAX, BrokerConfig, NodeConfig, TopicConfig
+from streamline.settings import format_value, parse_value, settings_of
 
 DYNAMIC_TOPIC = 1
 DYNAMIC_BROKER = 2

@@ -6,7 +6,6 @@ The nodes are those of L{streamline.testing.cluster}, which are those of product
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 from pathlib import Path
@@ -63,9 +62,18 @@ def run(nodes: int, data: str | None, port: int | None, default_port: int) -> in
 
 def _start(nodes: int, data: str | None, port: int | None, default_port: int) -> Cluster | str:
     """Return the running cluster, or why there is none."""
-    gc.disable()  # nothing that is imported is garbage, and looking for some takes as long as a node takes to start
+    from streamline.services.host import calm_collector, collector_held
+
+    try:
+        with collector_held():
+            return _start_held(nodes, data, port, default_port)
+    finally:
+        calm_collector()
+
+
+def _start_held(nodes: int, data: str | None, port: int | None, default_port: int) -> Cluster | str:
     from streamline.errors import StartRefused
-    from streamline.services.host import calm_collector, keep_freed_memory
+    from streamline.services.host import keep_freed_memory
     from streamline.testing.cluster import Cluster, PortTaken
     from streamline.testing.embedded.premises import remembers_ports
 
@@ -81,9 +89,6 @@ def _start(nodes: int, data: str | None, port: int | None, default_port: int) ->
         return f"{needed}{taken}{advice}"
     except (StartRefused, TimeoutError, OSError, ValueError) as error:
         return str(error)
-    finally:
-        gc.enable()
-        calm_collector()
     return cluster
 
 

@@ -68,6 +68,14 @@ class Delta:
             or self.topic_configs or self.broker_configs or self.features
         )  # fmt: skip
 
+    @property
+    def concerned(self) -> list[tuple[str, int]]:
+        """Topic and index of each partition that is new or changed, or whose topic has other settings."""
+        keys = dict.fromkeys((part.topic.name, part.new.index) for part in self.partitions)
+        for name in self.topic_configs:
+            keys.update(((name, state.index), None) for state in self.new.topics[name].partitions)
+        return list(keys)
+
 
 def difference(old: MetadataImage, new: MetadataImage) -> Delta:
     """Return what changed from one image to another."""

@@ -1,19 +1,19 @@
 """
-Elections that somebody asks for: back to the preferred leader, an unclean one, or out of a total loss.
+Elections that somebody asks for: back to the preferred leader, or an unclean one.
 
 Answers have the error that Kafka's ElectLeaders gives for each partition.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from streamline.cluster.commands import ChangePartitions, Command
 from streamline.cluster.failover import change_of, changes
 from streamline.cluster.image import MetadataImage
-from streamline.cluster.leadership import Aim, Election, settle, with_epochs
+from streamline.cluster.leadership import Aim, Election, settle
 from streamline.cluster.rules import Rules, rules_of
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_LEADER, PartitionState, TopicPartition
@@ -91,36 +91,6 @@ def balance(image: MetadataImage, limit: int) -> list[Command]:
         )
 
     return changes(image, decide)
-
-
-@frozen
-class LogEnd:
-    """How far a replica's log goes; logs compare by this (KIP-966)."""
-
-    leader_epoch: int
-    end_offset: int
-
-
-def recover(image: MetadataImage, partition: TopicPartition, ends: Mapping[int, LogEnd]) -> list[Command]:
-    """
-    Elect the best of those that are left, after all who had everything have stopped uncleanly (KR22).
-
-    Whether anything was lost depends on what the best one still has, so the caller says "possible loss" in its log.
-    The best is only known once all have said how far they go.
-
-    @param ends: for each node of the partition's last-known ELR, how far its log goes.
-    @raise Refused: ELECTION_NOT_NEEDED where there is a leader or a clean election may yet come;
-        ELIGIBLE_LEADERS_NOT_AVAILABLE where somebody has not said, or is not there.
-    """
-    state = _known(image, partition)
-    if state.leader != NO_LEADER or state.isr or state.elr:
-        raise Refused(ErrorCode.ELECTION_NOT_NEEDED, f"{partition} has a leader, or waits for {list(state.elr)}")
-    missing = [node for node in state.last_known_elr if node not in ends or not image.is_active(node)]
-    if missing or not state.last_known_elr:
-        raise Refused(ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE, f"{partition} waits to hear from {missing}")
-    best = max(state.last_known_elr, key=lambda node: (ends[node].leader_epoch, ends[node].end_offset, -node))
-    after = evolve(state, leader=best, isr=(best,), last_known_elr=(), is_recovering=True)
-    return [_command(image, partition.topic, [with_epochs(state, after)])]
 
 
 def _known(image: MetadataImage, partition: TopicPartition) -> PartitionState:

@@ -26,6 +26,7 @@ from streamline.cluster.commands import (
 from streamline.cluster.image import MetadataImage, apply, change_to, step
 from streamline.cluster.leadership import Aim, Election, settle
 from streamline.cluster.rules import Rules, rules_of
+from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_LEADER, Broker, PartitionState, Topic
 
 Decide = Callable[[PartitionState, Rules], PartitionState]
@@ -67,9 +68,32 @@ def unfence(image: MetadataImage, node: int) -> list[Command]:
 
 
 def unregister(image: MetadataImage, node: int) -> list[Command]:
-    """A broker is taken out for good; where it comes back, nothing is known of its records."""
+    """
+    A broker is taken out for good: others lead, and no ISR counts it.  Where it comes back, it is a new one.
+
+    @raise Refused: INVALID_REQUEST where what it has nobody else is known to have.
+    """
+    needed = [
+        f"{topic.name}-{state.index}"
+        for topic in image.topics.values()
+        for state in topic.partitions
+        if _has_alone(state, node)
+    ]
+    if needed:
+        raise Refused(
+            ErrorCode.INVALID_REQUEST,
+            f"nobody but node {node} is known to have everything of {len(needed)} partitions, {needed[0]} among them; "
+            "move them to other nodes first (kafka-reassign-partitions), or, if it is lost, give up what only it has "
+            "(kafka-leader-election --election-type UNCLEAN where they have other replicas, else delete the topic)",
+        )
     gone = UnregisterBroker(node_id=node, epoch=image.brokers[node].epoch)
     return [gone, *departures(image, node, lost=True, unclean=True)]
+
+
+def _has_alone(state: PartitionState, node: int) -> bool:
+    """Say whether nobody else surely has everything of a partition, or may have most of what is left of it."""
+    sure = state.isr + state.elr
+    return node in (sure or state.last_known_elr) and not any(other != node for other in sure)
 
 
 def departures(

@@ -54,6 +54,23 @@ def is_new(
     return False
 
 
+def check_agreement(members: Sequence[Member]) -> None:
+    """
+    Refuse a change after which the voters could not agree on anything.
+
+    @param members: who there would be then.
+    @raise Refused: INVALID_REQUEST.
+    """
+    voters = [member for member in members if member.is_voter]
+    there, needed = sum(voter.is_caught_up for voter in voters), len(voters) // 2 + 1
+    if there < needed:
+        raise Refused(
+            ErrorCode.INVALID_REQUEST,
+            f"of the {len(voters)} voters that there would be, {there} are there and have caught up, and it takes "
+            f"{needed} to agree; have more of them running first",
+        )
+
+
 def to_promote(members: Sequence[Member], voters_max: int) -> Member | None:
     """Return the learner that should vote next, if any: the first that has caught up, while there is room."""
     if sum(member.is_voter for member in members) >= voters_max:

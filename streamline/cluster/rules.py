@@ -10,18 +10,20 @@ since KIP-966).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, ChangeConfigs, ConfigChange
-from streamline.config import BrokerConfig, TopicConfig, default_of, format_value, parse_value, settings_of
+from streamline.config import BALANCED, BrokerConfig, TopicConfig
+from streamline.settings import default_of, format_value, parse_value, settings_of
 
 if TYPE_CHECKING:
     from streamline.cluster.image import MetadataImage
 
 MIN_ISR = "min.insync.replicas"
 UNCLEAN = "unclean.leader.election.enable"
+RECOVERY = "unclean.recovery.strategy"
 _SETTINGS = settings_of(TopicConfig)
 
 
@@ -40,20 +42,28 @@ class Rules:
 
 def rules_of(image: MetadataImage, topic: str) -> Rules:
     """Return the rules for a topic."""
-    return Rules(_setting(image, topic, MIN_ISR), bool(_setting(image, topic, UNCLEAN)))
+    return Rules(int(_setting(image, topic, MIN_ISR)), bool(_setting(image, topic, UNCLEAN)))
 
 
-def _setting(image: MetadataImage, topic: str, name: str) -> int:
+def recovers(image: MetadataImage, topic: str) -> bool:
+    """Say whether the best of those that are left is elected after all who had everything have lost power."""
+    return bool(_setting(image, topic, RECOVERY) == BALANCED)
+
+
+def _setting(image: MetadataImage, topic: str, name: str) -> Any:
     for configs in (image.configs.get(topic), image.broker_configs.get(CLUSTER_WIDE)):
         if configs is not None and name in configs:
-            value: int = parse_value(_SETTINGS[name], configs[name])
-            return value
-    return int(default_of(_SETTINGS[name]))
+            return parse_value(_SETTINGS[name], configs[name])
+    return default_of(_SETTINGS[name])
 
 
 def founding_rules(config: BrokerConfig) -> ChangeConfigs:
     """Return the command that makes what a node is configured with the rule for the whole cluster."""
-    given = ((MIN_ISR, config.min_insync_replicas), (UNCLEAN, config.unclean_leader_election_enable))
+    given = (
+        (MIN_ISR, config.min_insync_replicas),
+        (UNCLEAN, config.unclean_leader_election_enable),
+        (RECOVERY, config.unclean_recovery_strategy),
+    )
     return ChangeConfigs(
         resource_type=BROKER_CONFIGS,
         resource_name=CLUSTER_WIDE,

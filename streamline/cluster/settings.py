@@ -4,8 +4,8 @@ Settings that change while the cluster runs: which may, what somebody asks for, 
 A topic's settings all may.  Of a broker's, those may that are the defaults of topics' (KIP-226), because what follows
 them looks at the image; any other is read when a node starts, and a change that would have no effect is refused.
 
-Two of them are rules that every node has to see alike (L{streamline.cluster.rules}): they are set for the whole cluster
-or for a topic, never for one broker, and the cluster is never without them (KIP-966).
+Three of them are rules that every node has to see alike (L{streamline.cluster.rules}): they are set for the whole
+cluster or for a topic, never for one broker, and the cluster is never without them (KIP-966).
 """
 
 from __future__ import annotations
@@ -18,21 +18,14 @@ from attrs import fields, frozen
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS, ChangeConfigs, ConfigChange
 from streamline.cluster.image import MetadataImage
-from streamline.cluster.rules import MIN_ISR, UNCLEAN
-from streamline.config import (
-    BrokerConfig,
-    TopicConfig,
-    evolve,
-    format_value,
-    nearest,
-    settings_of,
-    topic_config,
-)
+from streamline.cluster.rules import MIN_ISR, RECOVERY, UNCLEAN
+from streamline.config import BrokerConfig, TopicConfig, topic_config
 from streamline.errors import ErrorCode, Refused
+from streamline.settings import evolve, format_value, nearest, settings_of
 
 DYNAMIC: Final = tuple(attribute.metadata["synonym"] for attribute in fields(TopicConfig))
 """The settings of brokers that may change."""
-RULES: Final = (MIN_ISR, UNCLEAN)
+RULES: Final = (MIN_ISR, UNCLEAN, RECOVERY)
 LISTS: Final = ("cleanup.policy", "log.cleanup.policy")
 """Settings that hold several words."""
 

@@ -68,17 +68,31 @@ class Snapshot:
 
 
 def take_snapshot(
-    version: str, front: Front, metadata: Metadata, replicas: Replicas, pulse: Pulse, peers: Peers | None
+    version: str,
+    front: Front,
+    metadata: Metadata,
+    replicas: Replicas,
+    pulse: Pulse,
+    peers: Peers | None,
+    recovered: int,
 ) -> Snapshot:
     """
     Read every number once.
 
     @param peers: the other nodes; None where this one takes none.
+    @param recovered: how many partitions this node, as the controller, has had led again after all lost power.
     """
     metrics: list[Metric] = [InfoMetricFamily("streamline_build", "The release that runs.", {"version": version})]
     metrics += _requests(front)
     metrics += cluster_metrics(metadata.image)
     metrics += quorum_metrics(metadata.consensus)
+    metrics.append(
+        CounterMetricFamily(
+            "streamline_partitions_recovered",
+            "Partitions given to the best replica that was left, after all that had everything had lost power.",
+            recovered,
+        )
+    )
     metrics += replication_metrics(replicas)
     metrics += refusal_metrics(peers)
     metrics += _logs(replicas)

@@ -24,7 +24,7 @@ from streamline.interfaces.replication import (
     IReplicator,
 )
 from streamline.interfaces.serving import IAuthenticator, IAuthorizer, IReplicaSelector
-from streamline.interfaces.storage import IPartitionLog, IStorage
+from streamline.interfaces.storage import IPartitionLog, IStorage, ITakesRuns
 
 __all__ = [
     "Host",
@@ -50,4 +50,5 @@ __all__ = [
     "IReplicator",
     "IStateMachine",
     "IStorage",
+    "ITakesRuns",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
-from streamline.model import Buffer, LogIdentity, LogSlice
+from streamline.model import Buffer, LogIdentity, LogSlice, PlainBatch
 
 if TYPE_CHECKING:
     from streamline.config import TopicConfig
@@ -122,6 +122,19 @@ class IPartitionLog(Interface):
 
     def close() -> Deferred[None]:
         """Flush, sync and close; reading and appending end here."""
+
+
+class ITakesRuns(IPartitionLog):
+    """What a log may offer besides: to take many batches with one call."""
+
+    def append_run(batches: Sequence[PlainBatch], leader_epoch: int) -> int:
+        """
+        Take whole batches as so many calls of L{append} would: each gets the next offsets, and the epoch.
+
+        It ends before a batch that it leaves to L{append}: one for which the log must roll, or that cannot be taken.
+
+        @return: how many were taken.
+        """
 
 
 class IStorage(Interface):

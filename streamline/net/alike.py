@@ -47,11 +47,7 @@ class Alike:
         if known is None:
             return None
         route, familiar = known
-        alike = [first]
-        for frame in islice(frames, 1, min(at_most, RUN_MAX)):
-            if type(frame) is not bytes or not frame.startswith(rest, 8) or not frame.startswith(begin):
-                break
-            alike.append(frame)
+        alike = list(islice(frames, min(at_most, RUN_MAX)))
         run = familiar.take(self._broker, self._caller, alike)
         if run is None:
             return None

@@ -87,11 +87,13 @@ class Answers:
         slot.size_bytes = sum(map(len, answers))
         self.ready_bytes += slot.size_bytes
 
-    def wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None) -> None:
-        """Note that an answer comes later."""
+    def wait(
+        self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None, kept_bytes: int = 0
+    ) -> None:
+        """Note that an answer comes later; C{kept_bytes} of the request are kept until then."""
         slot.waiting = answer
         slot.hurry = hurry
-        slot.waiting_bytes = slot.route.waiting_bytes(slot.frame_bytes) * slot.requests
+        slot.waiting_bytes = slot.route.waiting_bytes(slot.frame_bytes) * slot.requests + kept_bytes
         self.waiting_bytes += slot.waiting_bytes
 
     def came(self, slot: Slot) -> None:

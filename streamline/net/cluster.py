@@ -23,6 +23,7 @@ from streamline.services.data_directory import DataDirectory
 from streamline.services.forming import Formation
 from streamline.services.joining import Joining
 from streamline.services.peers import Peers
+from streamline.services.rejoining import Rejoining
 from streamline.wire.messages.peer_raft import (
     FoundingRequest,
     FoundingResponse,
@@ -63,6 +64,7 @@ class ClusterRoom(Service):
             own_address=lambda: self.own_address,
         )  # fmt: skip
         self.joining = Joining(host, self.peers, quorum, lambda: self.formation.me, config.max_voters)
+        self.rejoining = Rejoining(host, self.peers, quorum, lambda: self.formation.me)
         self.factory.answer(
             PeerApi(request=FoundingRequest, response=FoundingResponse, answer=self._founding, for_guests=True),
             PeerApi(request=JoinRequest, response=JoinResponse, answer=self._join, for_guests=True),
@@ -121,12 +123,14 @@ class ClusterRoom(Service):
         await self.formation.form(machine)
         if not self._is_stopping:
             self.joining.startService()
+            self.rejoining.startService()
 
     def stop_forming(self) -> None:
         """Let nobody in any more, and ask nobody; a L{form} under way ends soon."""
         self._is_stopping = True
-        if self.joining.running:
-            self.joining.stopService()
+        for service in (self.joining, self.rejoining):
+            if service.running:
+                service.stopService()
         self.formation.stop()
 
     def stopService(self) -> Deferred[None]:

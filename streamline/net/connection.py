@@ -239,14 +239,14 @@ class KafkaConnection(Protocol):
             slot.parts = []
         elif isinstance(answer, Hold):
             self._held = slot
-            self._wait(slot, answer.work, None)
+            self._wait(slot, answer.work, None, slot.frame_bytes)
         elif isinstance(answer, Parked):
             self._wait(slot, answer.answer, answer.hurry)
         else:
             self._wait(slot, answer, None)
 
-    def _wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None) -> None:
-        self._answers.wait(slot, answer, hurry)
+    def _wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None, kept_bytes: int = 0) -> None:
+        self._answers.wait(slot, answer, hurry, kept_bytes)
         # Two callbacks, so that an answer which cannot be written is a failure too.
         answer.addCallback(self._answered, slot).addErrback(self._failed, slot)
 

@@ -21,6 +21,7 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from streamline.api.call import Later
 from streamline.cluster.greeting import Reason
 from streamline.errors import ProtocolError
 from streamline.interfaces import Host
@@ -60,7 +61,7 @@ class Guest:
     address: str
 
 
-Answer = Callable[[Guest, Any], "Message | Deferred[Any]"]
+Answer = Callable[[Guest, Any], "Message | Later | Deferred[Any]"]
 
 
 @frozen(kw_only=True)
@@ -68,7 +69,8 @@ class PeerApi:
     """
     One request between nodes.
 
-    @ivar answer: gives the response, or a L{Deferred} of it.
+    @ivar answer: gives the response, or a L{Deferred} of it; or L{Later}, which makes it when the pass over the socket
+        is done.
     @ivar for_guests: whether a node that is in no cluster may ask it.
     """
 
@@ -94,6 +96,7 @@ class PeerConnection(PeerProtocol):
         self.address = address
         self.guest: Guest | None = None
         self._pending: dict[int, Deferred[Any]] = {}
+        self._later: list[tuple[RequestHeader, Later]] = []
         self._asked = 0
         self._deadline: IDelayedCall | None = None
 
@@ -120,6 +123,16 @@ class PeerConnection(PeerProtocol):
             self.drop()
 
     # What it says
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what a pass over the socket brought, and then make the answers that waited for all of it."""
+        super().dataReceived(data)
+        later, self._later = self._later, []
+        for header, answer in later:
+            try:
+                self._answered(header, answer.finish())
+            except Exception:
+                self._failed_to_answer(Failure(), header, 0)
 
     def frame_received(self, frame: bytes | bytearray) -> None:
         """Take a request, or a message of the quorum."""
@@ -183,6 +196,12 @@ class PeerConnection(PeerProtocol):
         if len(self._pending) >= PENDING_MAX:
             raise ProtocolError(f"more than {PENDING_MAX} requests wait for their answers")
         answer = api.answer(guest, _read(api.request, frame, header))
+        if isinstance(answer, Later):
+            self._later.append((header, answer))
+        else:
+            self._answered(header, answer)
+
+    def _answered(self, header: RequestHeader, answer: Any) -> None:
         if not isinstance(answer, Deferred):
             self._respond(header, answer)
             return
@@ -191,10 +210,10 @@ class PeerConnection(PeerProtocol):
         said = header, self._asked
         answer.addCallbacks(self._came, self._failed_to_answer, callbackArgs=said, errbackArgs=said)
 
-    def _came(self, answer: Message, header: RequestHeader, number: int) -> None:
+    def _came(self, answer: Any, header: RequestHeader, number: int) -> None:
         try:
             self._pending.pop(number, None)
-            self._respond(header, answer)
+            self._answered(header, answer.finish() if isinstance(answer, Later) else answer)
         except Exception:
             self._failed_to_answer(Failure(), header, number)
 

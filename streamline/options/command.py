@@ -14,11 +14,12 @@ from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
 from streamline import __version__
-from streamline.config import NodeConfig, nearest
+from streamline.config import NodeConfig
 from streamline.options.declared import NO_PLUGIN, OPTIONS, PLUGIN_POINTS
 from streamline.options.settling import settle
 from streamline.options.sources import gather
 from streamline.plugins import discover
+from streamline.settings import nearest
 
 EXIT_USAGE = 2
 

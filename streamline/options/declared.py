@@ -7,8 +7,9 @@ from typing import Any
 from attrs import Attribute, fields, frozen
 from zope.interface.interface import InterfaceClass
 
-from streamline.config import BrokerConfig, NodeConfig, format_value, settings_of
+from streamline.config import BrokerConfig, NodeConfig
 from streamline.interfaces import IAcksPolicy, IAuthorizer, IConsensus, IPlacement, IReplicator, IStorage
+from streamline.settings import format_value, settings_of
 
 NODE_OPTIONS: dict[str, Attribute[Any]] = {
     attribute.name.replace("_", "-"): attribute for attribute in fields(NodeConfig) if "doc" in attribute.metadata

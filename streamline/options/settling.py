@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 from attrs import Attribute
 
-from streamline.config import BrokerConfig, NodeConfig, kafka_name, make, parse_value, settings_of
+from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
 from streamline.options.addresses import (
     address_of,
@@ -22,6 +22,7 @@ from streamline.options.addresses import (
 from streamline.options.declared import BROKER_OPTIONS, LOG_FORMATS, NO_PLUGIN, NODE_OPTIONS, PLUGIN_POINTS
 from streamline.options.sources import Gathered, Given
 from streamline.plugins import Installed, parse_choice
+from streamline.settings import kafka_name, make, parse_value, settings_of
 
 READERS: dict[str, Callable[[str], Any]] = {
     "Endpoint | None": parse_reachable,

@@ -10,8 +10,9 @@ from typing import Any
 
 from attrs import frozen
 
-from streamline.config import BrokerConfig, format_value, nearest, settings_of
+from streamline.config import BrokerConfig
 from streamline.options.declared import OPTIONS
+from streamline.settings import format_value, nearest, settings_of
 
 PREFIX = "STREAMLINE_"
 

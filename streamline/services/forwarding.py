@@ -140,12 +140,13 @@ class Forwarding:
         """
         return Errand(self, envelope, here, timeout_s)
 
-    async def caught_up(self) -> None:
-        """Wait until this node has applied what was committed before this call, but not for long."""
+    async def caught_up(self) -> bool:
+        """Wait until what was committed before this call is applied here, but not for long; say whether it is."""
         try:
             await self._consensus.read_barrier().addTimeout(CAUGHT_UP_S, self.clock)
         except (Refused, TimeoutError):
-            return  # it comes to know of it later, as any other node does
+            return False  # it comes to know of it later, as any other node does
+        return True
 
     # For errands
 

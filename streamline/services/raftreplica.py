@@ -257,14 +257,27 @@ class RaftReplica:
             self._is_pumping = False
 
     def _carry_out(self, ready: Ready) -> None:
-        """The order is that of L{Ready}'s docstring."""
-        if self._messenger is not None:
-            for message in ready.messages:
-                self._messenger.send(message)
-        if ready.snapshot is not None:
-            self._is_installing = True
+        """
+        The order is that of L{Ready}'s docstring, and what somebody waits for comes first.
+
+        What is to be written goes to the others before, as their disks can work while ours does.  Where nothing is,
+        those who proposed are told before the others are told that it is committed: for that nobody waits.
+        """
         if ready.must_write:
+            self._send(ready.messages)
+            self._is_installing |= ready.snapshot is not None
             self._writer.write(ready)
+            self._apply(ready)
+        else:
+            self._apply(ready)
+            self._send(ready.messages)
+
+    def _send(self, messages: Sequence[Message]) -> None:
+        if self._messenger is not None and self._running:
+            for message in messages:
+                self._messenger.send(message)
+
+    def _apply(self, ready: Ready) -> None:
         results = self.applied.apply(ready.committed, self._proposals)
         for outcome in ready.outcomes:
             self._proposals.settle(outcome, results.get(outcome.proposal))

@@ -38,6 +38,11 @@ class Receipt:
         self.append_time_ms = append_time_ms
         self.refusal: Refused | None = None
 
+    @property
+    def log_start_offset(self) -> int:
+        """Where the log of the partition begins by now."""
+        return self.partition.log.start_offset if self.partition is not None else NO_OFFSET
+
 
 def refused(refusal: Refused) -> Receipt:
     """Return the receipt of a batch that was not taken."""

@@ -7,7 +7,7 @@ one that it takes away is closed, one whose topic is deleted is discarded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from typing import Any, NoReturn
 
 from twisted.application.service import Service
@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, DeferredSemaphore, gatherResults, s
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from streamline.cluster.delta import difference
+from streamline.cluster.delta import Delta, difference
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import rules_of
 from streamline.config import NodeConfig, TopicConfig
@@ -60,9 +60,7 @@ class Replicas(Service):
         acks: IAcksPolicy,
         incarnation_id: bytes,
     ) -> None:
-        """
-        @param incarnation_id: of this process: metadata that do not know it are about an earlier one.
-        """
+        """@param incarnation_id: of this process: metadata that do not know it are about an earlier one."""
         self._host = host
         self._config = config
         self._incarnation_id = incarnation_id
@@ -140,14 +138,15 @@ class Replicas(Service):
         for part in delta.partitions:
             if self._is_here(part.new) and (part.old is None or not self._is_here(part.old)):
                 self._open(part.topic, part.new)
-        if delta.brokers or delta.topic_configs or delta.broker_configs:
-            concerned: Iterable[Replica] = list(self._partitions.values())
-        else:
-            keys = ((part.topic.name, part.new.index) for part in delta.partitions)
-            concerned = [replica for key in keys if (replica := self._partitions.get(key)) is not None]
-        for replica in concerned:
+        for replica in self._concerned(delta):
             self._configure(replica)
             self._become(replica)
+
+    def _concerned(self, delta: Delta) -> list[Replica]:
+        """Return the copies that have something to do with a change: all of them only where it is one of brokers."""
+        if delta.brokers or delta.broker_configs:
+            return list(self._partitions.values())
+        return [replica for key in delta.concerned if (replica := self._partitions.get(key)) is not None]
 
     def _configure(self, replica: Replica) -> None:
         """Have a copy follow its topic's settings, where they have changed."""
@@ -317,16 +316,17 @@ class Replicas(Service):
     # Appending
 
     def append(
-        self, topic: str, index: int, records: Buffer | None, acks: int, produce_version: int | None = None
+        self, topic: str, index: int, records: Buffer | None, acks: int, produce_version: int | None = None,
+        leader_epoch: int | None = None,
     ) -> Receipt | Generator[None, None, Receipt]:
         """
         Check one batch and collect it; L{flush} must follow before the receipt says anything.
 
         A plain batch is done at once.  For any other a generator comes back, because looking at the records of a
         large one is more than one turn's work: it pauses where others should have the reactor, and returns the receipt.
-
         @param produce_version: that of the client's request; None where a coordinator appends, which may write to
             internal topics, and into the space that is kept in reserve.
+        @param leader_epoch: of what another node passed on, which is taken in no other.
         """
         try:
             partition = self._partitions.get((topic, index)) or self.leading(topic, index)
@@ -334,8 +334,8 @@ class Replicas(Service):
                 self._refuse_client(topic)
             looked = partition.look(records, self._wall_ms())
             if looked is None:
-                return self._append_closely(partition, records, acks, produce_version)
-            receipt = partition.append(records, looked, acks)  # type: ignore[arg-type]
+                return self._append_closely(partition, records, acks, produce_version, leader_epoch)
+            receipt = partition.append(records, looked, acks, leader_epoch)  # type: ignore[arg-type]
         except Refused as refusal:
             return refused(refusal)
         self._dirty[partition] = None
@@ -356,11 +356,12 @@ class Replicas(Service):
         return receipts
 
     def _append_closely(
-        self, partition: Partition, records: Buffer | None, acks: int, produce_version: int | None
+        self, partition: Partition, records: Buffer | None, acks: int, produce_version: int | None,
+        leader_epoch: int | None,
     ) -> Generator[None, None, Receipt]:
         try:
             stored, looked = yield from look_closely(records, partition.config, self._wall_ms(), produce_version)
-            receipt = partition.append(stored, looked, acks)
+            receipt = partition.append(stored, looked, acks, leader_epoch)
         except Refused as refusal:
             return refused(refusal)
         self._dirty[partition] = None

@@ -7,15 +7,15 @@ been taken; that is the other half, L{streamline.services.partition}.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 
 from twisted.logger import Logger
 
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLog
-from streamline.model import NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, PartitionState
+from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLog, ITakesRuns
+from streamline.model import NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, PartitionState, PlainBatch
 from streamline.replication.epochs import LeaderEpochs
 from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.receipts import Receipt
@@ -27,10 +27,12 @@ from streamline.wire.batch import (
     stamp_append_time,
     stamp_max_timestamp,
 )
-from streamline.wire.quick import Looked, look
+from streamline.wire.quick import MAX_TIMESTAMP, PRODUCER_ID_AT, RECORD_COUNT, Looked, glance, look
 
 logger = Logger()
 
+_PRODUCER_AT, _NO_PRODUCER = slice(PRODUCER_ID_AT, PRODUCER_ID_AT + 1), b"\xff"
+"""Where a producer's id begins, and the first byte of the one that says that there is none; ids are not negative."""
 WASTE_BYTES = 16 * 1024
 """A batch that lies in a frame this much larger is copied, or the storage's memory of it would keep the frame."""
 
@@ -65,6 +67,7 @@ class Taking:
         self._unflushed_bytes = 0
         self._segment_offset = log.segment_offset
         self._trouble = ""
+        self._run_log: ITakesRuns | None = log if ITakesRuns.providedBy(log) else None
         self._follow_settings(config)
 
     def _follow_settings(self, config: TopicConfig) -> None:
@@ -91,19 +94,22 @@ class Taking:
             now_ms + config.message_timestamp_after_max_ms,
         )
 
-    def append(self, records: Buffer, looked: Looked, acks: int) -> Receipt:
+    def append(self, records: Buffer, looked: Looked, acks: int, leader_epoch: int | None = None) -> Receipt:
         """
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
 
         @param looked: what was seen in it; a header that says otherwise of the greatest timestamp is put right.
+        @param leader_epoch: the only one in which it may be taken, if there is such a one.
         @raise Refused: it was not taken.
         """
         self._admit(acks)
+        if leader_epoch is not None and leader_epoch != self.state.leader_epoch:
+            raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"this was for epoch {leader_epoch} of its leader")
         if type(records) is not memoryview or len(records.obj) > len(records) + WASTE_BYTES:  # type: ignore[arg-type]
             records = memoryview(bytes(records))
         return self._take(records, looked)
 
-    def append_plain(self, batches: Iterable[memoryview], now_ms: int, acks: int) -> list[Receipt]:
+    def append_plain(self, batches: Sequence[memoryview], now_ms: int, acks: int) -> list[Receipt]:
         """
         Take batches as L{look} and L{append} do, up to the first one that cannot be taken so.
 
@@ -114,11 +120,41 @@ class Taking:
             max_bytes, earliest_ms, latest_ms = self._bounds(now_ms)
             with suppress(Refused):
                 self._admit(acks)
-                for records in batches:
+                if self._run_log is not None:
+                    receipts += self._take_run(self._run_log, batches, max_bytes, earliest_ms, latest_ms)
+                for records in batches[len(receipts) :]:
                     looked = look(records, max_bytes, earliest_ms, latest_ms)
                     if looked is None:
                         break
                     receipts.append(self._take(records, looked))
+        return receipts
+
+    def _take_run(
+        self, log: ITakesRuns, batches: Sequence[memoryview], max_bytes: int, earliest_ms: int, latest_ms: int
+    ) -> list[Receipt]:
+        """Take batches up to the first about which there is more to do than to give it its place."""
+        run: list[PlainBatch] = []
+        for records in batches:
+            if records[_PRODUCER_AT] != _NO_PRODUCER:
+                break
+            seen = glance(records, max_bytes, earliest_ms, latest_ms)
+            if seen is None:
+                break
+            fields, max_timestamp, has_null_key = seen
+            if fields[MAX_TIMESTAMP] != max_timestamp or (has_null_key and self._compacts):
+                break
+            run.append((records, fields[RECORD_COUNT], max_timestamp))
+        if not run:
+            return []
+        base_offset, leadership = log.end_offset, self._leadership
+        receipts: list[Receipt] = []
+        for records, count, _ in run[: log.append_run(run, self.state.leader_epoch)]:
+            next_offset = base_offset + count
+            # Everything that takes batches in is a whole partition.
+            receipts.append(Receipt(self, leadership, base_offset, next_offset, NO_TIMESTAMP))  # type: ignore[arg-type]
+            self._unflushed_bytes += len(records)
+            base_offset = next_offset
+        self._unflushed += receipts
         return receipts
 
     def _admit(self, acks: int) -> None:

@@ -1,5 +1,5 @@
 """
-The real disk: the only module that calls C{os}.
+The real disk: with L{streamline.storage.threads}, for what waits for the device, the only modules that call C{os}.
 
 It decides nothing.  It carries out what L{IDisk} and L{IFile} promise, waits
 for the device in threads of its own (L{streamline.storage.threads}), and never

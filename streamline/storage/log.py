@@ -17,20 +17,20 @@ from zope.interface import implementer
 
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed, StreamlineError
-from streamline.interfaces import IPartitionLog
-from streamline.model import Buffer, LogIdentity
+from streamline.interfaces import ITakesRuns
+from streamline.model import Buffer, LogIdentity, PlainBatch
 from streamline.storage.blobs import Blobs
 from streamline.storage.chain import Chain
 from streamline.storage.index import RELATIVE_OFFSET_MAX
 from streamline.storage.readable import ReadableLog
 from streamline.storage.retention import expendable
-from streamline.wire.batch import LOG_OVERHEAD, BatchHeader
+from streamline.wire.batch import LOG_OVERHEAD, STAMP_BYTES, BatchHeader, stamp
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@implementer(IPartitionLog)
+@implementer(ITakesRuns)
 class SegmentLog(ReadableLog):
     """
     The log of one partition in a directory of segments, with the half that is written.
@@ -64,8 +64,9 @@ class SegmentLog(ReadableLog):
             raise ValueError(f"a batch at {header.base_offset} for a log that ends at {self.end_offset}")
         segment = self._chain.segments[-1]
         last_offset = header.base_offset + header.last_offset_delta
+        size, position = header.batch_length + LOG_OVERHEAD, segment.size + self._pending_bytes
         try:
-            if not segment.take(header, last_offset, segment.size + self._pending_bytes, self._wall_ms):
+            if not segment.take(last_offset, header.max_timestamp, size, position, self._wall_ms):
                 # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
                 is_near = last_offset - self.end_offset <= RELATIVE_OFFSET_MAX
                 self._roll(self.end_offset if is_near else header.base_offset)
@@ -73,8 +74,27 @@ class SegmentLog(ReadableLog):
         except OSError as error:
             raise self._failed(error) from error
         self._pending += parts
-        self._pending_bytes += header.batch_length + LOG_OVERHEAD
+        self._pending_bytes += size
         self.end_offset = last_offset + 1
+
+    def append_run(self, batches: Sequence[PlainBatch], leader_epoch: int) -> int:
+        """Take batches one after another, as far as they go into the active segment."""
+        if self._failure is not None or self._lost is not None:
+            return 0
+        segment, pending, wall_ms = self._chain.segments[-1], self._pending, self._wall_ms
+        position, offset, taken = segment.size + self._pending_bytes, self.end_offset, 0
+        with suppress(OSError):  # which L{append} meets as well
+            for records, count, max_timestamp in batches:
+                size, next_offset = len(records), offset + count
+                if not segment.take(next_offset - 1, max_timestamp, size, position, wall_ms):
+                    break
+                pending += stamp(offset, size - LOG_OVERHEAD, leader_epoch), records[STAMP_BYTES:]
+                position += size
+                offset = next_offset
+                taken += 1
+        self._pending_bytes = position - segment.size
+        self.end_offset = offset
+        return taken
 
     def _roll(self, base_offset: int) -> None:
         self._flush_unasked()

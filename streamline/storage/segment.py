@@ -20,7 +20,7 @@ from streamline.model import NO_TIMESTAMP, Buffer
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, IndexWork, OffsetIndex, TimeIndex, save_index
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
 from streamline.storage.view import WALK_FAR_BYTES, View, header_at, walk
-from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, BatchHeader
+from streamline.wire.batch import HEADER_BYTES
 
 ALLOCATE_FROM_BYTES = 2**20
 """A segment reserves space ahead from this size on, as much as it has, ..."""
@@ -205,9 +205,11 @@ class Segment:
 
     # Writing
 
-    def take(self, header: BatchHeader, last_offset: int, position: int, wall_ms: Callable[[], int]) -> bool:
+    def take(
+        self, last_offset: int, max_timestamp: int, size: int, position: int, wall_ms: Callable[[], int]
+    ) -> bool:
         """
-        Take a batch into the indexes, as L{note}.
+        Take a batch of C{size} bytes into the indexes, as L{note}.
 
         @return: False, and nothing has happened, where it no longer belongs into this segment, which would be
             C{position} bytes long before it.
@@ -216,16 +218,16 @@ class Segment:
             return False
         if position:
             config = self.config
-            if self._index_is_full or position + header.batch_length + LOG_OVERHEAD > config.segment_bytes:
+            if self._index_is_full or position + size > config.segment_bytes:
                 return False
             first = self._first_timestamp
             if first is None:
                 first = self.first_timestamp
             # By records' own time, as a topic may be filled with old ones; by ours where they have none.
-            age_ms = header.max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
+            age_ms = max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
             if age_ms > config.segment_ms - self.jitter_ms:
                 return False
-        self.note(last_offset, header.max_timestamp, position)
+        self.note(last_offset, max_timestamp, position)
         return True
 
     def note(self, last_offset: int, max_timestamp: int, position: int) -> None:

@@ -16,6 +16,7 @@ Every wait ends after a time, with a message that says what was waited for.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,20 +24,24 @@ from typing import Any, Self
 
 from attrs import frozen
 
+from streamline.errors import ProtocolError
 from streamline.model import Endpoint
 from streamline.plugins import discover
-from streamline.testing.embedded.conversation import Conversation, read_partition
+from streamline.testing.embedded.conversation import Conversation, is_led_there, read_partition
 from streamline.testing.embedded.crew import Crew, named
 from streamline.testing.embedded.plans import Plan, sort_out
 from streamline.testing.embedded.ports import PortTaken
 from streamline.testing.embedded.premises import Premises
-from streamline.testing.embedded.seeing import all_take_part, has_controller, has_isr, has_leader
+from streamline.testing.embedded.seeing import all_take_part, has_controller, has_isr, has_leader, in_vain
 from streamline.wire.records import Record
 
 __all__ = ["Cluster", "ClusterNode", "PortTaken"]
 
 TIMEOUT_S = 30.0
 """How long is waited for anything, unless told otherwise."""
+ANSWER_S = 1.0
+LOOK_AGAIN_S = 0.01
+"""How often a node is asked what only it can tell."""
 
 
 @frozen
@@ -193,8 +198,7 @@ class Cluster:
         @raise TimeoutError: it has no leader.
         """
         leader = self.leader(topic, partition, timeout_s)
-        [address] = [node.address for node in self.nodes if node.node_id == leader]
-        with Conversation(address, timeout_s) as talk:
+        with Conversation(self._address(leader), timeout_s) as talk:
             return read_partition(talk, topic, partition)
 
     # What can be seen
@@ -209,12 +213,31 @@ class Cluster:
 
     def leader(self, topic: str, partition: int = 0, timeout_s: float = TIMEOUT_S) -> int:
         """
-        Return the node that leads a partition, once there is one that is neither dead, paused nor isolated.
+        Return the node that leads a partition, once one does that is neither dead, paused nor isolated.
 
         @raise TimeoutError: there is none.
         """
         what = f"a leader of partition {partition} of {topic}"
-        return self._running.until(has_leader(topic, partition), what, timeout_s)
+        end_s = time.monotonic() + timeout_s
+        while True:
+            found = self._running.until(has_leader(topic, partition), what, max(end_s - time.monotonic(), 0.0))
+            if self._leads(found, topic, partition):
+                return found
+            if time.monotonic() > end_s:
+                raise in_vain(what, timeout_s, f"node {found} does not know yet that it leads")
+            time.sleep(LOOK_AGAIN_S)
+
+    def _leads(self, node_id: int, topic: str, partition: int) -> bool:
+        """Ask a node itself: others hear sooner who leads, now and then, than the one who does."""
+        try:
+            with Conversation(self._address(node_id), ANSWER_S) as talk:
+                return is_led_there(talk, topic, partition)
+        except (OSError, ProtocolError):
+            return False
+
+    def _address(self, node_id: int) -> Endpoint:
+        [address] = [node.address for node in self.nodes if node.node_id == node_id]
+        return address
 
     def wait_isr(
         self,
@@ -246,9 +269,8 @@ class Cluster:
     # What can be done to it
 
     def kill(self, *node_ids: int) -> None:
-        """End nodes as C{kill -9} does; fine where they are dead."""
-        for one in self._known(node_ids):
-            self._running.kill(one)
+        """End nodes as C{kill -9} does, all at once; fine where they are dead."""
+        self._running.kill(self._known(node_ids))
 
     def restart(self, *node_ids: int, timeout_s: float = TIMEOUT_S) -> None:
         """
@@ -292,11 +314,50 @@ class Cluster:
         @raise ValueError: clients of a process cannot be cut off.
         """
         [one] = self._known([node_id])
-        self._running.isolate(one, clients=clients)
+        if clients:
+            self._running.cut_clients(one)
+        self.partition([one], [other for other in self.node_ids if other != one])
 
-    def heal(self) -> None:
-        """Let everything through again."""
-        self._running.heal()
+    def partition(self, *sides: Sequence[int]) -> None:
+        """
+        Let nothing through between nodes that are on no side together, until L{heal}.
+
+        A node may be on several sides: C{partition([1, 2], [2, 3])} parts node 1 from node 3, and node 2 hears both.
+        One that is on no side is alone.
+        """
+        together = [set(self._known(side)) for side in sides]
+        ids = self.node_ids
+        self._running.cut(
+            [(one, other) for one in ids for other in ids if one != other and not _are_in(together, one, other)]
+        )
+
+    def cut(self, source: int, target: int) -> None:
+        """
+        Let nothing through from one node to another, in this direction alone, until L{heal}; only for processes.
+
+        @raise ValueError: they are nodes in this process.
+        """
+        self._known([source, target])
+        self._running.cut([(source, target)])
+
+    def slow(self, shortest_s: float, longest_s: float, *, resets_per_s: float = 0.0) -> None:
+        """
+        Have what nodes say to each other arrive that much later, until L{heal}; only for processes.
+
+        @param resets_per_s: how often each connection between nodes is reset in a second, on average.
+        @raise ValueError: they are nodes in this process.
+        """
+        self._running.slow((shortest_s, longest_s), resets_per_s)
+
+    def heal(self, *, reset: bool = False) -> None:
+        """
+        Let everything through again.
+
+        @param reset: whether connections that were cut end, as they do after a long time, instead of bringing what was
+            sent meanwhile; only for processes.
+        @raise ValueError: they are nodes in this process.
+        """
+        self._running.heal(reset=reset)
 
     @property
     def _running(self) -> Crew:
@@ -309,3 +370,7 @@ class Cluster:
             if one not in self.node_ids:
                 raise ValueError(f"there is no node {one}; there are {list(self.node_ids)}")
         return list(node_ids)
+
+
+def _are_in(sides: Sequence[set[int]], one: int, other: int) -> bool:
+    return any(one in side and other in side for side in sides)

@@ -32,7 +32,8 @@ CONTROL_BIT = 0x20
 DELETE_HORIZON_BIT = 0x40
 
 _HEADER = Struct(">qiibIhiqqqhii")
-_STAMP = Struct(">qii")
+stamp = Struct(">qii").pack
+"""Writes what L{BatchHeader.place} does: takes the base offset, what C{batch_length} counts, and the leader epoch."""
 _CHECKED_AT = 21
 """Where the checksum begins: at the attributes."""
 _MAX_SEQUENCE = (1 << 31) - 1
@@ -116,7 +117,7 @@ class BatchHeader:
         """
         self.base_offset = base_offset
         self.partition_leader_epoch = leader_epoch
-        return _STAMP.pack(base_offset, self.batch_length, leader_epoch)
+        return stamp(base_offset, self.batch_length, leader_epoch)
 
     def pack(self) -> bytes:
         """Write the header as it stands, checksum included."""

@@ -8,14 +8,13 @@ because what a small request costs is calls.  It never refuses: whatever it does
 not know to be right is left to them, which say what is wrong.
 """
 
-from functools import lru_cache
 from struct import Struct
 
 from streamline.model import NO_PRODUCER_ID, Buffer
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC, BatchHeader
 from streamline.wire.crc import crc32c
 from streamline.wire.recordrun import LEAST_RECORDS, Run, run_of_one_size
-from streamline.wire.varints import zigzag
+from streamline.wire.recordshape import greatest_delta
 
 RUNS_MAX = 6
 """Records of more sizes than this are read faster by what expects them."""
@@ -27,16 +26,27 @@ COPIED_BYTES = 1 << 18
 _HEADER = Struct(">qiibIhiqqqhii")
 _CHECKED_AT = 21
 _LEAST_BYTES = HEADER_BYTES + 7
-_NOTHING_BUT_A_VALUE = b"\0\0\0\1"
-"""What lies between a record's length and that of its value: no attributes, deltas of 0, and no key."""
 
 Found = tuple[int, bool]
 """The greatest timestamp delta, and whether a key is null."""
 Looked = tuple[BatchHeader, int, bool]
 """A sound batch: its header, the greatest timestamp of its records, and whether one of them has no key."""
+Glimpse = tuple[tuple[int, ...], int, bool]
+"""The same, with the fields of the header as they stand there."""
+
+MAX_TIMESTAMP, RECORD_COUNT = 8, 12
+"""Where among the fields of a header those are."""
+PRODUCER_ID_AT = 43
+"""Where in a header the producer's id begins."""
 
 
 def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looked | None:
+    """Check a batch as L{glance} does."""
+    seen = glance(buf, max_bytes, earliest_ms, latest_ms)
+    return None if seen is None else (BatchHeader(*seen[0]), seen[1], seen[2])
+
+
+def glance(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Glimpse | None:
     """
     Check a batch that fills C{buf} as a client sent it; None if it must be looked at more closely.
 
@@ -62,38 +72,19 @@ def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looke
         or crc32c(buf[_CHECKED_AT:]) != crc
     ):
         return None
-    if count == 1:
-        end, beginning = _beginning_of_one(size)
-        if buf[HEADER_BYTES:end] == beginning and not buf[size - 1]:
-            return BatchHeader(*fields), base_ms, True
+    if not 0 < count <= RECORDS_MAX:
+        return None
+    delta = greatest_delta(buf, HEADER_BYTES, count)
+    if delta is not None and base_ms + delta <= latest_ms:
+        return fields, base_ms + delta, True
     found = _look_into(buf, count)
     if found is None or base_ms + found[0] > latest_ms:
         return None
-    return BatchHeader(*fields), base_ms + found[0], found[1]
-
-
-@lru_cache(maxsize=4096)
-def _beginning_of_one(size: int) -> tuple[int, bytes]:
-    """
-    Say how the one record of a batch of C{size} bytes begins, and where that ends, if it has a value and nothing else.
-
-    A record that begins so, and ends with the byte that says that it has no headers, is plain; the smallest requests,
-    of which there are most, bring just that.  Where no value makes a batch of that size, no batch begins so.
-    """
-    for width in range(2, 7):  # of both lengths, the record's and the value's
-        value = size - HEADER_BYTES - width - len(_NOTHING_BUT_A_VALUE) - 1
-        value_length = zigzag(value)
-        beginning = zigzag(len(_NOTHING_BUT_A_VALUE) + len(value_length) + value + 1)
-        if value >= 0 and len(beginning) + len(value_length) == width:
-            beginning += _NOTHING_BUT_A_VALUE + value_length
-            return HEADER_BYTES + len(beginning), beginning
-    return HEADER_BYTES + 1, b""
+    return fields, base_ms + found[0], found[1]
 
 
 def _look_into(buf: Buffer, count: int) -> Found | None:
     """Look at C{count} records behind a header."""
-    if not 0 < count <= RECORDS_MAX:
-        return None
     body: Buffer = memoryview(buf)[HEADER_BYTES:]
     if len(body) <= COPIED_BYTES:
         body = bytes(body)

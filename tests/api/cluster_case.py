@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -24,12 +25,15 @@ class Cluster:
     @ivar nodes: those that run, by id.
     """
 
-    def __init__(self, seed: int = 1, storage: str = "memory", **broker: Any) -> None:
+    def __init__(
+        self, seed: int = 1, storage: str = "memory", options: Mapping[str, Any] | None = None, **broker: Any
+    ) -> None:
         self.simulation = Simulation(seed)
         self._fabric = fabric = Fabric.of(self.simulation, Weather())
         self.nodes: dict[int, Node] = {}
         self.machines = {node_id: Machine(fabric, f"n{node_id}", f"10.0.0.{node_id}") for node_id in (1, 2, 3)}
         self._storage = storage
+        self._options = options or {}
         self._settings = BrokerConfig(**{**QUIET, **broker})
         for node_id in self.machines:
             self.start(node_id)
@@ -42,6 +46,10 @@ class Cluster:
     def all_serve(self) -> None:
         """Wait until every node that runs serves, and sees all the others take part."""
         self.until(lambda: all(self._has_everybody(node) for node in self.nodes.values()))
+
+    def replace(self, node_id: int, host: str) -> None:
+        """Give a node that does not run another machine, with an empty disk."""
+        self.machines[node_id] = Machine(self._fabric, f"m{node_id}", host)
 
     def start(self, node_id: int) -> None:
         """Start a node."""
@@ -56,6 +64,7 @@ class Cluster:
             data_dir="/data",
             storage=self._storage,
             broker=self._settings,
+            **self._options,
         )
         node = self.nodes[node_id] = build(config, machine.start().host)
         started: Deferred[None] = node.startService()

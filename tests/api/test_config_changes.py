@@ -172,7 +172,10 @@ class ReplacingTests(ChangesCase):
         self.assertEqual(self.replace(BROKER, "", log_retention_ms="5"), ErrorCode.NONE)
         self.assertEqual(self.replace(BROKER, "", log_roll_ms="6"), ErrorCode.NONE)
         changed = self.broker.node.broker.metadata.image.broker_configs[""]
-        rules = {"min.insync.replicas": "1", "unclean.leader.election.enable": "false"}
+        rules = {
+            "min.insync.replicas": "1", "unclean.leader.election.enable": "false",
+            "unclean.recovery.strategy": "balanced",
+        }  # fmt: skip
         self.assertEqual(changed, {"log.roll.ms": "6", **rules}, "the cluster is never without its rules")
 
     def test_malformed(self) -> None:

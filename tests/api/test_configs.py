@@ -7,8 +7,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.cluster.settings import DYNAMIC
-from streamline.config import BrokerConfig, TopicConfig, settings_of
+from streamline.config import BrokerConfig, TopicConfig
 from streamline.errors import ErrorCode
+from streamline.settings import settings_of
 from streamline.wire.messages.configs import (
     DescribeConfigsRequest,
     DescribeConfigsResource,
@@ -123,6 +124,7 @@ class BrokerTests(ConfigsCase):
             [
                 ("min.insync.replicas", "1", DYNAMIC_DEFAULT_BROKER, False),
                 ("unclean.leader.election.enable", "false", DYNAMIC_DEFAULT_BROKER, False),
+                ("unclean.recovery.strategy", "balanced", DYNAMIC_DEFAULT_BROKER, False),
             ],
         )
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from struct import Struct
+from typing import Any
 
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from streamline.api.envelope import envelope
 from streamline.api.forwarding import packed_address, unpacked_address
 from streamline.api.table import TABLE
 from streamline.cluster.planning import NewTopic
@@ -24,7 +29,7 @@ from streamline.wire.messages.topics import (
 )
 from streamline.wire.schema import Message
 from tests.api.forwarding_case import ForwardingCase
-from tests.services.quorum_case import key_of
+from tests.services.quorum_case import Courier, Watched, forwarding_of, key_of
 
 _LENGTH = Struct(">i")
 
@@ -150,6 +155,26 @@ class ReceivingTests(ForwardingCase):
             answer = self.deliver(self.sealed(creation("t")), sender)
             self.assertEqual(answer.error_code, ErrorCode.CLUSTER_AUTHORIZATION_FAILED)
         self.assertEqual(self.topics, [])
+
+    def test_before_anybody_is_known(self) -> None:
+        """A controller that has just started applies what is committed before it judges who asks it."""
+        quorum = Watched(1)
+        services = self.controller.node.broker
+        forwarding = forwarding_of(services.host.clock, quorum, 1, Courier())
+        quorum.barriers = []
+        asked = [
+            envelope(evolve(services, forwarding=forwarding), key_of(3), self.sealed(creation(name)))
+            for name in ("t", "u")
+        ]
+        self.register(3)
+        quorum.barriers[0].callback(None)
+        found: list[Any] = []
+        for answer in asked:
+            assert isinstance(answer, Deferred)
+            answer.addBoth(found.append)
+        self.controller.until(lambda: len(found) == 2)
+        self.assertEqual([answer.error_code for answer in found], [ErrorCode.NONE, ErrorCode.NOT_CONTROLLER])
+        self.assertEqual(self.topics, ["t"])
 
     def test_not_the_controller(self) -> None:
         self.controller.node.broker.metadata.consensus.leader_id = None

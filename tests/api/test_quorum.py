@@ -26,6 +26,7 @@ from streamline.wire.messages.quorum import (
     RemoveRaftVoterRequest,
     TopicData,
 )
+from streamline.wire.messages.topics import DeleteTopicsRequest, DeleteTopicState
 from tests.api.controller_case import ControllerCase
 from tests.broker import Broker, batch_of
 from tests.services.quorum_case import key_of
@@ -220,6 +221,19 @@ class QuorumTests(SynchronousTestCase):
         self.assertEqual(self.refused(self.remove(key_of(2), "other")), ErrorCode.INCONSISTENT_CLUSTER_ID)
         self.assertEqual(self.quorum.changes, [])
 
+    def test_those_who_would_be_left_cannot_agree(self) -> None:
+        """Whoever is gone then or lags counts among the voters, and agrees to nothing."""
+        voters = tuple(Replica(key_of(node), f"h{node}:{node}") for node in (1, 2, 4, 5))
+        self.quorum.configuration = Configuration(voters, self.quorum.configuration.learners)
+        self.quorum.heard[2] = (9, 50, -1)
+        self.assertEqual(self.refused(self.remove(key_of(2))), ErrorCode.INVALID_REQUEST)
+        self.assertEqual(self.refused(self.add(key_of(3))), ErrorCode.INVALID_REQUEST)
+        self.quorum.heard[2] = (5, 100, -1)
+        self.assertEqual(self.refused(self.add(key_of(3))), ErrorCode.INVALID_REQUEST)
+        self.assertEqual(self.quorum.changes, [])
+        self.quorum.heard[2] = (9, 100, 100)
+        self.successResultOf(self.add(key_of(3)))
+
     def test_not_the_leader(self) -> None:
         self.broker.node.broker.metadata.consensus.leader_id = 2
         self.assertEqual(self.refused(self.add(key_of(3))), ErrorCode.NOT_CONTROLLER)
@@ -240,9 +254,16 @@ class UnregisterTests(ControllerCase):
         self.assertEqual(again.error_code, ErrorCode.BROKER_ID_NOT_REGISTERED)
         self.assertTrue(again.error_message)
 
+    def test_it_has_what_nobody_else_has(self) -> None:
+        self.broker.produce("t", batch_of(b"v"))
+        answer = self.broker.ask(UnregisterBrokerRequest(broker_id=1))
+        self.assertEqual(answer.error_code, ErrorCode.INVALID_REQUEST)
+        self.assertIn("t-0", answer.error_message)
+        self.assertIn(1, self.image.brokers)
+
     def test_one_that_lives(self) -> None:
         """It registers again, and is a new one."""
-        self.broker.produce("t", batch_of(b"v"))
+        self.broker.ask(DeleteTopicsRequest(topics=[DeleteTopicState(name="t")], timeout_ms=1000))
         epoch = self.image.brokers[1].epoch
         self.assertEqual(self.broker.ask(UnregisterBrokerRequest(broker_id=1)).error_code, ErrorCode.NONE)
         self.broker.until(lambda: 1 in self.image.brokers and not self.image.brokers[1].fenced)

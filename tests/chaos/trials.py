@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import ClassVar
@@ -18,11 +19,12 @@ ROUNDS = int(os.environ.get("STREAMLINE_CHAOS_ROUNDS", "1"))
 
 class TrialCase(SynchronousTestCase):
     """
-    Tests against three processes that the tests of a class share.
+    Tests against processes that the tests of a class share.
 
-    @cvar founders: how many of them are there when the class begins.
+    @cvar nodes: how many nodes there can be; C{founders} of them are there when the class begins.
     """
 
+    nodes: ClassVar[int] = 3
     founders: ClassVar[int] = 3
     cluster: ClassVar[Cluster]
 
@@ -31,14 +33,15 @@ class TrialCase(SynchronousTestCase):
         """Start them."""
         home = TemporaryDirectory()
         cls.addClassCleanup(home.cleanup)
-        cls.cluster = start_cluster(founders=cls.founders, data_dir=home.name, sync=False)
+        cls.cluster = start_cluster(cls.nodes, founders=cls.founders, data_dir=home.name, sync=False)
         cls.addClassCleanup(cls.cluster.stop, clean=False)
         cls.cluster.start()
 
-    def torment(self, settings: Settings, *faults: str) -> Verdict:
+    def torment(self, settings: Settings, faults: Sequence[str]) -> Verdict:
         """Have faults strike while clients are at work, and see that nothing is wrong."""
         name = self._testMethodName.replace("_", "-")
-        verdict = Trial(self.cluster, name, Random(name), settings).run(faults * ROUNDS)
+        struck = [*faults] * ROUNDS
+        verdict = Trial(self.cluster, name, Random(name), settings).run(struck)
         self.assertEqual(verdict.wrong, [], "\n".join(lines_of(verdict, name)))
-        self.assertEqual([strike.fault for strike in verdict.strikes], list(faults * ROUNDS))
+        self.assertEqual([strike.fault for strike in verdict.strikes], struck)
         return verdict

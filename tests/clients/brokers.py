@@ -59,6 +59,11 @@ def free_port() -> int:
         return port
 
 
+def new_cluster_id() -> str:
+    """Return a cluster id that does not begin with a dash: Kafka's tools would take it for an option."""
+    return urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
 def answers(port: int, request: bytes = _METADATA_V0, timeout_s: float = 1.0) -> bool:
     """
     Ask 127.0.0.1:C{port} once; True when a whole answer came back in time.
@@ -198,9 +203,17 @@ class StreamlineBroker(BrokerProcess):
 
     name = "streamline"
 
-    def __init__(self, directory: Path, settings: Mapping[str, str] | None = None, options: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
+        node_id: int = 1,
+    ) -> None:
         super().__init__(directory, settings)
         self.options = tuple(options)
+        self.node_id = node_id
+        self.cluster_port = 0
         self.http_port = free_port()
 
     def prepare(self) -> None:
@@ -221,9 +234,9 @@ class StreamlineBroker(BrokerProcess):
             "-m",
             "twisted",
             "streamline",
-            "--node-id=1",
+            f"--node-id={self.node_id}",
             f"--listen=tcp:{self.port}:interface=127.0.0.1",
-            "--cluster-listen=tcp:0:interface=127.0.0.1",
+            f"--cluster-listen=tcp:{self.cluster_port}:interface=127.0.0.1",
             f"--http-listen=tcp:{self.http_port}:interface=127.0.0.1",
             f"--data-dir={self.data_dir}",
             f"--config={self.directory / 'node.toml'}",
@@ -245,6 +258,7 @@ class KafkaBroker(BrokerProcess):
     ) -> None:
         super().__init__(directory, settings)
         self.controller_port = free_port()
+        self.cluster_id = new_cluster_id()
         self.advertised_port = advertised_port or self.port
         self.jvm_options = tuple(jvm_options)
 
@@ -271,9 +285,7 @@ class KafkaBroker(BrokerProcess):
         }
         path = self.directory / "server.properties"
         path.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
-        # An id that began with a dash would be taken for an option.
-        cluster_id = urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
-        run(java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(path)))
+        run(java("kafka.tools.StorageTool", "format", "-t", self.cluster_id, "-c", str(path)))
 
     def command(self) -> Sequence[str]:
         """The broker's main class, with the JVM flags of Kafka's start script."""

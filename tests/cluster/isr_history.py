@@ -56,7 +56,8 @@ LIFE: tuple[Event, ...] = (
     (3, World.flush),
     (0.6, lambda world, node: world.silence()),
     (0.7, World.hint),
-    (1, lambda world, node: world.rescue()),
+    (3, World.inquire),
+    (1, lambda world, node: world.rescue(patient=world.chance.random() < 0.3)),
 )
 FAULTS: tuple[Event, ...] = (
     (0.5, lambda world, node: world.die(node, power=True)),

@@ -36,11 +36,11 @@ from streamline.cluster.commands import (
     load,
     together,
 )
-from streamline.cluster.elections import LogEnd, recover
 from streamline.cluster.failover import change_configs, repair, unregister
 from streamline.cluster.image import MetadataImage, apply
 from streamline.cluster.membership import Heartbeat, Registration, crashed, fence_silent, heartbeat, register
 from streamline.cluster.reassignment import reassign
+from streamline.cluster.recovery import LogEnd, LogInfo, recover
 from streamline.cluster.rules import rules_of
 from streamline.cluster.sessions import Sessions
 from streamline.errors import ErrorCode, Refused
@@ -121,6 +121,7 @@ class World:
         self.images: list[MetadataImage] = []
         self.proposed: list[tuple[bytes, Callable[[Sequence[int]], None]]] = []
         self.asked: list[Asked] = []
+        self.infos: dict[int, LogInfo] = {}
         self.sessions = Sessions(SESSION_S)
         self.committed: list[Record] = []
         self.counts: Counter[str] = Counter()
@@ -413,32 +414,48 @@ class World:
     def remove(self, node: Node) -> None:
         """Take a machine that is off out of the cluster."""
         if not node.is_up and node.node_id in self.image.brokers:
-            self.propose(unregister(self.image, node.node_id))
-            self.counts["removed"] += 1
+            try:
+                self.propose(unregister(self.image, node.node_id))
+                self.counts["removed"] += 1
+            except Refused:
+                self.counts["removals refused"] += 1
 
-    def rescue(self) -> None:
-        """Nobody who has everything is left: elect the best.  What it lacks has been lost."""
-        ends = {
-            node.node_id: LogEnd(node.log[-1][0] if node.log else -1, len(node.log)) for node in self.nodes.values()
-        }
+    # When nobody is left who has everything
+
+    def inquire(self, node: Node) -> None:
+        """A replica says how far its log goes; that is true of the moment, and arrives whenever it does."""
+        if node.is_up and node.broker_epoch >= 0 and node.state is not None:
+            end = LogEnd(node.log[-1][0] if node.log else -1, len(node.log))
+            self.infos[node.node_id] = LogInfo(end, node.broker_epoch, node.state.leader_epoch)
+
+    def rescue(self, *, patient: bool) -> None:
+        """The controller elects the best of what it has heard, if everybody is heard who may be better."""
         try:
-            commands = recover(self.image, PARTITION, ends)
-        except Refused:
-            return
-        self.agree_on_all()
-        self.propose(commands)
-        self.agree_on_all()
+            self.propose(recover(self.image, PARTITION, self.infos, patient=patient))
+        except Refused as refusal:
+            self.counts[f"not rescued: {refusal.code.name}"] += 1
 
     # What must be true
 
-    def rescued(self, best: list[Record]) -> None:
-        """Nobody had everything any more: what the best one still has is what counts, and has no hole."""
-        kept = [mine for mine, its in zip(self.committed, best, strict=False) if mine == its]
+    def rescued(self, before: PartitionState, leader: int) -> None:
+        """
+        Nobody had everything any more: what the best one still has is what counts.
+
+        It has no hole, and whoever had everything once, there or not, has no more of it.
+        """
+        kept = self.kept(self.nodes[leader])
         self.counts["rescues"] += 1
         self.counts["records lost with every disk that had them"] += len(self.committed) - len(kept)
-        if best[: len(kept)] != kept:
+        for node in before.last_known_elr:
+            if node in self.image.brokers and len(self.kept(self.nodes[node])) > len(kept):
+                raise Violated(f"{leader} came to lead {before}, and {node} has more")
+        if self.nodes[leader].log[: len(kept)] != kept:
             raise Violated("what was rescued has a hole")
         self.committed = kept
+
+    def kept(self, node: Node) -> list[Record]:
+        """Return what a node has of what was committed."""
+        return [mine for mine, its in zip(self.committed, node.log, strict=False) if mine == its]
 
     def check_committed(self, records: list[Record]) -> None:
         """What is committed stays, in its place."""
@@ -470,7 +487,7 @@ class World:
             if after.leader not in (*before.isr, *before.elr, *staying) and not is_bold:
                 raise Violated(f"{after.leader} came to lead {before}")
             if is_bold:
-                self.rescued(self.nodes[after.leader].log)
+                self.rescued(before, after.leader)
 
     def check(self) -> None:
         """Look at everything."""
@@ -533,5 +550,7 @@ class World:
                 self.catch_up(node)
                 self.fetch(node, 1000)
                 self.ask(node)
-            self.rescue()
+                self.inquire(node)
+            self.rescue(patient=False)
+            self.agree_on_all()
             self.check()

@@ -26,6 +26,12 @@ from tests.cluster.metadata_case import IDS, MetadataCase, change, create, regis
 from tests.cluster.test_image import COMMANDS
 
 
+def setting(value: str) -> ChangeConfigs:
+    """Return a command that changes a setting of the topic."""
+    changes = [ConfigChange(name="a", value=value)]
+    return ChangeConfigs(resource_type=TOPIC_CONFIGS, resource_name="t", changes=changes)
+
+
 class DeltaTests(MetadataCase):
     """Each kind of change is found, and nothing else."""
 
@@ -92,6 +98,13 @@ class DeltaTests(MetadataCase):
             ChangeFeatures(features=[FeatureLevel(name="f", level=1)]),
         )
         self.assertEqual((delta.topic_configs, delta.broker_configs, delta.features), (("t",), ("2",), True))
+
+    def test_what_is_concerned(self) -> None:
+        """A topic's settings concern its partitions, all of them and no others; what changed besides comes first."""
+        self.assertEqual(self.found(create("u", IDS[1])).concerned, [("u", 0), ("u", 1)])
+        self.assertEqual(self.found(setting("1")).concerned, [("t", 0), ("t", 1)])
+        both = self.found(change(index=1, topic_id=IDS[1]), setting("2"))
+        self.assertEqual(both.concerned, [("u", 1), ("t", 0), ("t", 1)])
 
     @given(st.lists(COMMANDS, max_size=12), st.lists(COMMANDS, max_size=12))
     def test_a_snapshot_changes_what_the_commands_would_have(self, one: list[Message], two: list[Message]) -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from streamline.cluster.elections import LogEnd, balance, elect_leaders, recover
+from streamline.cluster.elections import balance, elect_leaders
 from streamline.cluster.leadership import Election
 from streamline.errors import ErrorCode
 from streamline.model import NO_LEADER, TopicPartition
@@ -94,55 +91,3 @@ class BalanceTests(ClusterCase):
         self.given(0, leader=2)
         self.broker(1, fenced=True)
         self.assertEqual(balance(self.image, 9), [])
-
-
-class RecoveryTests(ClusterCase):
-    """KR22: all who had everything have stopped uncleanly; the best of them is as good as it gets."""
-
-    def setUp(self) -> None:
-        """All three have lost something, and are back."""
-        super().setUp()
-        self.given(isr=(), elr=(), last_known_elr=(3, 1, 2), leader=NO_LEADER)
-
-    def ends(self, *ends: tuple[int, int]) -> dict[int, LogEnd]:
-        """Return how far the logs of nodes 1, 2, 3 go."""
-        return {node: LogEnd(*end) for node, end in enumerate(ends, 1)}
-
-    def best(self, ends: Sequence[tuple[int, int]]) -> int:
-        """Recover; return who leads."""
-        self.do(recover(self.image, T0, self.ends(*ends)))
-        self.shows(is_recovering=True, last_known_elr=(), isr=(self.state().leader,), leader_epoch=6)
-        return self.state().leader
-
-    def test_longest(self) -> None:
-        self.assertEqual(self.best([(4, 10), (4, 12), (4, 11)]), 2)
-
-    def test_latest_epoch_before_length(self) -> None:
-        self.assertEqual(self.best([(4, 100), (5, 12), (4, 11)]), 2)
-
-    def test_not_before_all_were_asked(self) -> None:
-        incomplete = {1: LogEnd(4, 10), 2: LogEnd(4, 12)}
-        self.refused(ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE, recover, self.image, T0, incomplete)
-
-    def test_not_before_all_are_there(self) -> None:
-        self.broker(3, fenced=True)
-        ends = self.ends((4, 10), (4, 12), (4, 11))
-        self.refused(ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE, recover, self.image, T0, ends)
-
-    def test_not_while_somebody_has_everything(self) -> None:
-        ends = self.ends((4, 10), (4, 12), (4, 11))
-        eligible: dict[str, Any] = {"isr": (), "leader": NO_LEADER, "elr": (3,), "last_known_elr": (1, 2)}
-        led: dict[str, Any] = {"isr": (3,), "leader": 3, "last_known_elr": (1,)}
-        for state in (eligible, led):
-            self.given(**state)
-            self.refused(ErrorCode.ELECTION_NOT_NEEDED, recover, self.image, T0, ends)
-
-    def test_nobody_is_known(self) -> None:
-        self.given(isr=(), elr=(), leader=NO_LEADER)
-        self.refused(ErrorCode.ELIGIBLE_LEADERS_NOT_AVAILABLE, recover, self.image, T0, {})
-
-    def test_it_does_not_happen_by_itself(self) -> None:
-        """Nobody is elected of those that may lack records, although all are there."""
-        from streamline.cluster.failover import repair
-
-        self.assertEqual(repair(self.image), [])

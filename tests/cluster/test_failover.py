@@ -172,6 +172,44 @@ class UncleanTests(ClusterCase):
         self.assertNotIn(1, self.image.brokers)
 
 
+class UnregisteringTests(ClusterCase):
+    """A broker goes for good: what it leads is led by others, and nothing goes with it that only it has."""
+
+    def test_others_lead(self) -> None:
+        """In the same moment, and only those who have everything."""
+        self.settings(unclean_leader_election_enable="true")
+        self.do(unregister(self.image, 1))
+        self.shows(leader=2, isr=(2, 3), leader_epoch=6, replicas=(1, 2, 3), last_known_elr=(1,))
+        self.assertNotIn(1, self.image.brokers)
+
+    def test_somebody_else_has_everything(self) -> None:
+        """Whether he is there just now or not."""
+        self.given(0, isr=(1,), elr=(2,))
+        self.given(1, isr=(), elr=(2, 1), leader=NO_LEADER)
+        for node in (2, 3):
+            self.broker(node, fenced=True)
+        self.do(unregister(self.image, 1))
+        for index in (0, 1):
+            self.shows(index, leader=NO_LEADER, isr=(), elr=(2,), last_known_elr=(1,))
+
+    def test_nobody_else_has(self) -> None:
+        """Neither who lacks something, nor who may have lost something, will do."""
+        self.given(1, isr=(1,), last_known_elr=(2,))
+        refusal = self.refused(ErrorCode.INVALID_REQUEST, unregister, self.image, 1)
+        self.assertIn("1 partitions, t-1 among them", refusal.message)
+        self.given(1, isr=(), elr=(1,), leader=NO_LEADER, last_known_elr=(2, 3))
+        self.refused(ErrorCode.INVALID_REQUEST, unregister, self.image, 1)
+
+    def test_it_may_have_most(self) -> None:
+        """Where nobody surely has everything, those who had it are compared, each of them."""
+        self.given(isr=(), elr=(), leader=NO_LEADER, last_known_elr=(1, 2))
+        for node in (1, 2):
+            self.refused(ErrorCode.INVALID_REQUEST, unregister, self.image, node)
+        self.do(unregister(self.image, 3))
+        self.given(isr=(3,), leader=3, last_known_elr=(1, 2))
+        self.do(unregister(self.image, 1))
+
+
 class ShutdownTests(ClusterCase):
     """KR32: leaders move before a broker stops."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.cluster.joining import Member, Search, is_new, to_promote
+from streamline.cluster.joining import Member, Search, check_agreement, is_new, to_promote
 from streamline.errors import ErrorCode, Refused
 
 DISK = b"d" * 16
@@ -43,6 +43,30 @@ class PromotionTests(SynchronousTestCase):
 
     def test_enough(self) -> None:
         self.assertIsNone(to_promote([member(1), member(2), member(3, is_voter=False)], 2))
+
+
+class AgreementTests(SynchronousTestCase):
+    """Whether those who would vote could agree."""
+
+    def check(self, there: int, gone: int, learners: int = 0) -> None:
+        """Look at so many voters that are there, voters that are not, and learners."""
+        kinds = [(True, True)] * there + [(True, False)] * gone + [(False, True)] * learners
+        check_agreement(
+            [
+                Member(node_id=node, directory_id=bytes(16), is_voter=votes, is_caught_up=is_there)
+                for node, (votes, is_there) in enumerate(kinds)
+            ]
+        )
+
+    def test_a_majority(self) -> None:
+        for there, gone in ((1, 0), (2, 0), (2, 1), (3, 1), (3, 2)):
+            self.check(there, gone)
+
+    def test_no_majority(self) -> None:
+        for there, gone in ((1, 1), (1, 2), (2, 2), (2, 3)):
+            refusal = self.assertRaises(Refused, self.check, there, gone, 5)
+            self.assertEqual(refusal.code, ErrorCode.INVALID_REQUEST)
+            self.assertIn(f"of the {there + gone} voters that there would be, {there} are", refusal.message)
 
 
 class SearchTests(SynchronousTestCase):

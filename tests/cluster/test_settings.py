@@ -8,9 +8,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.settings import DYNAMIC, Alteration, Operation, alter, broker_config, replacing
-from streamline.config import BrokerConfig, TopicConfig, settings_of
+from streamline.config import BrokerConfig, TopicConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Broker, Endpoint, PartitionState, Topic
+from streamline.settings import settings_of
 
 OWN = BrokerConfig(log_retention_ms=1000)
 SET, DELETE, APPEND, SUBTRACT = Operation

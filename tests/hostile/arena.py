@@ -222,6 +222,17 @@ class Arena:
             for one in readable:
                 askers[one].receive()
 
+    def let_in(self, wanted: int) -> None:
+        """
+        Wait until the node has so many connections, the honest client's among them.
+
+        @raise AssertionError: it has not in ten seconds.
+        """
+        deadline = time.monotonic() + 10
+        while self.node.report()["connections"] != wanted:
+            assert time.monotonic() < deadline, self.node.report()
+            time.sleep(0.02)
+
     def ended(self, connections: Sequence[socket.socket], within_s: float = 10.0) -> int:
         """Read until the node closes these connections, or the time is up; return how many it closed."""
         left = list(connections)

@@ -18,8 +18,9 @@ from twisted.logger import ILogObserver, globalLogPublisher
 from twisted.protocols.basic import LineReceiver
 
 from streamline.assembly import Node, build
-from streamline.config import BrokerConfig, NodeConfig, make
+from streamline.config import BrokerConfig, NodeConfig
 from streamline.services.host import calm_collector, keep_freed_memory, real_host
+from streamline.settings import make
 from streamline.storage.disk import RealDisk
 
 BEAT_S = 0.005

@@ -28,7 +28,7 @@ class GaugesTests(SynchronousTestCase):
         """Return what Prometheus would read, by name."""
         node = self.broker.node
         services = node.broker
-        snapshot = take_snapshot("1.0", node.factory, services.metadata, services.replicas, node.pulse, self.peers)
+        snapshot = take_snapshot("1.0", node.factory, services.metadata, services.replicas, node.pulse, self.peers, 7)
         families = list(text_string_to_metric_families(snapshot.render().decode()))
         for family in families:
             self.assertTrue(family.documentation.endswith("."), family.name)
@@ -59,6 +59,7 @@ class GaugesTests(SynchronousTestCase):
         self.assertEqual(self.value("streamline_replicas_under_min_isr"), 0)
         self.assertEqual(self.scrape()["streamline_follower_lag_records"].samples, [])
         self.assertNotIn("streamline_peers_refused", self.scrape())
+        self.assertEqual(self.value("streamline_partitions_recovered_total"), 7)
 
     def test_refusals(self) -> None:
         """They are counted by reason, each of which is there from the beginning."""

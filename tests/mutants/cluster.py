@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 ALTERING = "streamline/cluster/altering.py"
-ELECTIONS = "streamline/cluster/elections.py"
 FAILOVER = "streamline/cluster/failover.py"
 GUARDS = "streamline/cluster/guards.py"
 IMAGE = "streamline/cluster/image.py"
@@ -28,7 +27,6 @@ MODEL = "tests/cluster/test_isr_model.py::IsrModelTests::test_nothing_is_lost"
 MOVE = "tests/cluster/test_reassignment.py::ReassignmentTests::"
 PART = "tests/cluster/test_image.py::PartitionTests::"
 PLAN = "tests/cluster/test_planning.py::PlanTopicTests::"
-RECOVER = "tests/cluster/test_elections.py::RecoveryTests::"
 REGISTER = "tests/cluster/test_membership.py::RegistrationTests::"
 REPAIR = "tests/cluster/test_failover.py::RepairTests::"
 RETURN = "tests/cluster/test_failover.py::ReturningTests::"
@@ -172,22 +170,6 @@ DECIDING = (
         "KR22", "Who had everything before is known, for when all others have lost theirs.", LEADERSHIP,
         "known = _once(before.last_known_elr + lost)", "known = lost",
         [f"{UNCLEAN}test_it_is_known_until_it_is_in_sync_again"],
-    ),
-    Mutant(
-        "KR22", "Nobody is elected before all of them were asked.", ELECTIONS,
-        "if missing or not state.last_known_elr:", "if not state.last_known_elr:",
-        [f"{RECOVER}test_not_before_all_are_there"],
-    ),
-    Mutant(
-        "KR22", "Nor while somebody has everything.", ELECTIONS,
-        "if state.leader != NO_LEADER or state.isr or state.elr:", "if state.leader != NO_LEADER:",
-        [f"{RECOVER}test_not_while_somebody_has_everything"],
-    ),
-    Mutant(
-        "KR22", "The best is the one of the latest epoch, and of those the longest.", ELECTIONS,
-        "best = max(state.last_known_elr, key=lambda node: (ends[node].leader_epoch, ends[node].end_offset, -node))",
-        "best = max(state.last_known_elr, key=lambda node: (ends[node].end_offset, -node))",
-        [f"{RECOVER}test_latest_epoch_before_length"],
     ),
     Mutant(
         "KR25", "Nobody who may lack records is elected unless the topic allows it.", FAILOVER,

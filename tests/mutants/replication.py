@@ -26,11 +26,19 @@ IDEMPOTENCE = "tests/services/test_idempotence.py::"
 
 EPOCH_CACHE = (
     Mutant(
+        "KR4",
+        "Opening takes no batch for the first of its epoch whose epoch is known from before.",
+        OPENING,
+        "if header.base_offset >= from_epochs:  # before that they are known, and this may begin within one",
+        "if True:",
+        ["tests/services/test_replica.py::CuttingTests::test_opened_within_an_epoch"],
+    ),
+    Mutant(
         "KR2",
         "Every batch carries its leader's epoch.",
         "streamline/wire/batch.py",
-        "return _STAMP.pack(base_offset, self.batch_length, leader_epoch)",
-        "return _STAMP.pack(base_offset, self.batch_length, 0)",
+        "return stamp(base_offset, self.batch_length, leader_epoch)",
+        "return stamp(base_offset, self.batch_length, 0)",
         ["tests/services/test_housekeeping.py::LeadingTests::test_a_new_epoch_survives_with_its_first_record"],
     ),
     Mutant(
@@ -114,7 +122,7 @@ EPOCH_CACHE = (
         "Epochs are rebuilt from the batches.",
         OPENING,
         "epochs.assign(header.partition_leader_epoch, header.base_offset)",
-        "",
+        "pass",
         [f"{IDEMPOTENCE}BookkeepingTests::test_epochs_are_rebuilt"],
     ),
     Mutant(
@@ -234,6 +242,22 @@ FENCES = (
         "return NO_TIMESTAMP, partition.latest_offset",
         "return NO_TIMESTAMP, log.end_offset",
         [f"{OFFSETS}EndTests::test_uncommitted_records_are_not_the_end"],
+    ),
+    Mutant(
+        "KR9",
+        "Nor is a record that is not known to be committed yet taken for none.",
+        "streamline/api/list_offsets.py",
+        "_ = partition.latest_offset  # which is refused where there may well be one that is committed",
+        "pass",
+        ["tests/api/test_replication.py::NewLeaderTests::test_not_available"],
+    ),
+    Mutant(
+        "KR9",
+        "Clients that do not know OFFSET_NOT_AVAILABLE are told what they know.",
+        "streamline/api/list_offsets.py",
+        "code = ErrorCode.LEADER_NOT_AVAILABLE",
+        "pass",
+        ["tests/api/test_replication.py::NewLeaderTests::test_old_versions"],
     ),
     Mutant(
         "KR30",

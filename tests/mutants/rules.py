@@ -104,7 +104,7 @@ REPLICAS = Family(
         _kept("KR19", "Below min.insync.replicas nothing becomes readable."),
         _kept("KR20", "Replicas that were dropped below that number stay electable."),
         _kept("KR21", "A replica that stopped uncleanly is not."),
-        _kept("KR22", "Without any that is, people decide.", "asking them how far they go, with replication"),
+        _kept("KR22", "Without any that is, the best of those that were leads, once all of them have been asked."),
         _kept("KR23", "Replicas are dropped for being late, not for a moment's lag."),
         _kept("KR24", "Too few replicas before the append: nothing is written. After it: the produce is told so."),
         _kept("KR25", "Unclean elections are by request only, and said aloud.", "saying it aloud, with replication"),
@@ -187,6 +187,17 @@ ASKING = Family(
     ),
 )
 
+PASSING = Family(
+    "PF", "Produce forwarding: what clients bring to a node that does not lead.",
+    (
+        _kept("PF1", "It is in each log in the order in which its client sent it."),
+        _kept("PF2", "The leader of the epoch that was meant takes it, and nobody else."),
+        _kept("PF3", "Nobody says that nothing was kept where that is not known, and nobody waits for ever."),
+        _kept("PF4", "It takes bounded room, at the cost of who sends it."),
+        _kept("PF5", "The leader knows whose it is, and believes other brokers only."),
+    ),
+)
+
 LESSONS = Family(
     "LE", "What other brokers got wrong.",
     (
@@ -263,11 +274,14 @@ PLACES = Family(
         _kept("PL1", "Replicas, leaders and those who would follow them are spread over racks and nodes."),
         _kept("PL2", "A move never leaves a partition with less than it takes to commit, and ends in one moment.",
               "copying, with replication"),
+        _kept("PL3", "Voters come and go where those who vote then can agree; who was removed comes back as another."),
+        _kept("PL4", "A broker goes for good once nothing depends on it alone."),
     ),
 )  # fmt: skip
 
 FAMILIES: Sequence[Family] = (
-    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, LESSONS, HOSTILE, ACCESS,
+    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, PASSING,
+    LESSONS, HOSTILE, ACCESS,
 )  # fmt: skip
 
 RULES: Mapping[str, Rule] = {rule.id: rule for family in FAMILIES for rule in family.rules}

@@ -15,9 +15,11 @@ from tests.mutants import (
     insync,
     lessons,
     metadata,
+    moves,
     peers,
     quorum,
     recovery,
+    relaying,
     replication,
     storage,
 )
@@ -34,9 +36,11 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "brokers": brokers.MUTANTS,
     "peers": peers.MUTANTS,
     "asking": asking.MUTANTS,
+    "relaying": relaying.MUTANTS,
     "replication": replication.MUTANTS,
     "insync": insync.MUTANTS,
     "carried": carried.MUTANTS,
+    "moves": moves.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
 }

@@ -9,11 +9,12 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.api.fetching import ANSWER_BYTES_LEAST, ANSWER_BYTES_MAX
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX
-from streamline.config import BrokerConfig, format_value, settings_of
+from streamline.config import BrokerConfig
 from streamline.net.accounts import LEAST_ROOM_BYTES
 from streamline.net.limits import Limits
 from streamline.net.watchman import TRICKLE_BYTES_PER_S
 from streamline.replication.sessions import PARTITIONS_MAX
+from streamline.settings import format_value, settings_of
 from streamline.wire.compress import LEAST_OUTPUT_BYTES, MOST_OUTPUT_BYTES, OUTPUT_RATIO
 
 PAGE = (Path(__file__).parents[2] / "docs" / "limits.md").read_text()

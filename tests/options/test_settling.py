@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.config import BrokerConfig, NodeConfig, settings_of
+from streamline.config import BrokerConfig, NodeConfig
 from streamline.interfaces import IAuthorizer
 from streamline.model import Endpoint
 from streamline.options.declared import BROKER_OPTIONS, OPTIONS
 from streamline.options.settling import settle
 from streamline.options.sources import gather
 from streamline.plugins import Backend, Installed, discover
+from streamline.settings import settings_of
 
 BACKENDS = discover()
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
+from typing import cast
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.model import LogIdentity
+from streamline.interfaces import ITakesRuns
+from streamline.model import LogIdentity, PlainBatch
 from streamline.storage import segment
 from streamline.storage.commons import OpenSegments
 from streamline.storage.log import SegmentLog
@@ -13,6 +17,73 @@ from streamline.testing.simulation.files import SimFile
 from streamline.testing.worlds import EPOCH_MS
 from streamline.wire.batch import read_header
 from tests.storage.machines import DAY_MS, Station, segment_name, started
+
+
+class RunTests(SynchronousTestCase):
+    """Many batches taken with one call lie as if each had been appended by itself."""
+
+    def give(self, log: ITakesRuns, batches: list[bytes], runs: random.Random | None) -> None:
+        """Append batches that have no place yet, in runs where it is drawn how long they are; flush now and then."""
+        while batches:
+            taken = 0
+            if runs is not None:
+                some = batches[: runs.randrange(1, 9)]
+                taken = log.append_run([self.plain(batch) for batch in some], 7)
+            if not taken:
+                header = read_header(batches[0])
+                log.append(header, (header.place(log.end_offset, 7), memoryview(batches[0])[16:]))
+                taken = 1
+            batches = batches[taken:]
+            if len(batches) % 3:
+                log.flush()
+
+    def plain(self, batch: bytes) -> PlainBatch:
+        """Return what is said of a batch in a run."""
+        header = read_header(batch)
+        return memoryview(batch), header.record_count, header.max_timestamp
+
+    def drawn(self, rng: random.Random) -> list[bytes]:
+        """Return batches of all sizes and times."""
+        now = EPOCH_MS
+        found = []
+        for _ in range(60):
+            now += rng.choice((0, 0, 1, -5, 100, DAY_MS // 20))
+            size = rng.choice((10, 10, 100, 300, 5000, 90_000))
+            found.append(make_batch(0, rng.randrange(1, 4), timestamp=now, value_bytes=size, leader_epoch=-1))
+        return found
+
+    def test_the_same_files(self) -> None:
+        """The log, its indexes and where segments begin are the same to the byte."""
+        rolled = 0
+        for seed in range(12):
+            batches = self.drawn(random.Random(seed))
+            stations = [started(segment_ms=DAY_MS, segment_index_bytes=400) for _ in range(2)]
+            for station, runs in zip(stations, (None, random.Random(seed)), strict=True):
+                self.give(cast(ITakesRuns, station.log), list(batches), runs)
+                station.stop()
+            ones, others = (
+                {name: data for name, data in station.files().items() if name.endswith(("log", "index"))}
+                for station in stations
+            )
+            self.assertEqual(ones.keys(), others.keys())
+            for name, data in ones.items():
+                self.assertEqual(data, others[name], f"{name} of seed {seed}")
+            rolled += sum(name.endswith(".log") for name in ones) - 1
+        self.assertGreater(rolled, 8)
+
+    def test_what_a_run_leaves(self) -> None:
+        """It ends before a batch for which the log must roll, and takes nothing once the log is closed."""
+        station = started()
+        log = cast(ITakesRuns, station.log)
+        run = [self.plain(make_batch(0, value_bytes=400_000)) for _ in range(4)]
+        self.assertEqual(log.append_run(run, 0), 2)
+        self.assertEqual((log.end_offset, log.flushed_offset, log.segment_offset), (2, 0, 0))
+        self.assertEqual(log.append_run(run[2:], 0), 0)
+        station.append(make_batch(2, value_bytes=400_000))
+        self.assertEqual((log.flushed_offset, log.segment_offset), (3, 2))
+        self.assertEqual([header.base_offset for header in log.headers(0)], [0, 1, 2])
+        station.wait(log.close())
+        self.assertEqual(log.append_run(run, 0), 0)
 
 
 class RollTests(SynchronousTestCase):

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from streamline.errors import StartRefused
 from streamline.storage.layout import CLEAN_SHUTDOWN
 from streamline.testing import Cluster
+from streamline.testing.embedded.conversation import is_led_there
 from tests.testing.cluster_case import (
     address_of,
     create,
@@ -89,6 +90,16 @@ class ClusterTests(Home):
             cluster.kill(2)
         self.assertEqual(open_files() - before, set())
         self.assertFalse(directory.parent.exists())
+
+    def test_a_leader_says_itself_that_it_leads(self) -> None:
+        """Of two replicas one serves the partition; a node that has not heard of its leadership is not named yet."""
+        cluster = self.cluster(2)
+        create(cluster, "orders", replicas=2)
+        leading = []
+        for node_id in cluster.node_ids:
+            with talk_to(cluster, node_id) as talk:
+                leading += [node_id] * is_led_there(talk, "orders", 0)
+        self.assertEqual(leading, [cluster.leader("orders", 0)])
 
     def test_data_that_is_kept(self) -> None:
         """The next cluster in the same directory goes on where the last one ended, on the same ports."""

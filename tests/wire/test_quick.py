@@ -14,6 +14,7 @@ from streamline.wire.crc import crc32c
 from streamline.wire.quick import RECORDS_MAX, Looked, look
 from streamline.wire.recordcheck import Checked, check_records
 from streamline.wire.records import Record, build_batch
+from streamline.wire.recordshape import greatest_delta
 
 EARLIEST, LATEST = 0, 1 << 60
 MAX_BYTES = 1 << 20
@@ -132,6 +133,27 @@ class QuickLookTests(SynchronousTestCase):
             changed[-1] = 2  # it would have a header
             changed[17:21] = crc32c(changed[21:]).to_bytes(4, "big")
             self.assertIsNone(quickly(bytes(changed)))
+
+    def test_a_few_records_of_values_only(self) -> None:
+        """Their times may differ a little; with every byte changed that says something, they are others."""
+        rng = random.Random(3)
+        for count, size, step in ((2, 0, 0), (3, 60, 1), (16, 1000, 0), (31, 57, 2), (32, 58, 1), (33, 9, 1)):
+            batch = build_batch([Record(value=b"v" * size, timestamp=1000 + step * n) for n in range(count)])
+            self.assertEqual(quickly(batch), (read_header(batch), 1000 + step * (count - 1), True))
+            self.spoil(batch, rng)
+
+    def test_layouts(self) -> None:
+        """Where a layout says that records are plain, they are; where no record has such a size, it never does."""
+        for count in (1, 2, 5, 32):
+            for size in (*range(1, 90), 140, 8199, 8200):
+                for delta in (0, 63):
+                    values = [Record(value=bytes(size), timestamp=delta * (n == 1)) for n in range(count)]
+                    body = build_batch(values)[61:]
+                    self.assertEqual(greatest_delta(body, 0, count), delta * (count > 1))
+        for size in range(1, 200):
+            self.assertIsNone(greatest_delta(bytes(size), 0, 1))
+        late = build_batch([Record(value=b"v", timestamp=64 * n) for n in range(2)])
+        self.assertIsNone(greatest_delta(late[61:], 0, 2), "it has two bytes")
 
     def spoil(self, batch: bytes, rng: random.Random) -> None:
         """Change every byte that may say something of the structure."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -18,10 +19,12 @@ from streamline.testing.chaos.administrators import (
     Administrator,
     agreed_topics,
 )
-from streamline.testing.chaos.faults import FAULTS, MENDED_S, Scene
+from streamline.testing.chaos.clients import WRITERS, writers_here
+from streamline.testing.chaos.crashing import CRASHING
+from streamline.testing.chaos.faults import FAULTS
 from streamline.testing.chaos.readers import Reader, read_everything
+from streamline.testing.chaos.scene import MENDED_S, Scene
 from streamline.testing.chaos.workers import Worker
-from streamline.testing.chaos.writers import WRITERS
 from streamline.testing.checks import broken_changes, check_all
 from streamline.testing.cluster import Cluster, ClusterNode
 from streamline.testing.history import OK, History
@@ -41,15 +44,17 @@ class Settings:
     @ivar clients: which producers there are.
     @ivar administers: whether admin clients make and delete topics beside them.
     @ivar replicas: of every topic.
+    @ivar crash_s: how often clients crash that are processes, a producer, a consumer and a group; None for no such.
     """
 
     partitions: int = 3
     per_second: float = 150.0
     held_s: tuple[float, float] = (0.5, 3.0)
     calm_s: tuple[float, float] = (0.5, 2.0)
-    clients: Sequence[str] = tuple(WRITERS)
+    clients: Sequence[str] = field(factory=writers_here)
     administers: bool = False
     replicas: int = REPLICAS
+    crash_s: float | None = None
 
 
 @define
@@ -118,9 +123,10 @@ class Trial:
         self._cluster = cluster
         self._rng = rng
         self._began = time.monotonic()
+        self._logged = {node.node_id: log_size(node) for node in cluster.nodes}
         keys = make_topic(cluster, topic, settings.partitions, settings.replicas) if settings.partitions else []
         self.verdict = Verdict(History(), keys)
-        self.scene = Scene(cluster, keys, rng)
+        self.scene = Scene(cluster, keys, rng, self._hold)
         self._workers = [*self._data_workers(topic), *self._admin_workers(topic)]
 
     def now(self) -> float:
@@ -135,7 +141,18 @@ class Trial:
             WRITERS[name](f"{topic}-{name}", bootstrap, history, keys, self.settings.per_second, self.now)
             for name in self.settings.clients
         ]
-        return [*writers, Reader(f"{topic}-reader", bootstrap, history, keys, self.now)]
+        reader = Reader(f"{topic}-reader", bootstrap, history, keys, self.now)
+        return [*writers, *self._crashing_workers(topic), reader]
+
+    def _crashing_workers(self, topic: str) -> list[Worker]:
+        crash_s = self.settings.crash_s
+        if crash_s is None:
+            return []
+        history, keys, bootstrap = self.verdict.history, self.verdict.keys, self._cluster.bootstrap
+        return [
+            kind(f"{topic}-{name}", bootstrap, history, keys, self.now, Random(f"{topic}-{name}"), crash_s, self._began)
+            for name, kind in CRASHING.items()
+        ]
 
     def _admin_workers(self, topic: str) -> list[Administrator]:
         if not self.settings.administers:
@@ -146,7 +163,7 @@ class Trial:
             for name, kind in ADMINISTRATORS.items()
         ]
 
-    def run(self, faults: Sequence[str]) -> Verdict:
+    def run(self, faults: Iterable[str]) -> Verdict:
         """Have each of these faults strike once, and judge."""
         self.begin()
         try:
@@ -155,6 +172,12 @@ class Trial:
         except TimeoutError as error:
             self.verdict.wrong.append(f"not mended: {error}")
         return self.end()
+
+    def chosen(self, faults: Sequence[str], seconds: float) -> Iterator[str]:
+        """Yield any of these faults, again and again, for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            yield self._rng.choice(faults)
 
     def begin(self) -> None:
         """Have the clients begin, and wait until each has had something acknowledged; that one has not is wrong."""
@@ -200,12 +223,15 @@ class Trial:
         strike = Strike(fault, fault, self.now())
         self.verdict.strikes.append(strike)
         with FAULTS[fault](self.scene) as strike.what:
-            time.sleep(self._rng.uniform(*self.settings.held_s))
+            self._hold()
         strike.mended_at = self.now()
         self.scene.wait_isr(MENDED_S)
         strike.synced_at = self.now()
         time.sleep(self._rng.uniform(*self.settings.calm_s))
         return strike
+
+    def _hold(self) -> None:
+        time.sleep(self._rng.uniform(*self.settings.held_s))
 
     def _judge(self) -> None:
         verdict = self.verdict
@@ -214,7 +240,7 @@ class Trial:
         verdict.wrong += [str(anomaly) for anomaly in check_all(verdict.history)]
         verdict.wrong += self._judged_metadata()
         for node in self._cluster.nodes:
-            verdict.wrong += bad_log_lines(node)
+            verdict.wrong += bad_log_lines(node, self._logged[node.node_id])
 
     def _judged_metadata(self) -> list[str]:
         try:
@@ -224,12 +250,30 @@ class Trial:
         return [str(anomaly) for anomaly in broken_changes(self.verdict.history, topics)]
 
 
-def bad_log_lines(node: ClusterNode) -> list[str]:
-    """Return what a node logged that is never right, as bugs are."""
-    found = []
-    with node.data_dir.with_suffix(".log").open(encoding="utf-8") as lines:
+def log_size(node: ClusterNode) -> int:
+    """Return how many bytes a node has logged."""
+    log = log_of(node)
+    return log.stat().st_size if log.exists() else 0
+
+
+def log_of(node: ClusterNode) -> Path:
+    """Return where a node's log is kept; nowhere if it never ran."""
+    return node.data_dir.with_suffix(".log")
+
+
+def bad_log_lines(node: ClusterNode, since: int = 0) -> list[str]:
+    """
+    Return what a node logged that is never right, as bugs are.
+
+    @param since: how many bytes it had logged before.
+    """
+    found: list[str] = []
+    if log_size(node) <= since:
+        return found
+    with log_of(node).open("rb") as lines:
+        lines.seek(since)
         for line in lines:
-            if (said := _bad(line)) is not None:
+            if (said := _bad(line.decode(errors="replace"))) is not None:
                 found.append(f"node {node.node_id} logged: {said}")
     return found
 

@@ -39,7 +39,7 @@ class Worker:
 
     def finish(self) -> None:
         """End, and wait for that; that it does not end is a complaint."""
-        self._ending.set()
+        self.ask_to_end()
         self._thread.join(JOIN_S)
         if self._thread.is_alive():
             self.complaints.append(f"{self.name}: stuck for {JOIN_S:g} s after its end")

@@ -15,6 +15,7 @@ from streamline.wire.header import read_response_header, write_request_header
 from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchResponse, FetchTopic
 from streamline.wire.messages.list_offsets import (
     ListOffsetsPartition,
+    ListOffsetsPartitionResponse,
     ListOffsetsRequest,
     ListOffsetsResponse,
     ListOffsetsTopic,
@@ -108,6 +109,11 @@ def read_partition(talk: Conversation, topic: str, partition: int) -> list[Recor
             return read
 
 
+def is_led_there(talk: Conversation, topic: str, partition: int) -> bool:
+    """Say whether the node that is asked serves a partition as its leader."""
+    return _first_offsets(talk, topic, partition).error_code == ErrorCode.NONE
+
+
 def _joined(blob: Buffers | None) -> bytes:
     if blob is None:
         return b""
@@ -115,11 +121,16 @@ def _joined(blob: Buffers | None) -> bytes:
 
 
 def _first_offset(talk: Conversation, topic: str, partition: int) -> int:
+    answered = _first_offsets(talk, topic, partition)
+    _check(answered.error_code, topic, partition)
+    return answered.offset
+
+
+def _first_offsets(talk: Conversation, topic: str, partition: int) -> ListOffsetsPartitionResponse:
     wanted = ListOffsetsPartition(partition_index=partition, timestamp=EARLIEST)
     request = ListOffsetsRequest(replica_id=-1, topics=[ListOffsetsTopic(name=topic, partitions=[wanted])])
     [answered] = talk.ask(request, ListOffsetsResponse, LIST_VERSION).topics[0].partitions
-    _check(answered.error_code, topic, partition)
-    return answered.offset
+    return answered
 
 
 def _check(error_code: int, topic: str, partition: int) -> None:

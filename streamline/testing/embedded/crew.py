@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from streamline.testing.embedded.seeing import Sight
@@ -30,8 +30,8 @@ class Crew(Sight, Protocol):
         @raise TimeoutError: they do not.
         """
 
-    def kill(self, one: int) -> None:
-        """End a node as SIGKILL does; fine where it is dead."""
+    def kill(self, ids: Sequence[int]) -> None:
+        """End nodes as SIGKILL does, all at once; fine where they are dead."""
 
     def pause(self, one: int) -> None:
         """Hold a node as SIGSTOP does; fine where it is held or dead."""
@@ -45,14 +45,50 @@ class Crew(Sight, Protocol):
     def is_paused(self, one: int) -> bool:
         """Say whether a node is held."""
 
-    def isolate(self, one: int, *, clients: bool) -> None:
-        """Cut a node's links to all other nodes, and on request to its clients."""
+    def cut(self, links: Collection[tuple[int, int]]) -> None:
+        """
+        Let nothing through from the first node of each pair to the second.
 
-    def heal(self) -> None:
-        """Mend all links."""
+        @raise ValueError: nodes in one process are cut off from each other in both directions or not at all.
+        """
+
+    def cut_clients(self, one: int) -> None:
+        """
+        Cut a node off from its clients.
+
+        @raise ValueError: they connect to a process of its own.
+        """
+
+    def slow(self, delay_s: tuple[float, float], resets_per_s: float) -> None:
+        """
+        Have what nodes say to each other arrive later, and connections between them be reset.
+
+        @raise ValueError: they are in one process.
+        """
+
+    def heal(self, *, reset: bool) -> None:
+        """
+        Mend all links.
+
+        @param reset: whether connections end that were concerned, instead of bringing what waits.
+        @raise ValueError: to reset connections of nodes in one process.
+        """
 
     def close(self) -> None:
         """Kill what lives, and give everything back."""
+
+
+def apart(ids: Collection[int], cut: Collection[tuple[int, int]]) -> set[int]:
+    """
+    Return the nodes that do not talk with a majority, themselves included.
+
+    @param ids: the nodes that live.
+    """
+    return {
+        one
+        for one in ids
+        if 2 * sum((one, other) not in cut and (other, one) not in cut for other in ids) <= len(ids)
+    }
 
 
 def named(ids: Sequence[int]) -> str:

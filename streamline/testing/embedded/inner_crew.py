@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredList, FirstError
 
 from streamline.plugins import Installed
-from streamline.testing.embedded.crew import named
+from streamline.testing.embedded.crew import apart, named
 from streamline.testing.embedded.inner_node import InnerNode
 from streamline.testing.embedded.links import Links
 from streamline.testing.embedded.logs import NodeLog
@@ -41,6 +41,7 @@ class InnerCrew:
         }
         self._watches: list[Callable[[], None]] = []
         self._is_looking = False
+        self._cut: set[tuple[int, int]] = set()
         self._log.open()
 
     @property
@@ -67,9 +68,10 @@ class InnerCrew:
         """Have nodes end in peace, and wait for that."""
         self._ask(lambda: _all([self._nodes[one].stop() for one in ids]), f"{named(ids)} to stop", timeout_s)
 
-    def kill(self, one: int) -> None:
-        """End a node as SIGKILL does."""
-        self._at_once(self._nodes[one].kill, f"node {one} to be killed")
+    def kill(self, ids: Sequence[int]) -> None:
+        """End nodes as SIGKILL does."""
+        for one in ids:
+            self._at_once(self._nodes[one].kill, f"node {one} to be killed")
 
     def pause(self, one: int) -> None:
         """Hold a node as SIGSTOP does."""
@@ -87,30 +89,41 @@ class InnerCrew:
         """Say whether it is held."""
         return self._nodes[one].is_paused
 
-    def isolate(self, one: int, *, clients: bool) -> None:
-        """Cut a node's links to all other nodes, and on request to its clients."""
+    def cut(self, links: Collection[tuple[int, int]]) -> None:
+        """Let nothing through between the nodes of each pair, which come in both orders."""
+        if any((other, one) not in links for one, other in links):
+            raise ValueError("nodes in one process are cut off from each other in both directions or not at all")
 
         def cut() -> None:
-            self.links.isolate(one, self._nodes)
-            if clients:
-                self.links.cut_clients(one)
+            self.links.cut(links)
+            self._cut.update(links)
             self._changed()
 
-        self._at_once(cut, f"node {one} to be isolated")
+        self._at_once(cut, "links to be cut")
 
-    def heal(self) -> None:
+    def cut_clients(self, one: int) -> None:
+        """Cut a node off from its clients."""
+        self._at_once(lambda: self.links.cut_clients(one), f"node {one} to be cut off from its clients")
+
+    def slow(self, delay_s: tuple[float, float], resets_per_s: float) -> None:
+        """Refuse: nothing stands between these nodes that could hold them up."""
+        raise ValueError("links between nodes in one process cannot be slowed; processes=True has such as can")
+
+    def heal(self, *, reset: bool) -> None:
         """Mend all links."""
+        if reset:
+            raise ValueError("connections between nodes in one process cannot be reset; processes=True has such as can")
 
         def heal() -> None:
             self.links.heal()
+            self._cut.clear()
             self._changed()
 
         self._at_once(heal, "links to be healed")
 
     def close(self) -> None:
         """Kill what lives, and end."""
-        for one in self._nodes:
-            self.kill(one)
+        self.kill(list(self._nodes))
         self._turner.close()
         self._log.close()
 
@@ -159,10 +172,12 @@ class InnerCrew:
             look()
 
     def _topology(self) -> Topology:
+        alive = {one: each.node.broker.metadata for one, each in self._nodes.items() if each.node is not None}
+        lost = apart(alive, self._cut)
         there = {
-            one: each.node.broker.metadata
-            for one, each in self._nodes.items()
-            if each.node is not None and not each.is_paused and not self.links.is_apart(one)
+            one: metadata
+            for one, metadata in alive.items()
+            if not self._nodes[one].is_paused and one not in lost
         }
         if not there:
             return Topology((), None, (), lambda topic, index: None)

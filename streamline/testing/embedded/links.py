@@ -32,7 +32,6 @@ class Links:
         self._client_ports = client_ports
         self._reactors: dict[int, NodeReactor] = {}
         self._cut: set[frozenset[int]] = set()
-        self._apart: set[int] = set()
         self._deaf: set[int] = set()
         self._waiting: dict[int, list[Callable[[], object]]] = {}
 
@@ -52,14 +51,9 @@ class Links:
         other = self._owners.get(port)
         return other is not None and frozenset((one, other)) in self._cut
 
-    def is_apart(self, node_id: int) -> bool:
-        """Say whether a node was isolated."""
-        return node_id in self._apart
-
-    def isolate(self, one: int, others: Iterable[int]) -> None:
-        """Let nothing through between a node and others."""
-        self._apart.add(one)
-        self._cut |= {frozenset((one, other)) for other in others if other != one}
+    def cut(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """Let nothing through between the nodes of each pair, in either direction."""
+        self._cut |= {frozenset(pair) for pair in pairs}
         callers = {}
         for node_id, reactor in self._reactors.items():
             for caller in reactor.callers():
@@ -89,7 +83,6 @@ class Links:
 
     def heal(self) -> None:
         """Let everything through again."""
-        self._apart.clear()
         self._cut.clear()
         self._deaf.clear()
         for reactor in self._reactors.values():

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import wait
 from contextlib import suppress
+from random import Random
 from threading import Event
 from typing import TypeVar
 
@@ -16,7 +17,8 @@ from twisted.internet.defer import Deferred
 from streamline.errors import ProtocolError
 from streamline.model import PartitionState
 from streamline.testing.embedded.conversation import Conversation
-from streamline.testing.embedded.crew import named
+from streamline.testing.embedded.crew import apart, named
+from streamline.testing.embedded.legs import Link
 from streamline.testing.embedded.outer_node import OuterNode
 from streamline.testing.embedded.plans import Plan
 from streamline.testing.embedded.ports import ReservedPort
@@ -44,11 +46,12 @@ class OuterCrew:
         self._behind = {plan.node_id: ReservedPort() for plan in plans}
         self._nodes: dict[int, OuterNode] = {}
         self._proxies: dict[int, Proxy] = {}
-        self._apart: set[int] = set()
+        self._links: dict[tuple[int, int], Link] = {}
         self._changed = Event()
+        rng = Random("links")
         for plan in plans:
             one, behind = plan.node_id, self._behind[plan.node_id]
-            self._proxies[one] = Proxy(self._reactor, one, plan.peers, behind)
+            self._proxies[one] = Proxy(self._reactor, one, plan.peers, behind, self._links, rng)
             told = evolve(plan, peers=behind, advertised=plan.peers.address)
             self._nodes[one] = OuterNode(told, self._ender(one))
         self._at_once(lambda: self._turner.put_in(self._reactor), "links")
@@ -90,9 +93,12 @@ class OuterCrew:
         for one in ids:
             self._nodes[one].wait(timeout_s)
 
-    def kill(self, one: int) -> None:
-        """End a process with SIGKILL."""
-        self._nodes[one].kill(AT_ONCE_S)
+    def kill(self, ids: Sequence[int]) -> None:
+        """End processes with SIGKILL, all at once."""
+        for one in ids:
+            self._nodes[one].signal(signal.SIGKILL)
+        for one in ids:
+            self._nodes[one].wait(AT_ONCE_S)
 
     def pause(self, one: int) -> None:
         """Hold a process with SIGSTOP."""
@@ -110,42 +116,50 @@ class OuterCrew:
         """Say whether it is held."""
         return self._nodes[one].is_paused
 
-    def isolate(self, one: int, *, clients: bool) -> None:
-        """
-        Cut a node's links to all other nodes.
+    def cut(self, links: Collection[tuple[int, int]]) -> None:
+        """Let nothing through from the first node of each pair to the second."""
+        self._change({link: Link(is_cut=True) for link in links}, "links to be cut")
 
-        @raise ValueError: clients connect to the process itself.
-        """
-        if clients:
-            raise ValueError("clients of a node in a process of its own cannot be cut off; pause it instead")
+    def cut_clients(self, one: int) -> None:
+        """Refuse: clients connect to the process itself."""
+        raise ValueError("clients of a node in a process of its own cannot be cut off; pause it instead")
 
-        def cut() -> None:
-            for other, proxy in self._proxies.items():
-                proxy.cut(set(self._proxies) - {one} if other == one else {one})
+    def slow(self, delay_s: tuple[float, float], resets_per_s: float) -> None:
+        """Have what nodes say to each other arrive later, and connections between them be reset."""
+        slow = Link(delay_s=delay_s, resets_per_s=resets_per_s)
+        self._change(
+            {(one, other): slow for one in self._nodes for other in self._nodes if one != other}, "links to be slow"
+        )
 
-        self._apart.add(one)
-        self._at_once(cut, f"node {one} to be isolated")
-
-    def heal(self) -> None:
+    def heal(self, *, reset: bool) -> None:
         """Mend all links."""
 
         def heal() -> None:
-            for proxy in self._proxies.values():
-                proxy.heal()
-            self._reactor.hear_again()
+            if reset:
+                for proxy in self._proxies.values():
+                    proxy.reset()
+            self._links.clear()
+            self._tell()
 
-        self._apart.clear()
         self._at_once(heal, "links to be healed")
+
+    def _change(self, links: dict[tuple[int, int], Link], what: str) -> None:
+        def change() -> None:
+            self._links.update(links)
+            self._tell()
+
+        self._at_once(change, what)
+
+    def _tell(self) -> None:
+        for proxy in self._proxies.values():
+            proxy.changed()
 
     def _log_tail(self) -> str:
         return "\n".join(f"node {one}:\n{''.join(node.tail)}" for one, node in self._nodes.items())
 
     def close(self) -> None:
         """Kill what lives, and end."""
-        for node in self._nodes.values():
-            node.signal(signal.SIGKILL)
-        for node in self._nodes.values():
-            node.wait(AT_ONCE_S)
+        self.kill(list(self._nodes))
         self._at_once(lambda: self._turner.take_out(self._reactor), "links to end")
         self._at_once(self._reactor.die, "links to end")
         self._turner.close()
@@ -170,11 +184,9 @@ class OuterCrew:
             self._changed.clear()
 
     def _topology(self) -> Topology:
-        there = [
-            one
-            for one, node in self._nodes.items()
-            if node.is_running and not node.is_paused and one not in self._apart
-        ]
+        alive = [one for one, node in self._nodes.items() if node.is_running]
+        lost = apart(alive, [link for link, how in list(self._links.items()) if how.is_cut])
+        there = [one for one in alive if not self._nodes[one].is_paused and one not in lost]
         for one in there:
             with suppress(OSError, ProtocolError):
                 return _seen(self._ask(one), there)

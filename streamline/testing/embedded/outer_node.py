@@ -109,11 +109,6 @@ class OuterNode:
             self.is_paused = False
             self.signal(signal.SIGCONT)
 
-    def kill(self, timeout_s: float) -> None:
-        """End it at once, and wait for that."""
-        self.signal(signal.SIGKILL)
-        self.wait(timeout_s)
-
     def wait(self, timeout_s: float) -> None:
         """
         Wait until its process has ended and all that it said is written down.

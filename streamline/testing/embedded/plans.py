@@ -13,12 +13,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from streamline.config import BrokerConfig, NodeConfig, format_value, nearest, settings_of
+from streamline.config import BrokerConfig, NodeConfig
 from streamline.model import Endpoint
 from streamline.options.declared import OPTIONS
 from streamline.options.settling import settle
 from streamline.options.sources import Gathered, Given
 from streamline.plugins import Installed
+from streamline.settings import format_value, nearest, settings_of
 from streamline.testing.embedded.ports import LOOPBACK, ReservedPort
 
 OURS = ("node-id", "listen", "cluster-listen", "advertised-addr", "advertised-cluster-addr", "seed-nodes", "data-dir")

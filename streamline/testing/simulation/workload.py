@@ -30,6 +30,8 @@ GROUPS = (("pair", ("plain", 2)), ("crowd", ("synced", 2)))
 """Consumer groups, with the topic that each reads and its partitions."""
 
 STATIC_CHANCE = 0.3
+OLD_OF = 3
+"""One of so many producers of a cluster is too old to be told who leads."""
 REPLACED_AFTER_S = (1.0, 15.0)
 
 RACKS = ("r1", "r2", "r3")
@@ -145,6 +147,7 @@ class Workload:
             records_max=rng.choice((1, 4, 20)),
             padding_bytes=rng.choice(((0, 10), (0, 200), (500, 3000))),
             compression=rng.choice((0, 0, 1, 2, 3, 4)),
+            is_old=number % OLD_OF == OLD_OF - 1 and not isinstance(self._where, Endpoint),
         )
         return Producer(self._host, self._where, f"p{number}", key, self.history, habits)
 

@@ -10,6 +10,8 @@ takes those as they are.
 from collections.abc import Sequence
 from typing import Final
 
+from streamline.wire.messages.log_info import GetReplicaLogInfoRequest, GetReplicaLogInfoResponse
+from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
 from streamline.wire.schema import Message, message, struct, wire
 from streamline.wire.types import (
     ARRAY,
@@ -284,10 +286,14 @@ PRIVATE_REQUESTS: Final[dict[int, type[Message]]] = {
     20_100: GreetingRequest,
     20_101: JoinRequest,
     20_102: FoundingRequest,
+    20_103: GetReplicaLogInfoRequest,
+    20_104: RelayedProduceRequest,
 }
 PRIVATE_RESPONSES: Final[dict[int, type[Message]]] = {
     20_100: GreetingResponse,
     20_101: JoinResponse,
     20_102: FoundingResponse,
+    20_103: GetReplicaLogInfoResponse,
+    20_104: RelayedProduceResponse,
 }
 """Everything under our own api keys."""

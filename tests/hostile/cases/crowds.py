@@ -16,24 +16,16 @@ RESET = struct.pack("ii", 1, 0)
 """As SO_LINGER: a close sends a reset."""
 
 
-def _let_in(arena: Arena, wanted: int) -> None:
-    """See that so many are let in, and that all others are closed."""
-    deadline = time.monotonic() + 10
-    while arena.node.report()["connections"] != wanted:
-        assert time.monotonic() < deadline, arena.node.report()
-        time.sleep(0.02)
-
-
 def one_too_many(arena: Arena) -> None:
     """Whoever comes then is closed at once; when somebody goes, another may come."""
     connections = arena.connect(1199)  # and the honest one
-    _let_in(arena, 1000)
+    arena.let_in(1000)
     assert arena.ended(connections[999:]) == 200
     assert arena.node.report()["turned_away"] == 200
     while arena.is_on:
         arena.ended(arena.connect(20))
     connections[0].close()
-    _let_in(arena, 999)
+    arena.let_in(999)
     again = Connection(arena.node.port)
     again.ask(ApiVersionsRequest(), 0)
     again.close()
@@ -42,10 +34,10 @@ def one_too_many(arena: Arena) -> None:
 def from_one_address(arena: Arena) -> None:
     """Others come from elsewhere, and are let in."""
     _crowd_from(arena, "127.0.0.2", 60)
-    _let_in(arena, 51)
+    arena.let_in(51)
     while arena.is_on:
         _crowd_from(arena, "127.0.0.2", 10)
-    _let_in(arena, 51)
+    arena.let_in(51)
 
 
 def _crowd_from(arena: Arena, address: str, count: int) -> None:
@@ -74,7 +66,7 @@ def resets(arena: Arena) -> None:
                     one.send(struct.pack(">ih", 1000, 3) + b"x" * (number * 10))
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         arena.close()
-    _let_in(arena, 1)
+    arena.let_in(1)
 
 
 def half_open(arena: Arena) -> None:
@@ -83,7 +75,7 @@ def half_open(arena: Arena) -> None:
         with arena.closing(arena.connect(50)) as connections:
             _shut(connections)
             assert arena.ended(connections) == 50
-    _let_in(arena, 1)
+    arena.let_in(1)
 
 
 def _shut(connections: Sequence[socket.socket]) -> None:

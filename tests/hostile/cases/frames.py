@@ -34,6 +34,7 @@ def no_frames(arena: Arena) -> None:
 def slow_frames(arena: Arena) -> None:
     """A thousand connections: a byte now and then, no more than a length, nothing at all."""
     connections = arena.connect(1000)
+    arena.let_in(1001)
     trickling, begun = connections[:400], connections[400:700]
     for one in trickling + begun:
         one.send(struct.pack(">ih", LARGEST, 0))

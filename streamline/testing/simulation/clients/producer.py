@@ -22,7 +22,7 @@ from streamline.interfaces import Host
 from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, TopicPartition
 from streamline.testing.history import FAIL, OK, Change, History, Send
 from streamline.testing.simulation.clients.connection import BadAnswer, Connection, Gone, Line, Where, alarm, is_passing
-from streamline.testing.simulation.clients.topics import find_leader
+from streamline.testing.simulation.clients.topics import find_leader, find_topic
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.compress import LZ4, ZSTD
 from streamline.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
@@ -31,6 +31,8 @@ from streamline.wire.records import Record, build_batch
 
 TOPIC_IDS_FROM = 13
 ZSTD_FROM = 7
+OLD = 9
+"""The last version of Produce in which nobody can be told who leads (KIP-951)."""
 TIMEOUT_MS = 5000
 CLOCKS_DIFFER = 0.15
 """By how much more a node's clock may count than ours, and some time for what is between."""
@@ -57,6 +59,8 @@ class Habits:
     @ivar pace_s: mean time between two batches.
     @ivar records_max: most records in a batch; C{padding_bytes}: least and most bytes added to each.
     @ivar in_flight_max: most batches without an answer; 5 is what brokers remember of a producer.
+    @ivar is_old: it never asks who leads, sends to whichever node it has reached, and speaks a version of Produce in
+        which nobody can tell it.
     """
 
     acks: int = -1
@@ -66,6 +70,7 @@ class Habits:
     padding_bytes: tuple[int, int] = (0, 64)
     in_flight_max: int = 5
     compression: int = 0
+    is_old: bool = False
 
 
 @define
@@ -77,6 +82,7 @@ class _Batch:
     error: int = 0
     is_doubtful: bool = False
     asked_at: float = 0.0
+    is_forwarded: bool = False
 
 
 class Producer:
@@ -167,7 +173,8 @@ class Producer:
         """Connect and learn what sending needs."""
         if not self._versions.known:
             await self._versions.learn(self._line)
-        self._topic_id = await find_leader(self._line, self._versions, self.key)
+        find = find_topic if self._habits.is_old else find_leader
+        self._topic_id = await find(self._line, self._versions, self.key)
         if self._habits.idempotent and self._producer[0] == NO_PRODUCER_ID:
             request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=60_000)
             answer = await self._line.ask(request, self._versions.of(InitProducerIdRequest))
@@ -189,6 +196,8 @@ class Producer:
         for send in batch.sends:
             send.incarnation = self._incarnation
         version = self._versions.of(ProduceRequest)
+        if self._habits.is_old:
+            version = min(version, OLD)
         request = ProduceRequest(
             acks=self._habits.acks, timeout_ms=TIMEOUT_MS, topic_data=[self._topic_data(batch, version)]
         )
@@ -200,7 +209,7 @@ class Producer:
                 self._recover()
             return
         self._flying.append(batch)
-        batch.asked_at = self._host.clock.seconds()
+        batch.asked_at, batch.is_forwarded = self._host.clock.seconds(), version <= OLD
         connection.ask(request, version).addCallbacks(
             self._answered, self._lost, callbackArgs=(batch,), errbackArgs=(batch,)
         ).addErrback(alarm)
@@ -238,9 +247,14 @@ class Producer:
         self._go_on()
 
     def _look_at(self, error: int, batch: _Batch) -> None:
-        """See whether an error may be: nobody's time is up before it has passed, and nobody is told so of another."""
+        """
+        See whether an error may be: nobody's time is up before it has passed.
+
+        Where a node may have sent the request on to the leader, that says that nobody knows what became of it.
+        """
         waited_s = self._host.clock.seconds() - batch.asked_at
-        if error == ErrorCode.REQUEST_TIMED_OUT and waited_s < TIMEOUT_MS / 1000 * (1 - CLOCKS_DIFFER):
+        is_time = error == ErrorCode.REQUEST_TIMED_OUT and not batch.is_forwarded
+        if is_time and waited_s < TIMEOUT_MS / 1000 * (1 - CLOCKS_DIFFER):
             raise BadAnswer(f"{self.name} was told after {waited_s:.3f} s that its time was up")
 
     def _acknowledged(self, batch: _Batch, base_offset: int) -> None:

@@ -41,6 +41,15 @@ async def find_topic_id(line: Line, versions: Versions, topic: str) -> bytes:
     return found.topic_id
 
 
+async def find_topic(line: Line, versions: Versions, key: TopicPartition) -> bytes:
+    """
+    Return the id of a partition's topic, whoever leads it.
+
+    @raise Gone: nobody leads it at present, or no answer.
+    """
+    return await find_topic_id(line, versions, key.topic)
+
+
 async def find_leader(line: Line, versions: Versions, key: TopicPartition) -> bytes:
     """
     Aim a line at a partition's leader, and return its topic's id.

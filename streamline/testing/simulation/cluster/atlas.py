@@ -49,9 +49,13 @@ class Atlas:
         self._look()
         self._simulation.after(EVERY_S, self.begin)
 
+    def counts(self, kind: str) -> bool:
+        """Say whether a fault of this kind takes what counts."""
+        return kind in self._losing
+
     def may_lose(self, place: Place, fault: Fault) -> bool:
         """Say whether a fault may hit a node, and take it that it does."""
-        if fault.kind not in self._losing:
+        if not self.counts(fault.kind):
             return True
         if self.loser not in (None, place):
             return False

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from streamline.testing.simulation.cluster.atlas import Atlas
+from streamline.testing.simulation.cluster.atlas import LOSING, Atlas
 from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.places import Place
 from streamline.testing.simulation.cluster.sequences import Sequences
@@ -125,6 +125,8 @@ class ClusterInjector:
     def _deaths(self, fault: Fault, rng: Random) -> bool:
         """Hit one, a minority, a majority, or all at once."""
         half, share = len(self._places) // 2, rng.random()
+        if self.atlas is not None and fault.kind in LOSING and not self.atlas.counts(fault.kind):
+            share = 1 - share / 3  # what is promised where everything is synced shows only where many lose what was not
         count = next(
             (number for limit, number in ((0.6, 1), (0.75, max(1, half)), (0.9, half + 1)) if share < limit),
             len(self._places),

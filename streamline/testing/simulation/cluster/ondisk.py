@@ -63,8 +63,8 @@ class LogOnDisk:
         self._path = path
         self._parts: list[_Part] = []
         self._names: list[str] = []
-        self._entries = -1
-        """How many names the directory had; a rename that leaves that alone takes away a name that is known."""
+        self._seen = -1, ""
+        """How many names the directory had, and which was its youngest: any that comes is younger."""
 
     @property
     def end_offset(self) -> int:
@@ -77,10 +77,11 @@ class LogOnDisk:
         directory = self.platter.names.find(self._path)
         entries = directory.entries if isinstance(directory, Directory) else {}
         known = self._parts
-        if len(entries) == self._entries and all(entries.get(part.name) is part.inode for part in known):
+        seen = len(entries), next(reversed(entries), "")
+        if seen == self._seen and all(entries.get(part.name) is part.inode for part in known):
             files = [part.inode for part in known]
         else:
-            self._entries = len(entries)
+            self._seen = seen
             self._names = sorted(name for name in entries if name.endswith(SUFFIX))
             files = [file for name in self._names if isinstance(file := entries[name], Inode)]
         are_known = len(files) >= len(known) and all(

@@ -9,16 +9,15 @@ from functools import partial
 from random import Random
 
 from streamline.cluster.commands import TOPIC_CONFIGS, ChangeConfigs, Command, ConfigChange
-from streamline.cluster.elections import LogEnd, elect_leaders, recover
+from streamline.cluster.elections import elect_leaders
 from streamline.cluster.failover import change_configs
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.leadership import Election
 from streamline.cluster.reassignment import reassign
 from streamline.errors import Refused
-from streamline.model import NO_LEADER, PartitionState, Topic, TopicPartition
+from streamline.model import NO_LEADER, PartitionState, TopicPartition
 from streamline.raft import AddLearner, Change, Remove, ReplicaKey
 from streamline.raft.quorum import majority
-from streamline.replication.truncation import LogRange, last_epoch_of
 from streamline.testing.simulation.cluster.durable import DurableReplica
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.cluster.places import Place, quiet
@@ -34,13 +33,11 @@ class Operator:
 
     @ivar lost: replicas whose disks are gone.
     @ivar removals: how often it asked for one to be taken out.
-    @ivar recoveries: how often it asked for the best of those to lead who have all stopped uncleanly.
     """
 
     def __init__(self, simulation: Simulation, places: Sequence[Place], oracle: Oracle) -> None:
         self.lost: list[ReplicaKey] = []
         self.removals = 0
-        self.recoveries = 0
         self._simulation = simulation
         self._places = places
         self._oracle = oracle
@@ -59,9 +56,6 @@ class Operator:
         place = self.leader()
         if place is not None and self._missing(place):
             place.within(lambda: self._take_out(place))
-        if place is not None:
-            for partition, ends in self._abandoned():
-                place.within(partial(self._recover, place, partition, ends))
 
     def _missing(self, place: Place) -> list[ReplicaKey]:
         raft = place.raft
@@ -71,19 +65,6 @@ class Operator:
         if place.watch is not None and (missing := self._missing(place)):
             self.removals += 1
             quiet(place.watch.consensus.change_members([Remove(key) for key in missing]))
-
-    def _abandoned(self) -> Iterator[tuple[TopicPartition, dict[int, LogEnd]]]:
-        """Yield partitions of which nobody is left who surely has everything, with how far all logs go (KR22)."""
-        for topic in self._oracle.tip.topics.values():
-            for state in topic.partitions:
-                if state.leader == NO_LEADER and not state.isr and not state.elr and len(state.replicas) > 1:
-                    ends = {place.number: end for place in self._places if (end := _end(place, topic, state.index))}
-                    yield TopicPartition(topic.name, state.index), ends
-
-    def _recover(self, place: Place, partition: TopicPartition, ends: dict[int, LogEnd]) -> None:
-        if place.node is not None:
-            self.recoveries += 1
-            quiet(place.node.broker.controllership.decide(lambda image: recover(image, partition, ends)))
 
     def can_spare(self, key: ReplicaKey) -> bool:
         """Say whether all voters that anybody knows of go on to have majorities of real disks without this one."""
@@ -183,14 +164,3 @@ def _prefer(partition: TopicPartition, image: MetadataImage) -> list[Command]:
     """Have the first replica lead, where it is in sync."""
     commands, _ = elect_leaders(image, Election.PREFERRED, [partition])
     return commands
-
-
-def _end(place: Place, topic: Topic, index: int) -> LogEnd | None:
-    """Return how far a node's copy of a partition goes, where it runs and has one."""
-    if place.node is None or not place.machine.running:
-        return None
-    for replica in place.node.broker.replicas:
-        kept = replica.log
-        if (kept.identity.topic_id, kept.identity.partition) == (topic.topic_id, index):
-            return LogEnd(last_epoch_of(replica.epochs, LogRange(kept.start_offset, kept.end_offset)), kept.end_offset)
-    return None

@@ -12,8 +12,10 @@ from typing import Any, TypeAlias
 
 from attrs import Factory, define
 
+from streamline.cluster.delta import PartitionDelta, difference
 from streamline.cluster.image import MetadataImage
 from streamline.errors import StartRefused
+from streamline.model import NO_LEADER
 from streamline.raft import ReplicaKey
 from streamline.testing.checks import Anomaly
 from streamline.testing.simulation.cluster.durable import NothingDurable
@@ -21,6 +23,11 @@ from streamline.testing.simulation.cores.monitor import Durable, Monitor, Violat
 
 View: TypeAlias = frozenset[tuple[str, bytes]]
 """The names and ids of all topics."""
+
+
+def _is_recovery(part: PartitionDelta) -> bool:
+    old, new = part.old, part.new
+    return old is not None and old.leader == NO_LEADER and new.is_recovering and len(new.replicas) > 1
 
 
 class _Disks(dict[ReplicaKey, Durable]):
@@ -46,6 +53,7 @@ class Oracle:
     @ivar born: by the ids of all topics there ever were, the index at which each came to be.
     @ivar gone: the same of those that were deleted.
     @ivar denied: ids of topics of which somebody was told that they will never be.
+    @ivar recoveries: how often a partition was led again of which nobody surely had everything (KR22).
     @ivar views: what the topics were, one after the other, and from which index on.
     @ivar moved: hears of every image that is agreed on, and of the one before it.
     """
@@ -58,6 +66,7 @@ class Oracle:
     denied: dict[bytes, str] = Factory(dict)
     tip_index: int = 0
     moved: Callable[[MetadataImage, MetadataImage], object] = _nobody_looks
+    recoveries: int = 0
     views: list[tuple[int, View]] = Factory(lambda: [(0, frozenset())])
     _places: dict[View, list[int]] = Factory(lambda: {frozenset(): [0]})
 
@@ -89,6 +98,7 @@ class Oracle:
             before, self.tip, self.tip_index = self.tip, image, index
             self._moved(index, before, image)
             self.moved(before, image)
+            self.recoveries += sum(_is_recovery(part) for part in difference(before, image).partitions)
 
     def _moved(self, index: int, before: MetadataImage, after: MetadataImage) -> None:
         if after.names is before.names or after.names == before.names:

@@ -303,11 +303,10 @@ class ClusterRun:
         return missing or ("" if self.records is None else self.records.missing_copy())
 
     def _leaderless(self) -> str:
-        """Name a partition that nobody leads although none of its replicas has lost its disk."""
-        lost = [key.node_id for key in self.operator.lost]
+        """Name a partition that nobody leads."""
         for topic in self.oracle.tip.topics.values():
             for partition in topic.partitions:
-                if partition.leader == NO_LEADER and not any(node in lost for node in partition.replicas):
+                if partition.leader == NO_LEADER:
                     return f"nobody leads {topic.name}-{partition.index}: {partition}"
         return ""
 
@@ -336,7 +335,7 @@ class ClusterRun:
         report.topics, report.calm_spans = len(self.oracle.born), self.calm.spans
         report.done = added(*(one.done for one in self.administrators), self.insider.outcomes)
         report.asked, report.answered = self.history.asked, self.history.answered
-        report.injected, report.recoveries = self.injector.totals(), self.operator.recoveries
+        report.injected, report.recoveries = self.injector.totals(), self.oracle.recoveries
         if self.records is not None:
             self._count(self.records.workload.history)
         report.nodes = [_state(place) for place in self.places]

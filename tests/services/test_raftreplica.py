@@ -1,0 +1,39 @@
+"""In which order a replica does what its core wants."""
+
+from __future__ import annotations
+
+from streamline.config import NodeConfig
+from streamline.interfaces import Host, IQuorum
+from streamline.raft import Message
+from streamline.raft.messages import AppendRequest
+from streamline.services.raft import RaftConsensus
+from streamline.testing.contracts.quorum_harness import QuorumHarness
+
+
+class OrderTests(QuorumHarness):
+    """What somebody waits for comes first."""
+
+    def make(self, host: Host, config: NodeConfig) -> IQuorum:
+        """Make it."""
+        return RaftConsensus(host, config)
+
+    def test_a_proposal(self) -> None:
+        """The others hear of it while it is written here, and that it is committed after whoever proposed it."""
+        leader = self.the_leader()
+        self.wait(1.0)
+        index = leader.quorum.describe().high_watermark
+        self.post.delay_s = 0.05  # so that its own disk is not what it waits for
+        happened: list[str] = []
+        send = self.post.send
+
+        def listen(message: Message) -> None:
+            if isinstance(message, AppendRequest) and message.sender == leader.key:
+                happened.append("committed" if message.commit_index >= index else f"{len(message.entries)} sent")
+            send(message)
+
+        self.patch(self.post, "send", listen)
+        leader.quorum.propose(b"one").addCallback(lambda _: happened.append("told"))
+        self.run_until(lambda: happened.count("committed") >= 2)
+        told = happened.index("told")
+        self.assertEqual(happened[:told].count("1 sent"), 2)
+        self.assertNotIn("committed", happened[:told])
