@@ -35,7 +35,8 @@ async def open_partition(
     while True:
         read = 0
         for header in headers:
-            epochs.assign(header.partition_leader_epoch, header.base_offset)
+            if header.base_offset >= from_epochs:  # before that they are known, and this may begin within one
+                epochs.assign(header.partition_leader_epoch, header.base_offset)
             replayed += replay(header, producers, from_producers, now_ms)
             read += 1
             if read == SLICE_HEADERS:

@@ -7,6 +7,8 @@ L{streamline.testing.checks} judges a history; nothing here does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from attrs import define, field
 
 from streamline.model import TopicPartition
@@ -105,6 +107,10 @@ class Change:
     who: str = ""
 
 
+def _nobody_hears(send: Send) -> None:
+    """Care for nothing that is acknowledged."""
+
+
 @define
 class History:
     """
@@ -112,6 +118,7 @@ class History:
 
     @ivar asked: how many requests of each API were sent, and C{answered} how many of them.
     @ivar starts: where each partition's log began at the end; what lies below was given up by retention.
+    @ivar acknowledged: hears of every send when it is acknowledged.
     """
 
     sends: list[Send] = field(factory=list)
@@ -121,6 +128,7 @@ class History:
     starts: dict[TopicPartition, int] = field(factory=dict)
     asked: dict[str, int] = field(factory=dict)
     answered: dict[str, int] = field(factory=dict)
+    acknowledged: Callable[[Send], object] = _nobody_hears
 
     def keys(self) -> list[TopicPartition]:
         """Return the partitions concerned, sorted."""

@@ -363,8 +363,8 @@ FAULTS = (
         "DK13",
         "A log that cannot be opened keeps no other from it.",
         STORAGE,
-        'except OSError as error:\n    raise StorageFailed(f"{identity}: {error}") from error',
-        "except ZeroDivisionError:\n    raise",
+        'raise kind(f"{identity}: {error}") from error',
+        "raise",
         [f"{FAILING}test_cannot_be_opened"],
     ),
     Mutant(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from attrs import evolve
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
 from streamline.replication.acks import StrictAcks
 from streamline.replication.epochs import CHECKPOINT_NAME
 from streamline.replication.roles import Role
+from streamline.services.opening import open_partition
 from streamline.services.receipts import Receipt
 from streamline.services.replica import Replica
 from streamline.wire.batch import read_header
@@ -130,6 +131,24 @@ class CuttingTests(CopyCase):
         known = self.replica.producers.get(PRODUCER)
         assert known is not None
         self.assertEqual([batch.first_sequence for batch in known.batches], [1, 2, 3, 4, 5])
+
+    def test_opened_within_an_epoch(self) -> None:
+        """KR4: producers are read from their snapshot on, which may lie within an epoch; that begins where it began."""
+        replica = self.replica
+        for sequence in range(3):
+            if sequence == 2:
+                replica.books._save_producers(4)
+            self.copy(1, sequence, PRODUCER)
+        self.copy(2)
+        replica.books.save_epochs()
+        known = replica.epochs.entries()
+        self.assertEqual(known, [(0, 0), (1, 2), (2, 5)])
+        opening = open_partition(
+            replica.log, replica.state, replica.config, replica._acks, replica._clock, replica._for_commit._gathering
+        )
+        opened = self.successResultOf(ensureDeferred(opening))
+        self.assertEqual(opened.epochs.entries(), known)
+        self.assertEqual(list(opened.producers.producers()), list(replica.producers.producers()))
 
     def test_begun_anew(self) -> None:
         self.replica.begin_anew(10)

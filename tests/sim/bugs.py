@@ -21,7 +21,7 @@ class Bug:
     @ivar pace_s: mean time between a producer's batches; who is busy syncs what others neglect.
     @ivar until_s: simulated time of trouble; where several things have to come together, one run has to see much.
     @ivar nodes: of how many the cluster is that finds it, or C{any}; nothing for a node on its own.
-    @ivar data: whether there are records in the cluster.
+    @ivar data: whether there are records in the cluster; C{records_pace_s} as C{pace_s}, for producers of them only.
     """
 
     says: str
@@ -34,6 +34,7 @@ class Bug:
     until_s: float = 60.0
     nodes: str = ""
     data: bool = False
+    records_pace_s: float = 0.0
 
 
 NODE_BUGS = (

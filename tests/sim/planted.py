@@ -71,10 +71,11 @@ def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     options += ["--faults", bug.faults, "--pace", str(bug.pace_s), "--until", str(bug.until_s)]
     options += ["--nodes", bug.nodes] if bug.nodes else []
     options += ["--no-data"] if bug.nodes and not bug.data else []
+    options += ["--records-pace", str(bug.records_pace_s)] if bug.records_pace_s else []
     done = subprocess.run(
         [sys.executable, "-m", "streamline.testing.simulation", *options],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": str(directory)},
+        env={**os.environ, "PYTHONPATH": str(directory), "PYTHONDONTWRITEBYTECODE": ""},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

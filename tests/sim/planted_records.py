@@ -20,13 +20,14 @@ from tempfile import TemporaryDirectory
 from attrs import frozen
 
 from tests.mutants.mutant import Mutant
-from tests.mutants.planting import without_guard
+from tests.mutants.planting import planted
 from tests.mutants.table import AREAS
 from tests.sim.bugs import Bug
-from tests.sim.planted import ROOT, Finding, copied, find
+from tests.sim.planted import Finding, copied, find
 
 SEEDS_MAX = 12
 HARD = "kill,power,cut,one-way,stall,stop,clog,slow-disk"
+ROUGH = f"{HARD},stuck-disk,deaf,detour,cascade,hunt,shuffle,resize"
 
 
 @frozen
@@ -36,14 +37,16 @@ class Removal:
 
     @ivar says: the sentence by which L{tests.mutants.table} knows it.
     @ivar seed: where to begin; one that found it, not long ago.
-    @ivar is_found: whether any seed is known to miss it; of the others three were tried at most.
+    @ivar is_found: whether any seed is known to miss it; of the others a few were tried.
     """
 
     says: str
     seed: int = 1
-    faults: str = HARD
-    pace_s: float = 0.2
+    faults: str = ROUGH
+    pace_s: float = 2.0
+    records_pace_s: float = 0.4
     until_s: float = 35.0
+    nodes: str = "3"
     is_found: bool = True
 
 
@@ -75,42 +78,46 @@ BLATANT = (
 """What is no row of the table, because it is not one line's business there."""
 
 REMOVALS: tuple[Removal, ...] = (
-    Removal("A record is committed once every member of the ISR has it."),
-    Removal("Who joins an ISR has caught up."),
-    Removal("What the leader does not have is cut."),
-    Removal("Followers remember producers as well."),
-    Removal("acks=all waits for the high watermark."),
-    Removal("A stop was clean if the broker epoch of then was written down last of all.", is_found=False),
-    Removal("Who may have lost records is not eligible."),
-    Removal("They are told that it leads no longer, not that their record is safe."),
-    Removal("A leader that stops releases whoever waits.", is_found=False),
-    Removal("A log that is cut takes its producers' batches along.", is_found=False),
-    Removal("Producers are rebuilt from the batches of the log.", seed=2),
+    Removal("A record is committed once every member of the ISR has it.", seed=4),
+    Removal("Who joins an ISR has caught up.", seed=4),
+    Removal("What the leader does not have is cut.", seed=3),
+    Removal("Followers remember producers as well.", seed=4),
+    Removal("acks=all waits for the high watermark.", seed=3),
+    Removal("A stop was clean if the broker epoch of then was written down last of all.", seed=6),
+    Removal("Who may have lost records is not eligible.", seed=4),
+    Removal("They are told that it leads no longer, not that their record is safe.", seed=8, faults="cut,hunt,kill"),
+    Removal("A leader that stops releases whoever waits.", seed=4),
+    Removal("A log that is cut takes its producers' batches along.", seed=3),
+    Removal("Producers are rebuilt from the batches of the log.", seed=4),
     Removal("A log that is cut forgets the epochs that began behind the cut.", is_found=False),
     Removal("What a cut leaves of the epochs is written down at once.", is_found=False),
     Removal("A coordinator that is elected again reads the log again.", is_found=False),
-    Removal("Who leaves an ISR that may not commit stays eligible.", is_found=False),
+    Removal("Who leaves an ISR that may not commit stays eligible.", seed=4),
     Removal("Whose process is known to be gone is fenced at once.", is_found=False),
     Removal("What flush.messages=1 asks for counts once it is synced.", is_found=False),
     Removal("A log is cut where it parts from the leader's, at no high watermark.", is_found=False),
     Removal("Logs that are as long may still end in records of different leaders.", is_found=False),
-    Removal("A log may be ahead in an epoch that both know."),
+    Removal("A log may be ahead in an epoch that both know.", seed=3),
     Removal("The follower's own end of the epoch counts as well as the leader's.", is_found=False),
-    Removal("Every batch carries its leader's epoch.", is_found=False),
+    Removal("Every batch carries its leader's epoch.", seed=3),
     Removal("What is cut is not committed.", is_found=False),
-    Removal("Nothing is committed here that is not here.", is_found=False),
+    Removal("Nothing is committed here that is not here.", seed=4),
     Removal("A leader lets nobody fetch who follows another epoch.", is_found=False),
     Removal("An earlier process of a node fetches no more.", is_found=False),
     Removal("A new leader tells no end of the log that may lie before what was told already.", is_found=False),
-    Removal("Below min.insync.replicas the high watermark stands still.", is_found=False),
-    Removal("Only those who are agreed on make up that number.", is_found=False),
+    Removal("Below min.insync.replicas the high watermark stands still.", seed=3),
+    Removal("Only those who are agreed on make up that number.", seed=13, faults="hunt,detour,stall,stuck-disk,deaf"),
     Removal("Who was asked for counts from the moment of asking.", is_found=False),
     Removal("An answer that does not come proves nothing.", is_found=False),
-    Removal("Who joins has what is committed."),
+    Removal("Who joins has what is committed.", seed=7),
     Removal("And everything from before this epoch, which may be committed without our knowledge.", is_found=False),
     Removal("Nothing is known of a follower before it has fetched in this epoch.", is_found=False),
-    Removal("What a follower has counts as far as its log is shown to be ours."),
-    Removal("The number of replicas is looked at once more before a produce is acknowledged.", is_found=False),
+    Removal("What a follower has counts as far as its log is shown to be ours.", seed=7),
+    Removal(
+        "The number of replicas is looked at once more before a produce is acknowledged.",
+        seed=43,
+        faults="hunt,cut,kill,detour,stall",
+    ),
     Removal("Nor for a process that is not the one which has caught up.", is_found=False),
     Removal("Epochs rise within a log, and none is later than that of whoever sends it.", is_found=False),
     Removal("An answer to what was asked before means nothing.", is_found=False),
@@ -132,26 +139,23 @@ def mutant_of(removal: Removal) -> Mutant:
     return found[0]
 
 
-def look(removal: Removal, seeds: int = SEEDS_MAX) -> Finding:
-    """Take a rule out of a copy, and run seeds there until one fails."""
-    mutant = mutant_of(removal)
+def look(removal: Removal, directory: Path, seeds: int = SEEDS_MAX) -> Finding:
+    """Take a rule out of a copy of the product for a while, and run seeds there until one fails."""
     bug = Bug(
         removal.says,
-        mutant.file,
+        "",
         "",
         "",
         removal.faults,
         removal.seed,
         removal.pace_s,
         removal.until_s,
-        nodes="3",
+        nodes=removal.nodes,
         data=True,
+        records_pace_s=removal.records_pace_s,
     )
-    with TemporaryDirectory() as directory:
-        copied(Path(directory))
-        path = Path(directory) / mutant.file
-        path.write_text(without_guard((ROOT / mutant.file).read_text("utf-8"), mutant), "utf-8")
-        return find(bug, Path(directory), seeds=seeds)
+    with planted(directory, mutant_of(removal)):
+        return find(bug, directory, seeds=seeds)
 
 
 def chosen(words: list[str]) -> Iterator[Removal]:
@@ -169,12 +173,14 @@ def main(words: list[str]) -> int:
         seeds = int(words[at + 1])
         del words[at : at + 2]
     missed = 0
-    for removal in chosen(words):
-        started = time.monotonic()
-        finding = look(removal, seeds)
-        missed += finding.seed is None
-        how = "NOT FOUND" if finding.seed is None else f"seed {finding.seed}: {', '.join(finding.rules)}"
-        print(f"{mutant_of(removal).rule} {removal.says} {how} ({time.monotonic() - started:.0f} s)", flush=True)
+    with TemporaryDirectory() as directory:
+        copied(Path(directory))
+        for removal in chosen(words):
+            started = time.monotonic()
+            finding = look(removal, Path(directory), seeds)
+            missed += finding.seed is None
+            how = "NOT FOUND" if finding.seed is None else f"seed {finding.seed}: {', '.join(finding.rules)}"
+            print(f"{mutant_of(removal).rule} {removal.says} {how} ({time.monotonic() - started:.0f} s)", flush=True)
     return missed
 
 

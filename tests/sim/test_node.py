@@ -17,8 +17,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.api.table import TABLE
 from streamline.testing.simulation.__main__ import command_for, main, parser, settings_of
-from streamline.testing.simulation.clients.connection import alarm
-from streamline.testing.simulation.clients.consumer import BadAnswer
+from streamline.testing.simulation.clients.connection import BadAnswer, alarm
 from streamline.testing.simulation.noderun import NodeRun, Report, Settings
 from streamline.testing.simulation.shrink import shrink
 from streamline.testing.simulation.twins import first_difference

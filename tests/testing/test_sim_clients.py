@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from streamline.errors import ErrorCode
 from streamline.model import TopicPartition
 from streamline.testing.history import FAIL, INFO, OK, History
-from streamline.testing.simulation.clients.connection import REQUEST_TIMEOUT_S, Gone, Line
-from streamline.testing.simulation.clients.consumer import Appetite, BadAnswer, Consumer, read_values
+from streamline.testing.simulation.clients.connection import REQUEST_TIMEOUT_S, BadAnswer, Gone, Line
+from streamline.testing.simulation.clients.consumer import Appetite, Consumer, read_values
 from streamline.testing.simulation.clients.producer import Habits, Producer
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.batch import headers

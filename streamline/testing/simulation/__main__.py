@@ -39,8 +39,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--nodes", metavar="N", help="level 2: a cluster of so many nodes, or of 'any' size")
     made.add_argument("--consensus", default="single", metavar="NAME", help="level 2: single (default) or raft")
     made.add_argument("--no-data", action="store_true", help="clusters: no records, agreements only")
+    made.add_argument("--crash", default="", metavar="NODE:N", help="clusters: cut its power at its N-th durable step")
     made.add_argument("--until", type=float, metavar="S", help="simulated seconds of trouble (60)")
     made.add_argument("--pace", type=float, metavar="S", help="mean time between a client's requests")
+    made.add_argument("--records-pace", type=float, metavar="S", help="clusters: the same for a producer's batches")
     made.add_argument("--hours", type=float, default=0.0, metavar="H", help="begin no run after so long")
     made.add_argument("--first", action="store_true", help="end with the first run that fails")
     made.add_argument(

@@ -75,6 +75,15 @@ class SimDisk:
         self.process.machine.crash(power=faults.dies_of_power)
         raise MachineDown
 
+    def make_durable(self, effect: Callable[..., Any], *args: Any) -> bool:
+        """Carry out a durable step, or lose power just before or after it; return whether the machine is still on."""
+        if not self.platter.ends_here():
+            effect(*args)
+            return True
+        self.platter.rng.choice((_nothing, effect))(*args)
+        self.process.machine.crash(power=True)
+        return False
+
     def saw(self, path: str, what: str, data: bytes) -> None:
         """Put a change into the history."""
         self.simulation.saw(self.process.machine.name, path, what, data)
@@ -168,7 +177,8 @@ class SimDisk:
 
     def _sync_directory(self, path: str) -> None:
         self.sync_takes()
-        self.platter.names.sync(self.platter.names.directory(path))
+        if not self.make_durable(self.platter.names.sync, self.platter.names.directory(path)):
+            raise MachineDown
 
     def read_file(self, path: str) -> bytes:
         """Return a file's content."""

@@ -134,12 +134,15 @@ def swarm(seed: int) -> tuple[str, ...]:
     return kinds
 
 
-def draw(seed: int, until: float, kinds: Sequence[str], among: Sequence[Kind] = KINDS) -> Plan:
+def draw(
+    seed: int, until: float, kinds: Sequence[str], among: Sequence[Kind] = KINDS, surges: Sequence[float] = ()
+) -> Plan:
     """
     Draw a plan.
 
     @param until: true time after which nothing goes wrong any more; the first episode's first half is always calm.
     @param among: all the kinds there are.
+    @param surges: how many times more often than usual a kind may come in an episode; one is drawn for each.
     @raise ValueError: an unknown kind.
     """
     names = [kind.name for kind in among]
@@ -155,21 +158,24 @@ def draw(seed: int, until: float, kinds: Sequence[str], among: Sequence[Kind] = 
         if rng.random() < CALM_SHARE:
             calm.append((start, end))
         else:
-            faults.extend(_episode(rng, start, end, kinds, among))
+            faults.extend(_episode(rng, start, end, kinds, among, surges))
         start = end
     faults.sort(key=lambda fault: fault.at)
     numbered = (Fault(number, one.at, one.kind, one.length_s, one.amount) for number, one in enumerate(faults))
     return Plan(tuple(kinds), tuple(numbered), tuple(calm))
 
 
-def _episode(rng: Random, start: float, end: float, kinds: Sequence[str], among: Sequence[Kind]) -> list[Fault]:
+def _episode(
+    rng: Random, start: float, end: float, kinds: Sequence[str], among: Sequence[Kind], surges: Sequence[float]
+) -> list[Fault]:
     faults = []
     for kind in among:
         # Each kind is drawn whether it is wanted or not, so that wanting another does not disturb it.
         own = Random(rng.getrandbits(64))
-        at = start + own.expovariate(1 / kind.every_s)
+        rate = (own.choice(surges) if surges else 1.0) / kind.every_s
+        at = start + own.expovariate(rate)
         while at < end:
             if kind.name in kinds:
                 faults.append(Fault(0, at, kind.name, own.uniform(*kind.length_s), own.uniform(*kind.amount)))
-            at += own.expovariate(1 / kind.every_s)
+            at += own.expovariate(rate)
     return faults

@@ -19,6 +19,7 @@ from streamline.interfaces import IFile
 from streamline.model import Buffer
 from streamline.testing.simulation.names import error
 from streamline.testing.simulation.pages import Inode
+from streamline.testing.simulation.world import MachineDown
 
 if TYPE_CHECKING:
     from streamline.testing.simulation.disk import SimDisk
@@ -152,7 +153,8 @@ class SimFile:
             self._inode.fail_sync(covered)
             self._broken = True
             raise error(errno.EIO, self._path)
-        self._inode.end_sync(covered)
+        if not self._disk.make_durable(self._inode.end_sync, covered):
+            raise MachineDown
 
     def sync_later(self) -> Deferred[None]:
         """Sync, sharing the sync with whoever else asks before it begins."""
@@ -184,7 +186,8 @@ class SimFile:
             self._broken = True
             waiting, self._waiting = waiting + self._waiting, []
         else:
-            self._inode.end_sync(covered)
+            if not self._disk.make_durable(self._inode.end_sync, covered):
+                return
             self._disk.saw(self._path, "synced", b"")
             if self._waiting:
                 self._begin_sync()

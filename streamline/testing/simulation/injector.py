@@ -32,6 +32,9 @@ RELAPSE_S = 5.0
 RELAPSE_CALLS = 500.0
 """Most disk calls from a restart to the second death; most come much sooner."""
 
+STEPS_MAX = 100.0
+"""Most durable steps until a power cut that is to be at one of them."""
+
 STOP_PATIENCE_S = 30.0
 """How long a process may take to stop before it is killed."""
 
@@ -222,6 +225,14 @@ class Injector:
         """Die in the middle of a disk call."""
         self.machine.platter.faults.dies_in = calls
         self.machine.platter.faults.dies_of_power = power
+
+    def _crash_point(self, fault: Fault) -> bool:
+        """Lose power at one of the next durable steps: any of the next few is as likely as any of the next many."""
+        if not self.machine.running:
+            return False
+        self.supervisor.restart_s = fault.length_s
+        self.machine.platter.faults.dies_at_step = int(STEPS_MAX**fault.amount)
+        return True
 
     # The network
 

@@ -52,11 +52,13 @@ class Link:
 
     @ivar cuts: how many faults cut it at present; while there is one, nothing gets through.
     @ivar clogged_until: true time before which nothing arrives.
+    @ivar detour_s: how much longer than the weather has it everything takes.
     """
 
     def __init__(self, simulation: Simulation, rng: Random, weather: Weather, *, loopback: bool) -> None:
         self.cuts = 0
         self.clogged_until = 0.0
+        self.detour_s = 0.0
         self._simulation = simulation
         self._rng = rng
         self._weather = weather
@@ -79,7 +81,7 @@ class Link:
         if self._loopback:
             return LOOPBACK_DELAY_S
         weather = self._weather
-        return weather.delay_min_s + self._rng.expovariate(1.0) * weather.delay_mean_s
+        return self.detour_s + weather.delay_min_s + self._rng.expovariate(1.0) * weather.delay_mean_s
 
     def _arrive(self, arrive: Callable[..., object], args: tuple[object, ...]) -> None:
         if self.cuts:

@@ -24,12 +24,14 @@ class Inode:
     @ivar data: what reading shows now.
     @ivar pending: the changes that the device lacks, in order: (byte, bytes) for a write, (size, None) to truncate.
     @ivar version: counts how often what the device holds may have changed.
+    @ivar cuts: counts how often what reading shows has become other than what it was with more behind it.
     """
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.pending: list[tuple[int, bytes | None]] = []
         self.version = 0
+        self.cuts = 0
         self._platter = bytearray()
 
     @property
@@ -39,11 +41,13 @@ class Inode:
 
     def write(self, at: int, data: bytes) -> None:
         """Write into the page cache; a gap before C{at} reads as zeros."""
+        self.cuts += at < len(self.data)
         _write(self.data, at, data)
         self.pending.append((at, data))
 
     def truncate(self, size: int) -> None:
         """Cut or extend the page cache's view."""
+        self.cuts += 1
         _resize(self.data, size)
         self.pending.append((size, None))
 
@@ -78,6 +82,7 @@ class Inode:
         self.data = image
         self._platter = bytearray(image)
         self.version += 1
+        self.cuts += 1
         self.pending.clear()
 
     def _tear(self, rng: Random) -> None:

@@ -30,6 +30,8 @@ class DiskFaults:
     @ivar write_error_chance: chance that a write fails with EIO.
     @ivar failing_syncs: how many of the next syncs fail with EIO.
     @ivar dies_in: how many changes later the process dies in the middle of one, or None.
+    @ivar dies_at_step: at which durable step from now on the machine loses its power, or None: a sync of a file or of a
+        directory, be it just before it counts, or just after.
     @ivar dies_of_power: whether it is a power cut then.
     """
 
@@ -44,6 +46,7 @@ class DiskFaults:
     failing_syncs: int = 0
     dies_in: int | None = None
     dies_of_power: bool = False
+    dies_at_step: int | None = None
 
 
 class Platter:
@@ -82,6 +85,18 @@ class Platter:
         """Draw how long a sync takes that begins now."""
         faults = self.faults
         return max(self.rng.expovariate(1.0) * faults.sync_mean_s, faults.stuck_until - now)
+
+    def ends_here(self) -> bool:
+        """Count a durable step; say whether it is the one at which the machine loses its power."""
+        faults = self.faults
+        if faults.dies_at_step is None:
+            return False
+        faults.dies_at_step -= 1
+        if faults.dies_at_step > 0:
+            return False
+        faults.dies_at_step = None
+        self.hit("power cut at a durable step")
+        return True
 
     def sync_fails(self) -> bool:
         """Say whether the sync that ends now failed."""

@@ -34,6 +34,9 @@ OLD_OF = 3
 """One of so many producers of a cluster is too old to be told who leads."""
 REPLACED_AFTER_S = (1.0, 15.0)
 
+RACKS = ("r1", "r2", "r3")
+"""Where nodes are, and consumers."""
+
 
 @frozen
 class TopicPlan:
@@ -119,6 +122,7 @@ class Workload:
         self._host = host
         self._where = where
         self._rng = rng
+        self._copies = copies
         self._members_made = 0
         self._admin = Administrator(host, where, "admin", self.history, copies=copies)
         self.topics = draw_topics(rng)
@@ -165,6 +169,7 @@ class Workload:
             min_bytes=rng.choice((1, 1, 1000)),
             partition_max_bytes=rng.choice((1000, 64 << 10, 1 << 20)),
             uses_session=rng.random() < 0.5,
+            rack="" if is_final or self._copies == 1 else rng.choice(("", *RACKS)),
         )
         return Consumer(self._host, self._where, name, key, self.history, appetite, is_final=is_final)
 

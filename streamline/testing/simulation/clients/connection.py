@@ -9,7 +9,7 @@ the connection, as in every Kafka client.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from struct import Struct
 from typing import Any, TypeAlias
 
@@ -46,6 +46,10 @@ Where: TypeAlias = Endpoint | Sequence[Endpoint]
 
 class Gone(Exception):
     """The connection ended, or an answer did not come: nobody knows what became of the request."""
+
+
+class BadAnswer(AssertionError):
+    """A node sent what no client can use, or what cannot be."""
 
 
 def alarm(failure: Failure) -> None:
@@ -167,7 +171,7 @@ class Line:
     Where several nodes are known, each time that it hung up it begins at any of them, until it is told whom to ask.
 
     @ivar stopped: no new connections are made.
-    @ivar leader_epoch: the latest that its user has heard of.
+    @ivar leader_epoch: the latest that its user has heard of; C{nodes} where to find each, likewise.
     """
 
     def __init__(self, host: Host, where: Where, client_id: str, history: History) -> None:
@@ -175,6 +179,7 @@ class Line:
         self.client_id = client_id
         self.stopped = False
         self.leader_epoch = -1
+        self.nodes: Mapping[int, Endpoint] = {}
         self._known = [where] if isinstance(where, Endpoint) else list(where)
         self._address = self._any()
         self._history = history

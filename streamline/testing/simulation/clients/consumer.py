@@ -7,6 +7,7 @@ hold, and each holds records at or after the offset that was asked for.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
@@ -17,7 +18,7 @@ from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host
 from streamline.model import Buffer, TopicPartition
 from streamline.testing.history import History, Lookup, Poll
-from streamline.testing.simulation.clients.connection import Gone, Line, Where, is_passing
+from streamline.testing.simulation.clients.connection import BadAnswer, Gone, Line, Where, is_passing
 from streamline.testing.simulation.clients.topics import find_leader, find_leader_epoch
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.batch import headers, is_intact
@@ -38,6 +39,7 @@ from streamline.wire.records import records
 
 TOPIC_IDS_FROM = 13
 SESSIONS_FROM = 7
+RACKS_FROM = 11
 EARLIEST, LATEST, MAX_TIMESTAMP = -2, -1, -3
 MAX_TIMESTAMP_FROM = 7
 LOOKUPS = 5
@@ -50,19 +52,20 @@ ELSEWHERE = (
 SESSION_ERRORS = (ErrorCode.FETCH_SESSION_ID_NOT_FOUND, ErrorCode.INVALID_FETCH_SESSION_EPOCH)
 
 
-class BadAnswer(AssertionError):
-    """The node sent what no consumer can use."""
-
-
 @frozen(kw_only=True)
 class Appetite:
-    """How a consumer reads."""
+    """
+    How a consumer reads.
+
+    @ivar rack: where it is, so that a replica that is there may serve it (KIP-392); nowhere where it is empty.
+    """
 
     max_wait_ms: int = 500
     min_bytes: int = 1
     max_bytes: int = 1 << 20
     partition_max_bytes: int = 256 * 1024
     uses_session: bool = False
+    rack: str = ""
 
 
 def read_values(data: Buffer, position: int) -> tuple[list[tuple[int, str]], list[int], int]:
@@ -147,7 +150,9 @@ class Consumer:
         if not self._versions.known:
             await self._versions.learn(self._line)
         self._topic_id = await find_leader(self._line, self._versions, self.key)
-        if self.is_final and self._end < 0:
+        if not self.is_final:
+            await self._ask_for_end()
+        elif self._end < 0:
             self._end = (await self._list_offset(LATEST)).offset
         while not self._line.stopped:
             if self.position < 0:
@@ -172,6 +177,11 @@ class Consumer:
         if found.error_code:
             raise Gone(f"ListOffsets was refused with {found.error_code}")
         return found
+
+    async def _ask_for_end(self) -> None:
+        """Ask how far there is anything to read, as clients do; a leader that is new may not know it yet."""
+        with suppress(Gone):
+            await self._list_offset(LATEST)
 
     async def _look_up(self) -> None:
         """Look some times up, to be compared with what was read, and where the present epoch ends."""
@@ -249,6 +259,7 @@ class Consumer:
             session_id=session_id,
             session_epoch=epoch,
             topics=[] if is_known else [topic],
+            rack_id=appetite.rack if version >= RACKS_FROM else "",
         )
 
     def _take(self, partition: PartitionData) -> None:
@@ -257,6 +268,11 @@ class Consumer:
             return
         if partition.error_code:
             raise Gone(f"the partition was refused with {partition.error_code}")
+        near = self._line.nodes.get(partition.preferred_read_replica)
+        if near is not None:
+            self._session = (0, 0)
+            self._line.aim(near)
+            return
         found, times_ms, after = read_values(_joined(partition.records), self.position)
         poll = Poll(
             consumer=self.name,

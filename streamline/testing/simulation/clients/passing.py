@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from streamline.interfaces import Host
 from streamline.model import Endpoint
 from streamline.testing.history import History
-from streamline.testing.simulation.clients.connection import Gone, Line
-from streamline.testing.simulation.clients.consumer import BadAnswer, read_values
+from streamline.testing.simulation.clients.connection import BadAnswer, Gone, Line
+from streamline.testing.simulation.clients.consumer import read_values
 from streamline.testing.simulation.clients.topics import Administrator, find_topic_id
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.messages.coordinator import FindCoordinatorRequest

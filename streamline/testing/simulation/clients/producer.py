@@ -20,8 +20,8 @@ from twisted.python.failure import Failure
 from streamline.errors import ErrorCode
 from streamline.interfaces import Host
 from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, TopicPartition
-from streamline.testing.history import FAIL, OK, History, Send
-from streamline.testing.simulation.clients.connection import Connection, Gone, Line, Where, alarm, is_passing
+from streamline.testing.history import FAIL, OK, Change, History, Send
+from streamline.testing.simulation.clients.connection import BadAnswer, Connection, Gone, Line, Where, alarm, is_passing
 from streamline.testing.simulation.clients.topics import find_leader, find_topic
 from streamline.testing.simulation.clients.versions import Versions
 from streamline.wire.compress import LZ4, ZSTD
@@ -34,6 +34,8 @@ ZSTD_FROM = 7
 OLD = 9
 """The last version of Produce in which nobody can be told who leads (KIP-951)."""
 TIMEOUT_MS = 5000
+CLOCKS_DIFFER = 0.15
+"""By how much more a node's clock may count than ours, and some time for what is between."""
 BACKLOG_MAX = 20
 """Batches that wait before no new ones are made."""
 
@@ -79,6 +81,8 @@ class _Batch:
     sequence: int = NO_SEQUENCE
     error: int = 0
     is_doubtful: bool = False
+    asked_at: float = 0.0
+    is_forwarded: bool = False
 
 
 class Producer:
@@ -205,6 +209,7 @@ class Producer:
                 self._recover()
             return
         self._flying.append(batch)
+        batch.asked_at, batch.is_forwarded = self._host.clock.seconds(), version <= OLD
         connection.ask(request, version).addCallbacks(
             self._answered, self._lost, callbackArgs=(batch,), errbackArgs=(batch,)
         ).addErrback(alarm)
@@ -237,8 +242,20 @@ class Producer:
         if result.error_code in (0, ErrorCode.DUPLICATE_SEQUENCE_NUMBER):
             self._acknowledged(batch, result.base_offset if result.error_code == 0 else -1)
         else:
+            self._look_at(result.error_code, batch)
             self._troubled(batch, result.error_code)
         self._go_on()
+
+    def _look_at(self, error: int, batch: _Batch) -> None:
+        """
+        See whether an error may be: nobody's time is up before it has passed.
+
+        Where a node may have sent the request on to the leader, that says that nobody knows what became of it.
+        """
+        waited_s = self._host.clock.seconds() - batch.asked_at
+        is_time = error == ErrorCode.REQUEST_TIMED_OUT and not batch.is_forwarded
+        if is_time and waited_s < TIMEOUT_MS / 1000 * (1 - CLOCKS_DIFFER):
+            raise BadAnswer(f"{self.name} was told after {waited_s:.3f} s that its time was up")
 
     def _acknowledged(self, batch: _Batch, base_offset: int) -> None:
         self._flying.remove(batch)
@@ -246,6 +263,7 @@ class Producer:
             send.status = OK
             send.offset = base_offset + position if base_offset >= 0 else -1
             send.done_at = self._host.clock.seconds()
+            self._history.acknowledged(send)
 
     def _lost(self, failure: Failure, batch: _Batch) -> None:
         is_passing(failure)
@@ -268,6 +286,8 @@ class Producer:
         failed, self._flying = self._flying, []
         first = failed[0].error if failed else 0
         is_forgotten = self._habits.idempotent and (first in FORGOTTEN or first in REFUSED)
+        if self._habits.idempotent and first in FORGOTTEN:
+            self._note_forgotten(first)
         again = []
         for position, batch in enumerate(failed):
             if batch.error in REFUSED and (position == 0 or not self._habits.idempotent):
@@ -294,6 +314,11 @@ class Producer:
         (see L{find_leader}), and does not send again under another id what may be there.
         """
         return self._habits.is_old and (batch.is_doubtful or batch.error not in FORGOTTEN)
+
+    def _note_forgotten(self, error: int) -> None:
+        """Note that what this producer has sent before is not known any more, or differently."""
+        now, what = self._host.clock.seconds(), "forgotten" if self._habits.acks == -1 else "forgotten at ease"
+        self._history.changes.append(Change(what, f"{self.name} {self.key}", error, now, status=OK, done_at=now))
 
     def _begin_anew(self) -> None:
         """Get a new producer id; what was never written gets numbers of its own."""

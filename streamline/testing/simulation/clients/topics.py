@@ -67,7 +67,7 @@ async def find_leader(line: Line, versions: Versions, key: TopicPartition) -> by
     leader = None if part is None else nodes.get(part.leader_id)
     if found.error_code or part is None or leader is None or part.leader_epoch < line.leader_epoch:
         raise Gone(f"nobody leads {key}: {found.error_code}")
-    line.leader_epoch = part.leader_epoch
+    line.leader_epoch, line.nodes = part.leader_epoch, nodes
     line.aim(leader)
     return found.topic_id
 

@@ -17,8 +17,10 @@ from streamline.testing.simulation.faults import Fault
 from streamline.testing.simulation.injector import RELAPSE_S
 from streamline.testing.simulation.world import Simulation
 
-LOSING = ("power", "lost-sync", "relapse", "wipe", "sync-error")
+LOSING = ("power", "crash-point", "lost-sync", "relapse", "wipe", "sync-error")
 """What may take from a node what it had written."""
+LOSING_DISKS = ("wipe", "sync-error")
+"""The same where all that counts is synced."""
 SOUND_S = RELAPSE_S + 1.5
 """How long a node has to be sound until no second half of a fault is to come."""
 EVERY_S = 0.5
@@ -31,11 +33,14 @@ class Atlas:
     @ivar loser: whose turn it is, if anybody's.
     """
 
-    def __init__(self, simulation: Simulation, places: Sequence[Place], oracle: Oracle) -> None:
+    def __init__(
+        self, simulation: Simulation, places: Sequence[Place], oracle: Oracle, losing: Sequence[str] = LOSING
+    ) -> None:
         self.loser: Place | None = None
         self._simulation = simulation
         self._places = places
         self._oracle = oracle
+        self._losing = losing
         self._until = 0.0
         self._sound_since = 0.0
 
@@ -44,9 +49,13 @@ class Atlas:
         self._look()
         self._simulation.after(EVERY_S, self.begin)
 
+    def counts(self, kind: str) -> bool:
+        """Say whether a fault of this kind takes what counts."""
+        return kind in self._losing
+
     def may_lose(self, place: Place, fault: Fault) -> bool:
         """Say whether a fault may hit a node, and take it that it does."""
-        if fault.kind not in LOSING:
+        if not self.counts(fault.kind):
             return True
         if self.loser not in (None, place):
             return False
@@ -66,7 +75,8 @@ class Atlas:
     def _is_sound(self, place: Place) -> bool:
         """Say whether a node has everything, and nothing of the fault is still to come."""
         faults = place.machine.platter.faults
-        is_to_come = faults.failing_syncs > 0 or (faults.dies_in is not None and faults.dies_of_power)
+        is_to_come = faults.failing_syncs > 0 or faults.dies_at_step is not None
+        is_to_come = is_to_come or (faults.dies_in is not None and faults.dies_of_power)
         if is_to_come or place.supervisor.on_start is not None or not is_registered(place, self._oracle):
             return False
         topics = self._oracle.tip.topics.values()

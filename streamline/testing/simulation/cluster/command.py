@@ -34,7 +34,14 @@ def settings_of(options: argparse.Namespace) -> ClusterSettings:
         without=tuple(int(number) for number in options.without.split(",") if number),
         pace_s=defaults.pace_s if options.pace is None else options.pace,
         data=not options.no_data,
+        records_pace_s=options.records_pace,
+        crash=_crash_of(options.crash),
     )
+
+
+def _crash_of(said: str) -> tuple[int, int] | None:
+    node, _, step = said.partition(":")
+    return (int(node), int(step)) if said else None
 
 
 def command_for(seed: int, settings: ClusterSettings) -> str:
@@ -42,9 +49,11 @@ def command_for(seed: int, settings: ClusterSettings) -> str:
     kinds = "swarm" if settings.kinds is None else ",".join(settings.kinds) or "none"
     without = f" --without {','.join(map(str, settings.without))}" if settings.without else ""
     data = "" if settings.data else " --no-data"
+    records = "" if settings.records_pace_s is None else f" --records-pace {settings.records_pace_s:g}"
+    crash = "" if settings.crash is None else f" --crash {settings.crash[0]}:{settings.crash[1]}"
     return (
         f"{PROGRAM} --nodes {settings.nodes or ANY_SIZE} --seed {seed} --until {settings.until:g}"
-        f" --pace {settings.pace_s:g} --faults {kinds}{without}{data}"
+        f" --pace {settings.pace_s:g} --faults {kinds}{without}{data}{records}{crash}"
     )
 
 

@@ -8,17 +8,21 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
-from streamline.testing.simulation.cluster.atlas import Atlas
+from streamline.testing.simulation.cluster.atlas import LOSING, Atlas
 from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.places import Place
+from streamline.testing.simulation.cluster.sequences import Sequences
 from streamline.testing.simulation.faults import Fault, Plan
 from streamline.testing.simulation.injector import Injector
 from streamline.testing.simulation.links import Fabric, Link
 from streamline.testing.simulation.machine import Machine
 
 DEATHS = ("kill", "power", "lost-sync", "stop")
-NETWORK = ("cut", "split", "ring", "bridge", "one-way", "swizzle")
+NETWORK = ("cut", "split", "ring", "bridge", "one-way", "swizzle", "deaf", "detour")
+ASKED = ("transfer", "demote", "shuffle", "resize")
 SWIZZLE_S = 0.5
+DETOUR_S = 0.5
+"""Longest that a detour takes; most are much shorter."""
 
 
 class ClusterInjector:
@@ -48,6 +52,7 @@ class ClusterInjector:
         self._is_over = False
         self._fabric: Fabric = clients.fabric
         self._nodes = {place.number: Injector(place.supervisor, Plan((), (), ())) for place in places}
+        self._sequences = Sequences(self._fabric.simulation, places, self, operator.partition_leader)
 
     def begin(self) -> None:
         """Put every fault of the plan where it will happen."""
@@ -66,7 +71,8 @@ class ClusterInjector:
             injector.mend_disk()
         for machine in self._fabric.machines.values():
             for other in self._fabric.machines.values():
-                self._fabric.link(machine, other).clogged_until = 0.0
+                link = self._fabric.link(machine, other)
+                link.clogged_until = link.detour_s = 0.0
 
     def totals(self) -> dict[str, int]:
         """Return how often each fault took effect, those that disk calls met included."""
@@ -94,10 +100,12 @@ class ClusterInjector:
             return self._deaths(fault, rng)
         if fault.kind == "wipe":
             return self._wipe(fault, rng)
-        if fault.kind == "transfer":
-            return self._operator.transfer(rng)
-        if fault.kind == "demote":
-            return self._operator.demote(rng)
+        if fault.kind in ASKED:
+            ask: Callable[[Random], bool] = getattr(self._operator, fault.kind)
+            return ask(rng)
+        if fault.kind in ("cascade", "hunt"):
+            begin: Callable[[Fault, Random], bool] = getattr(self._sequences, fault.kind)
+            return begin(fault, rng)
         if fault.kind == "campaign":
             return self._campaign(rng)
         if fault.kind == "push":
@@ -121,6 +129,8 @@ class ClusterInjector:
     def _deaths(self, fault: Fault, rng: Random) -> bool:
         """Hit one, a minority, a majority, or all at once."""
         half, share = len(self._places) // 2, rng.random()
+        if self.atlas is not None and fault.kind in LOSING and not self.atlas.counts(fault.kind):
+            share = 1 - share / 3  # what is promised where everything is synced shows only where many lose what was not
         count = next(
             (number for limit, number in ((0.6, 1), (0.75, max(1, half)), (0.9, half + 1)) if share < limit),
             len(self._places),
@@ -145,6 +155,23 @@ class ClusterInjector:
         place = self._victim(rng)
         watch = place.watch
         return watch is not None and place.within(watch.consensus.campaign)
+
+    def befall(self, place: Place, way: str, seconds: float, rng: Random) -> bool:
+        """Let a node be gone for a while, unless everything is over, or it may not lose what it would lose."""
+        if self._is_over:
+            return False
+        fault = Fault(-1, self._fabric.simulation.now, way, seconds, rng.random())
+        self._fabric.simulation.saw("fault", way, place.machine.name, b"")
+        if way == "cut":
+            others = self._machines(self._places) + [self._clients] * (rng.random() < 0.5)
+            return self._cut_for(self._fabric.cut([place.machine], others), seconds)
+        return self._may_lose(place, fault) and self._nodes[place.number].strike(fault)
+
+    def slow(self, place: Place, seconds: float, rng: Random) -> None:
+        """Let what a node sends come late for so long, to each of the others by another while."""
+        for other in self._places:
+            if other is not place:
+                self._detour_for(self._fabric.link(place.machine, other.machine), rng.random(), seconds)
 
     # Links
 
@@ -188,6 +215,31 @@ class ClusterInjector:
         else:
             links = self._fabric.cut([machine], everybody, both_ways=False)
         return self._cut_for(links, fault.length_s)
+
+    def _pair(self, rng: Random) -> Link | None:
+        """Return the way from one node to another."""
+        if len(self._places) < 2:
+            return None
+        source, target = rng.sample(self._places, 2)
+        return self._fabric.link(source.machine, target.machine)
+
+    def _deaf(self, fault: Fault, rng: Random) -> bool:
+        link = self._pair(rng)
+        if link is None:
+            return False
+        link.cuts += 1
+        return self._cut_for([link], fault.length_s)
+
+    def _detour(self, fault: Fault, rng: Random) -> bool:
+        link = self._pair(rng)
+        if link is None:
+            return False
+        self._detour_for(link, fault.amount, fault.length_s)
+        return True
+
+    def _detour_for(self, link: Link, share: float, seconds: float) -> None:
+        link.detour_s = DETOUR_S * share**3
+        self._later(seconds, partial(setattr, link, "detour_s", 0.0))
 
     def _swizzle(self, fault: Fault, rng: Random) -> bool:
         """Hold up one node after the other, and let them go in another order (F5)."""

@@ -4,11 +4,18 @@ Whoever runs the simulated cluster: knows who leads, and takes members out whose
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from random import Random
 
+from streamline.cluster.commands import TOPIC_CONFIGS, ChangeConfigs, Command, ConfigChange
+from streamline.cluster.elections import elect_leaders
+from streamline.cluster.failover import change_configs
+from streamline.cluster.image import MetadataImage
+from streamline.cluster.leadership import Election
+from streamline.cluster.reassignment import reassign
 from streamline.errors import Refused
+from streamline.model import NO_LEADER, PartitionState, TopicPartition
 from streamline.raft import AddLearner, Change, Remove, ReplicaKey
 from streamline.raft.quorum import majority
 from streamline.testing.simulation.cluster.durable import DurableReplica
@@ -17,6 +24,7 @@ from streamline.testing.simulation.cluster.places import Place, quiet
 from streamline.testing.simulation.world import Simulation
 
 EVERY_S = 0.5
+MIN_ISRS = ("2", "2", "3")
 
 
 class Operator:
@@ -90,6 +98,52 @@ class Operator:
         assert place.watch is not None
         quiet(place.watch.consensus.change_members([change]))
 
+    def partition_leader(self, rng: Random, name: str) -> tuple[str, Place | None]:
+        """
+        Return who leads a partition, with its name.
+
+        @param name: of the partition; any that has several copies where it is empty.
+        """
+        known = {str(key): state for key, state in self._copied()}
+        chosen = name or (rng.choice(sorted(known)) if known else "")
+        state = known.get(chosen)
+        leader = NO_LEADER if state is None else state.leader
+        return chosen, next((place for place in self._places if place.number == leader), None)
+
+    def _copied(self) -> Iterator[tuple[TopicPartition, PartitionState]]:
+        """Yield the partitions that have several copies."""
+        for topic in self._oracle.tip.topics.values():
+            for state in topic.partitions:
+                if len(state.replicas) > 1:
+                    yield TopicPartition(topic.name, state.index), state
+
+    def shuffle(self, rng: Random) -> bool:
+        """Have a partition's replicas in another order, or at other nodes, and the first of them lead."""
+        place, copied = self.leader(), list(self._copied())
+        if place is None or not copied:
+            return False
+        partition, state = rng.choice(copied)
+        nodes = state.replicas if rng.random() < 0.7 else tuple(sorted(self._oracle.tip.brokers))
+        target = rng.sample(nodes, min(len(state.replicas), len(nodes)))
+        return place.within(partial(self._move, place, partition, target))
+
+    def _move(self, place: Place, partition: TopicPartition, target: list[int]) -> None:
+        assert place.node is not None
+        decide = place.node.broker.controllership.decide
+        moving = decide(lambda image: reassign(image, partition, target))
+        quiet(moving.addCallback(lambda _: decide(partial(_prefer, partition))))
+
+    def resize(self, rng: Random) -> bool:
+        """Have a topic that has several copies want fewer or more of them in sync (KC4)."""
+        place, copied = self.leader(), list(self._copied())
+        if place is None or place.node is None or not copied:
+            return False
+        changes = [ConfigChange(name="min.insync.replicas", value=rng.choice(MIN_ISRS))]
+        name = rng.choice(copied)[0].topic
+        command = ChangeConfigs(resource_type=TOPIC_CONFIGS, resource_name=name, changes=changes)
+        decide = place.node.broker.controllership.decide
+        return place.within(lambda: quiet(decide(lambda image: change_configs(image, command))))
+
     def transfer(self, rng: Random) -> bool:
         """Ask the leader to hand over to some voter."""
         place = self.leader()
@@ -104,3 +158,9 @@ class Operator:
             place.watch.consensus.transfer_leadership(target)
         except Refused:
             return
+
+
+def _prefer(partition: TopicPartition, image: MetadataImage) -> list[Command]:
+    """Have the first replica lead, where it is in sync."""
+    commands, _ = elect_leaders(image, Election.PREFERRED, [partition])
+    return commands

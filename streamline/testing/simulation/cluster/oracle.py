@@ -37,6 +37,10 @@ class _Disks(dict[ReplicaKey, Durable]):
         return NothingDurable(key)
 
 
+def _nobody_looks(before: MetadataImage, after: MetadataImage) -> None:
+    """Care for nothing that is agreed on."""
+
+
 @define
 class Oracle:
     """
@@ -51,6 +55,7 @@ class Oracle:
     @ivar denied: ids of topics of which somebody was told that they will never be.
     @ivar recoveries: how often a partition was led again of which nobody surely had everything (KR22).
     @ivar views: what the topics were, one after the other, and from which index on.
+    @ivar moved: hears of every image that is agreed on, and of the one before it.
     """
 
     anomalies: list[Anomaly]
@@ -60,6 +65,7 @@ class Oracle:
     gone: dict[bytes, int] = Factory(dict)
     denied: dict[bytes, str] = Factory(dict)
     tip_index: int = 0
+    moved: Callable[[MetadataImage, MetadataImage], object] = _nobody_looks
     recoveries: int = 0
     views: list[tuple[int, View]] = Factory(lambda: [(0, frozenset())])
     _places: dict[View, list[int]] = Factory(lambda: {frozenset(): [0]})
@@ -91,6 +97,7 @@ class Oracle:
         if is_news:
             before, self.tip, self.tip_index = self.tip, image, index
             self._moved(index, before, image)
+            self.moved(before, image)
             self.recoveries += sum(_is_recovery(part) for part in difference(before, image).partitions)
 
     def _moved(self, index: int, before: MetadataImage, after: MetadataImage) -> None:

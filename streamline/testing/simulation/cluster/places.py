@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from streamline.assembly import build
-from streamline.config import BrokerConfig, NodeConfig
+from streamline.config import INT64_MAX, BrokerConfig, NodeConfig
 from streamline.model import Endpoint
 from streamline.node import Node
 from streamline.raft import RaftNode, ReplicaKey
@@ -27,6 +27,7 @@ from streamline.testing.simulation.platter import Platter
 CLIENT_PORT = 9092
 PEER_PORT = 9093
 DATA = "/data"
+RETENTION_CHECK_MS = 3000
 WORRYING = ("damaged", "is missing", "belongs to", "written by the replica", "does not reach", "cannot go on")
 """Words of refusals to start that no fault of these runs explains: what was durable is lost or mixed up."""
 
@@ -38,6 +39,10 @@ class Habits:
 
     @ivar consensus: the plugin, with its options.
     @ivar lag_ms: how long a follower may be late; C{rebalance_s} how often leaders go back to where they should be.
+    @ivar fetch_bytes: how much of a partition a follower asks for; C{fetch_wait_ms} how long it waits for some.
+    @ivar checkpoint_ms: how often high watermarks and epochs are written down.
+    @ivar session_slots: how many fetch sessions a leader keeps.
+    @ivar flush_messages: after how many records a log is synced; with 1, what is acknowledged survives every power cut.
     """
 
     consensus: str
@@ -45,6 +50,11 @@ class Habits:
     min_isr: int = 1
     lag_ms: int = 30_000
     rebalance_s: int = 300
+    fetch_bytes: int = 1 << 20
+    fetch_wait_ms: int = 500
+    checkpoint_ms: int = 60_000
+    session_slots: int = 1000
+    flush_messages: int = INT64_MAX
 
 
 class Place:
@@ -91,12 +101,19 @@ class Place:
             seed_nodes=self.seeds,
             max_voters=self._habits.max_voters,
             data_dir=DATA,
+            rack=f"r{self.number}",
             consensus=self._habits.consensus,
             broker=BrokerConfig(
                 offsets_topic_num_partitions=1,
                 min_insync_replicas=self._habits.min_isr,
                 replica_lag_time_max_ms=self._habits.lag_ms,
                 leader_imbalance_check_interval_seconds=self._habits.rebalance_s,
+                replica_fetch_max_bytes=self._habits.fetch_bytes,
+                replica_fetch_wait_max_ms=self._habits.fetch_wait_ms,
+                log_flush_offset_checkpoint_interval_ms=self._habits.checkpoint_ms,
+                log_retention_check_interval_ms=RETENTION_CHECK_MS,
+                max_incremental_fetch_session_cache_slots=self._habits.session_slots,
+                log_flush_interval_messages=self._habits.flush_messages,
             ),
         )
 

@@ -39,6 +39,13 @@ KINDS = (
     Kind("transfer", 10.0),
     Kind("campaign", 15.0),
     Kind("push", 8.0, (1.0, 12.0), (0.0, 1.0)),
+    Kind("deaf", 12.0, (0.5, 9.0)),
+    Kind("detour", 8.0, (1.0, 10.0), (0.0, 1.0)),
+    Kind("cascade", 16.0),
+    Kind("hunt", 16.0, (0.5, 6.0)),
+    Kind("shuffle", 6.0),
+    Kind("resize", 8.0),
+    Kind("crash-point", 12.0, (0.0, 6.0), (0.0, 1.0)),
 )
 """
 What there is, beside what level 2 with one node has (L{streamline.testing.simulation.faults.KINDS}).
@@ -51,11 +58,17 @@ C{demote}: a voter is made a learner, and promoted again by the cluster itself (
 C{transfer}: the leader is asked to hand over; C{campaign}: a replica stands for no reason (F17, F20).
 C{push}: what the controller pushes to one node comes late, twice, in another order or not at all; C{amount} is the
 chance that it is lost.
+C{deaf}: nothing comes from one node to one other; C{detour}: it takes up to half a second, mostly less (F2, F4).
+C{cascade}: nodes go one by one and come back in another order (KC3); C{hunt}: whoever comes to lead some partition
+goes soon (KC5); C{shuffle}: a partition's replicas are ordered or placed anew, and the first of them leads; C{resize}:
+min.insync.replicas of a topic changes (F17, KC4).  C{crash-point}: the power is cut at one of the next durable steps.
 """
 
 KIND_NAMES = tuple(kind.name for kind in KINDS)
 
 SHAPES = ("together", "together", "grown", "late")
+SURGES = (0.2, 1.0, 1.0, 3.0)
+"""How much more often than usual a kind may come in an episode: what many of one kind do, a few of each do not."""
 SIZES = (1, 3, 3, 3, 5)
 BEGIN_LATE_S = (6.0, 14.0)
 JOIN_AFTER_S = (0.2, 12.0)
@@ -69,7 +82,7 @@ def swarm(seed: int) -> tuple[str, ...]:
 
 def plan_of(seed: int, until: float, kinds: Sequence[str]) -> Plan:
     """Draw a plan of these kinds."""
-    return draw(seed, until, kinds, KINDS)
+    return draw(seed, until, kinds, KINDS, SURGES)
 
 
 @frozen

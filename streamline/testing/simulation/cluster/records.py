@@ -13,11 +13,11 @@ from random import Random
 from attrs import evolve
 
 from streamline.interfaces import Host
-from streamline.model import LogIdentity, PartitionState, TopicPartition
+from streamline.model import LogIdentity, TopicPartition
 from streamline.services.replica import Replica
 from streamline.testing.checks import Anomaly, check_all, double_owners, lost_commits, moved_starts, wrong_lookups
-from streamline.testing.history import INFO, OK, History
-from streamline.testing.simulation.cluster.atlas import is_registered
+from streamline.testing.history import INFO, OK, History, Send
+from streamline.testing.simulation.cluster.copies import Copies, replicas_of
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.cluster.places import DATA, Place
 from streamline.testing.simulation.names import Directory
@@ -35,14 +35,15 @@ class Records:
     The records of one run.
 
     @ivar workload: who writes and reads them.
-    @ivar committed: of each partition, how far anybody ever took it to be committed.
+    @ivar copies: looks at what is on the disks.
     """
 
     def __init__(
         self, simulation: Simulation, places: Sequence[Place], oracle: Oracle, host: Host, rng: Random, pace_s: float
     ) -> None:
         self.workload = Workload(host, [place.address for place in places], rng, pace_s=pace_s, copies=COPIES)
-        self.committed: dict[LogIdentity, int] = {}
+        self.workload.history.acknowledged = self._acknowledged
+        self.copies = Copies(places, oracle)
         self._simulation = simulation
         self._places = {place.number: place for place in places}
         self._oracle = oracle
@@ -56,35 +57,16 @@ class Records:
 
     def _look_again(self) -> None:
         self._simulation.after(LOOK_EVERY_S, self._look_again)
-        for place in self._places.values():
-            for replica in _replicas(place):
-                state = self._state(replica)
-                if state is not None and replica.is_led and state.leader == place.number:
-                    self._look_at(replica, state)
+        self.copies.look()
 
-    def _state(self, replica: Replica) -> PartitionState | None:
-        """Return what is agreed on about a partition, as long as this copy knows the leader of now."""
-        identity = replica.log.identity
-        topic = self._oracle.tip.topics.get(identity.topic)
-        if topic is None or topic.topic_id != identity.topic_id:
-            return None
-        state = topic.partitions[identity.partition]
-        return state if state.leader_epoch == replica.state.leader_epoch and len(state.replicas) > 1 else None
-
-    def _look_at(self, leader: Replica, state: PartitionState) -> None:
-        """A leader has all that was ever committed, and everybody who is in sync has what it takes to be so."""
-        identity, high_watermark = leader.log.identity, leader.high_watermark
-        known = self.committed.get(identity, 0)
-        if leader.log.end_offset < known:
-            what = f"node {state.leader} leads it up to {leader.log.end_offset}, and {known} were committed"
-            self._oracle.broke("LeaderHasAll", f"{identity}: {what}")
-        self.committed[identity] = max(known, high_watermark)
-        for node in state.isr:
-            place = self._places[node]
-            for copy in _replicas(place) if is_registered(place, self._oracle) else ():
-                if copy.log.identity == identity and copy.log.end_offset < high_watermark:
-                    what = f"{high_watermark} are committed, and node {node} in {state.isr} has {copy.log.end_offset}"
-                    self._oracle.broke("IsrHasCommitted", f"{identity}: {what}")
+    def _acknowledged(self, send: Send) -> None:
+        """What a producer with C{acks=all} is told is there for good is committed by then."""
+        topic = self._oracle.tip.topics.get(send.key.topic)
+        if send.acks == ALL and send.offset >= 0 and topic is not None:
+            truth = self.copies.truth(LogIdentity(*send.key, topic.topic_id))
+            if send.offset >= truth.end_offset:
+                what = f"{send.value} at {send.offset}, and {truth.end_offset} are committed"
+                self._oracle.broke("AckedIsCommitted", f"{send.key}: {what}")
 
     # In the end
 
@@ -112,7 +94,7 @@ class Records:
         return ""
 
     def _copy(self, node: int, where: TopicPartition) -> Replica | None:
-        for replica in _replicas(self._places[node]):
+        for replica in replicas_of(self._places[node]):
             identity = replica.log.identity
             if (identity.topic, identity.partition) == where:
                 return replica
@@ -128,15 +110,12 @@ class Records:
             *lost_commits(history, _never),
             *double_owners(history, _never),
             *thrown_back(history),
+            *forgotten(history),
         ]
 
 
 def _never(before: float, after: float) -> bool:
     return False
-
-
-def _replicas(place: Place) -> list[Replica]:
-    return list(place.node.broker.replicas) if place.node is not None and place.machine.running else []
 
 
 def promised(history: History) -> History:
@@ -153,6 +132,13 @@ def thrown_back(history: History) -> Iterator[Anomaly]:
             if (poll.consumer, poll.key) in begun:
                 yield Anomaly("thrown-back", str(poll.key), f"{poll.consumer} was thrown back at {poll.at:.3f}")
             begun.add((poll.consumer, poll.key))
+
+
+def forgotten(history: History) -> Iterator[Anomaly]:
+    """Find idempotent producers with C{acks=all} that were told that what they send does not follow what is there."""
+    for change in history.changes:
+        if change.what == "forgotten":
+            yield Anomaly("forgotten", change.name, f"told {change.detail} at {change.done_at:.3f}")
 
 
 def _bytes_of(place: Place, where: TopicPartition) -> bytes:

@@ -9,10 +9,11 @@ from random import Random
 
 from attrs import define, field, frozen
 
+from streamline.config import INT64_MAX
 from streamline.model import NO_LEADER, Endpoint
 from streamline.testing.checks import Anomaly
 from streamline.testing.history import OK, History
-from streamline.testing.simulation.cluster.atlas import Atlas
+from streamline.testing.simulation.cluster.atlas import LOSING, LOSING_DISKS, Atlas
 from streamline.testing.simulation.cluster.calm import Calm
 from streamline.testing.simulation.cluster.injector import ClusterInjector
 from streamline.testing.simulation.cluster.insider import Insider
@@ -25,7 +26,7 @@ from streamline.testing.simulation.cluster.workload import Administrator, added
 from streamline.testing.simulation.faults import Plan
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.logged import LogReader
-from streamline.testing.simulation.machine import Machine
+from streamline.testing.simulation.machine import Machine, Process
 from streamline.testing.simulation.world import Livelock, Simulation
 
 SNAPSHOT_ENTRIES = (5, 30, 200, 1000)
@@ -37,8 +38,14 @@ CONVERGE_S = 90.0
 """How long, at most, a cluster in which nothing is wrong any more takes to find together."""
 LOOK_EVERY_S = 0.25
 DRIFT = 0.1
-LAGS_MS = (1000, 4000, 30_000)
+LAGS_MS = (500, 1000, 4000, 30_000)
 REBALANCES_S = (4, 300)
+FETCHES_BYTES = (1 << 20, 1 << 20, 4096, 1)
+FETCH_WAITS_MS = (500, 500, 50)
+CHECKPOINTS_MS = (60_000, 3000, 500)
+SESSION_SLOTS = (1000, 1000, 2)
+SYNCED_CHANCE = 0.25
+"""Of what is acknowledged being synced before; then the power may be cut anywhere, and everywhere at once."""
 MIN_ISR = 2
 RECORDS_PACE = 2.0
 """A producer of records writes so many times more rarely than a client asks for other things."""
@@ -57,8 +64,10 @@ class ClusterSettings:
     @ivar kinds: kinds of fault, or None where the seed draws them.
     @ivar without: numbers of faults to leave out.
     @ivar pace_s: mean time between two things that one client asks for.
+    @ivar records_pace_s: mean time between two batches of one producer; None where that follows from C{pace_s}.
     @ivar data: whether there are records too, where there are nodes enough for copies of them.
     @ivar shape: how the cluster comes to be, where the seed does not say; then C{nodes} says nothing.
+    @ivar crash: a node, and at which of its durable steps it loses its power, the first being 1.
     @ivar snapshot_entries: how many entries make a snapshot worth its while; None leaves it to the seed.
     """
 
@@ -70,6 +79,8 @@ class ClusterSettings:
     shape: Shape | None = None
     snapshot_entries: int | None = None
     data: bool = True
+    records_pace_s: float | None = None
+    crash: tuple[int, int] | None = None
 
 
 @define
@@ -130,11 +141,13 @@ class ClusterRun:
         self.log = LogReader(self.report.anomalies)
         self.history = History()
         rng, self._rng = self.simulation.stream("world"), self.simulation.stream("habits")
+        self._is_synced = self._has_data and self._rng.random() < SYNCED_CHANCE
         fabric = Fabric.of(self.simulation, _weather(rng))
         self.places = self._places(fabric, rng)
         self._clients = Machine(fabric, "clients", "10.0.1.1")
         self.operator = Operator(self.simulation, self.places, self.oracle)
-        atlas = Atlas(self.simulation, self.places, self.oracle) if self._has_data else None
+        losing = LOSING_DISKS if self._is_synced else LOSING
+        atlas = Atlas(self.simulation, self.places, self.oracle, losing) if self._has_data else None
         self.injector = ClusterInjector(self.places, self._clients, self.operator, self.plan, seed, atlas)
         self.insider = Insider(self.oracle, self.simulation.stream("insider"), INSIDE_SHARE * settings.pace_s)
         self.administrators = self._administrators()
@@ -147,7 +160,8 @@ class ClusterRun:
         return self.settings.data and self.shape.size >= COPIES
 
     def _made_records(self) -> Records:
-        rng, pace_s = self.simulation.stream("records"), RECORDS_PACE * self.settings.pace_s
+        rng, settings = self.simulation.stream("records"), self.settings
+        pace_s = settings.records_pace_s or RECORDS_PACE * settings.pace_s
         return Records(self.simulation, self.places, self.oracle, self._host, rng, pace_s)
 
     def _places(self, fabric: Fabric, rng: Random) -> list[Place]:
@@ -159,6 +173,11 @@ class ClusterRun:
             min_isr=MIN_ISR if self._has_data else 1,
             lag_ms=self._rng.choice(LAGS_MS),
             rebalance_s=self._rng.choice(REBALANCES_S),
+            fetch_bytes=self._rng.choice(FETCHES_BYTES),
+            fetch_wait_ms=self._rng.choice(FETCH_WAITS_MS),
+            checkpoint_ms=self._rng.choice(CHECKPOINTS_MS),
+            session_slots=self._rng.choice(SESSION_SLOTS),
+            flush_messages=1 if self._is_synced else INT64_MAX,
         )
         hosts = [f"10.0.0.{number}" for number in range(1, self.shape.size + 1)]
         founders = [Endpoint(host, CLIENT_PORT) for host in hosts[: self.shape.founders]]
@@ -169,7 +188,7 @@ class ClusterRun:
             is_alone = number == 1 and self.shape.founders == 1
             seeds = [] if is_alone else rng.sample(founders, len(founders))
             place = Place(machine, number, seeds, habits, self.oracle, self._refused)
-            place.started = lambda place, process: self.insider.joins(place, process)
+            place.started = self._started
             places.append(place)
         return places
 
@@ -180,6 +199,11 @@ class ClusterRun:
     def _administrator(self, name: str) -> Administrator:
         rng = self.simulation.stream(name)
         return Administrator(self._host, name, self.places, self.oracle, self.history, rng)
+
+    def _started(self, place: Place, process: Process) -> None:
+        self.insider.joins(place, process)
+        if self.records is not None:
+            self.records.copies.watch(place)
 
     def _refused(self, place: Place, why: str) -> None:
         self.report.refusals.append(f"{self.simulation.now:.3f}: node {place.number}: {why}")
@@ -215,6 +239,9 @@ class ClusterRun:
             administrator.start(self.settings.pace_s)
         if self.records is not None:
             self.records.begin()
+        if self.settings.crash is not None:
+            node, step = self.settings.crash
+            self.places[node - 1].machine.platter.faults.dies_at_step = step
         self.operator.begin()
         self.injector.begin()
         self.calm.begin()
