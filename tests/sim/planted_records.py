@@ -27,6 +27,7 @@ from tests.sim.planted import Finding, copied, find
 
 SEEDS_MAX = 12
 HARD = "kill,power,cut,one-way,stall,stop,clog,slow-disk"
+DEAF = "hunt,detour,stall,stuck-disk,deaf"
 ROUGH = f"{HARD},stuck-disk,deaf,detour,cascade,hunt,shuffle,resize"
 
 
@@ -92,9 +93,9 @@ REMOVALS: tuple[Removal, ...] = (
     Removal("A log that is cut forgets the epochs that began behind the cut.", is_found=False),
     Removal("What a cut leaves of the epochs is written down at once.", is_found=False),
     Removal("A coordinator that is elected again reads the log again.", is_found=False),
-    Removal("Who leaves an ISR that may not commit stays eligible.", seed=4),
+    Removal("Who leaves an ISR that may not commit stays eligible.", is_found=False),
     Removal("Whose process is known to be gone is fenced at once.", is_found=False),
-    Removal("What flush.messages=1 asks for counts once it is synced.", is_found=False),
+    Removal("What flush.messages=1 asks for counts once it is synced.", seed=19, faults="power,lost-sync,kill"),
     Removal("A log is cut where it parts from the leader's, at no high watermark.", is_found=False),
     Removal("Logs that are as long may still end in records of different leaders.", is_found=False),
     Removal("A log may be ahead in an epoch that both know.", seed=3),
@@ -104,15 +105,21 @@ REMOVALS: tuple[Removal, ...] = (
     Removal("Nothing is committed here that is not here.", seed=4),
     Removal("A leader lets nobody fetch who follows another epoch.", is_found=False),
     Removal("An earlier process of a node fetches no more.", is_found=False),
-    Removal("A new leader tells no end of the log that may lie before what was told already.", is_found=False),
+    Removal(
+        "A new leader tells no end of the log that may lie before what was told already.",
+        seed=41,
+        faults="hunt,detour,kill,cut,cascade",
+        until_s=30.0,
+        nodes="5",
+    ),
     Removal("Below min.insync.replicas the high watermark stands still.", seed=3),
-    Removal("Only those who are agreed on make up that number.", seed=13, faults="hunt,detour,stall,stuck-disk,deaf"),
+    Removal("Only those who are agreed on make up that number.", seed=13, faults=DEAF, until_s=30.0),
     Removal("Who was asked for counts from the moment of asking.", is_found=False),
     Removal("An answer that does not come proves nothing.", is_found=False),
-    Removal("Who joins has what is committed.", seed=7),
+    Removal("Who joins has what is committed.", seed=2, faults=HARD, pace_s=0.2),
     Removal("And everything from before this epoch, which may be committed without our knowledge.", is_found=False),
     Removal("Nothing is known of a follower before it has fetched in this epoch.", is_found=False),
-    Removal("What a follower has counts as far as its log is shown to be ours.", seed=7),
+    Removal("What a follower has counts as far as its log is shown to be ours.", seed=2, faults=HARD, pace_s=0.2),
     Removal(
         "The number of replicas is looked at once more before a produce is acknowledged.",
         seed=43,
