@@ -123,6 +123,12 @@ def listed_by_kcat(cluster: Cluster) -> tuple[int, list[int]]:
     return listed["controllerid"], sorted(one["id"] for one in listed["brokers"])
 
 
+def brokers_of(tools: Tools) -> list[int]:
+    """All brokers, by C{kafka-broker-api-versions}: the dead one as well, until its session would have ended."""
+    listed = tools.run("kafka-broker-api-versions")
+    return sorted(map(int, re.findall(r"^\S+ \(id: (\d)", listed, re.MULTILINE)))
+
+
 def test_quorum(cluster: Cluster, tools: Tools) -> None:
     """Voters with their directories, and how far each has come, whoever leads."""
     directories = voters_of(tools)
@@ -177,10 +183,10 @@ def test_cluster(cluster: Cluster, tools: Tools) -> None:
     alive = [node for node in cluster.nodes if node.is_running]
     one += [Tools(str(node.address)).run("kafka-cluster", "cluster-id") for node in alive]
     assert len(set(one)) == 1 and re.fullmatch(r"Cluster ID: \S+\n", one[0])
-    listed = tools.run("kafka-broker-api-versions")
-    assert sorted(re.findall(r"^\S+ \(id: (\d)", listed, re.MULTILINE)) == [str(node.node_id) for node in alive]
-    assert listed.count("DescribeQuorum(55): 0 to 2 [usable: 2]") == 2
     ids = [node.node_id for node in alive]
+    eventually("kafka-broker-api-versions", lambda: brokers_of(tools), ids)
+    listed = tools.run("kafka-broker-api-versions")
+    assert listed.count("DescribeQuorum(55): 0 to 2 [usable: 2]") == 2
     eventually("kcat -L", lambda: listed_by_kcat(cluster), (successor, ids))
     assert described_quorum(cluster) == (successor, NODES)
     cluster.restart()

@@ -98,11 +98,11 @@ NODE_BUGS = (
     ),
     Bug(
         "readers see what is not committed",
-        "streamline/storage/readable.py",
-        "        end_offset = min(end_offset, self._chain.end_offset)\n",
-        "        end_offset = self._chain.end_offset\n",
+        "streamline/services/partition.py",
+        "return read(offset, max_bytes, end_offset=self.high_watermark, at_least_one=at_least_one)\n",
+        "return read(offset, max_bytes, end_offset=self.log.end_offset, at_least_one=at_least_one)\n",
         "power,slow-disk",
-        seed=3,
+        seed=11,
     ),
     Bug(
         "producers are not rebuilt from the log",
@@ -168,7 +168,7 @@ CLUSTER_BUGS = (
         "        if self._running:\n"
         "            await self._with_space(self._store.put_snapshot, snapshot)\n",
         "kill,power,wipe,cut,relapse",
-        seed=30,
+        seed=106,
         nodes="3",
     ),
     Bug(

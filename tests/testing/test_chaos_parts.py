@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -82,6 +83,20 @@ class JavaTests(SynchronousTestCase):
         self.assertEqual(len(complaints), 2)
         self.assertIn("too late", complaints[0])
         self.assertIn("1 sends were not acknowledged", complaints[1])
+
+    def test_what_is_under_way_at_the_end(self) -> None:
+        """The tool does not wait for it when it is told to end: nobody knows what becomes of it, and that is fine."""
+        failed = {"name": "producer_send_error", "topic": "t", "message": "Producer closed while send in progress"}
+        for ends in (True, False):
+            history = History()
+            writer = JavaWriter("p", "nowhere", history, KEYS, 10.0, monotonic)
+            if ends:
+                writer.ask_to_end()
+            for said in ({**failed, "value": "5.0"}, {"name": "tool_data", "sent": 1}):
+                writer._heard(json.dumps(said))
+            writer._judge()
+            self.assertEqual([send.status for send in history.sends], [INFO, INFO])
+            self.assertEqual(len(writer.complaints), 0 if ends else 2)
 
     def test_one_that_dies(self) -> None:
         """Its last words are told."""

@@ -16,7 +16,7 @@ from streamline.testing.simulation.clients.connection import Gone, Line
 from streamline.testing.simulation.clients.onlooker import TOPIC_RESOURCE, BadView
 from streamline.wire.messages import configs as config
 from streamline.wire.messages import reassignment as moves
-from streamline.wire.messages.cluster import UnregisterBrokerRequest
+from streamline.wire.messages.cluster import FeatureUpdateKey, UnregisterBrokerRequest, UpdateFeaturesRequest
 from streamline.wire.messages.log_dirs import DescribeLogDirsRequest
 from streamline.wire.messages.quorum import (
     AddRaftVoterRequest,
@@ -40,6 +40,7 @@ STRANGER = 99
 """A node that there is not."""
 TIMEOUT_MS = 5000
 METADATA_TOPIC = "__cluster_metadata"
+FEATURE = "eligible.leader.replicas.version"
 
 
 class Decider:
@@ -113,4 +114,5 @@ class Decider:
                 timeout_ms=TIMEOUT_MS,
             ),
             DescribeLogDirsRequest(topics=None),
+            UpdateFeaturesRequest(feature_updates=[FeatureUpdateKey(feature=FEATURE, max_version_level=1)]),
         ]
