@@ -39,6 +39,11 @@ REPLICAS = 2
 ANSWER_S = 2.0
 GIVE_UP_S = 30.0
 HELD_S = 6.0
+APART_S = 11.0
+"""
+Between two leaders that are killed.  librdkafka remembers for C{reconnect.backoff.max.ms}, ten seconds, that a node
+has refused it, and lets it wait for as long: sooner, it would be the time of the fault before that was measured.
+"""
 AWAY_S = 3.0
 """How long a node is away that comes back."""
 LOOK_AGAIN_S = 0.02
@@ -124,10 +129,10 @@ def controllers(cluster: Cluster, fault: Fault, trials: int) -> list[float]:
     return found
 
 
-def torment(cluster: Cluster, fault: str, trials: int, held_s: float) -> Verdict:
+def torment(cluster: Cluster, fault: str, trials: int, held_s: float, calm_s: float = 1.0) -> Verdict:
     """Have a producer work while a fault strikes so many times, and print what was wrong."""
     settings = Settings(
-        partitions=1, per_second=500.0, clients=["librdkafka"], held_s=(held_s, held_s), calm_s=(1.0, 1.0)
+        partitions=1, per_second=500.0, clients=["librdkafka"], held_s=(held_s, held_s), calm_s=(calm_s, calm_s)
     )
     verdict = Trial(cluster, fault, Random(fault), settings).run([fault] * trials)
     for wrong in verdict.wrong:
@@ -135,9 +140,9 @@ def torment(cluster: Cluster, fault: str, trials: int, held_s: float) -> Verdict
     return verdict
 
 
-def gaps(cluster: Cluster, fault: str, trials: int, held_s: float) -> list[float]:
+def gaps(cluster: Cluster, fault: str, trials: int, held_s: float, calm_s: float = 1.0) -> list[float]:
     """Return the longest gap of each of so many faults, in seconds."""
-    verdict = torment(cluster, fault, trials, held_s)
+    verdict = torment(cluster, fault, trials, held_s, calm_s)
     return [longest_gaps(verdict, strike) for strike in verdict.strikes]
 
 
@@ -153,7 +158,7 @@ def measure(cluster: Cluster, trials: int, wanted: Sequence[str]) -> None:
         "controller": ("kill -9 of the controller, next commit", lambda: controllers(cluster, KILLED, trials)),
         "held": ("SIGSTOP of the controller, next commit", lambda: controllers(cluster, HELD, trials)),
         "parted": ("the controller cut off, next commit", lambda: controllers(cluster, PARTED, trials)),
-        "leader": ("kill -9 of a leader, longest gap", lambda: gaps(cluster, "kill-leader", trials, 1.5)),
+        "leader": ("kill -9 of a leader, longest gap", lambda: gaps(cluster, "kill-leader", trials, 1.5, APART_S)),
         "pause": ("SIGSTOP of a leader, longest gap", lambda: gaps(cluster, "pause-leader", trials // 2, HELD_S)),
         "roll": ("rolling restart, longest gap", lambda: gaps(cluster, "roll", trials // 4, 0.0)),
         "back": ("back after kill -9, until in every ISR", lambda: returns(cluster, max(trials // 4, 1))),

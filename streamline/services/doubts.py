@@ -15,7 +15,8 @@ L{streamline.services.peers}).  Until its session would have ended anyway, what 
 clients soon ask again; and it goes on to be listed among the brokers, although it is fenced.  Where the same answer
 names the new leader and no longer lists the old one, librdkafka (2.16) loses the new one over putting the old one away,
 and looks for it a second later.  Who is fenced because it was silent is listed no more: to put it away ends what its
-clients still wait for.
+clients still wait for.  Nor is who stopped in peace: librdkafka goes on to try whoever is listed, less and less often,
+and would not notice for seconds that it is back, while others are stopped in their turn.
 """
 
 from __future__ import annotations
@@ -166,9 +167,9 @@ class Doubts:
         self._tell()
 
     def peer_down(self, key: ReplicaKey) -> None:
-        """Begin to doubt."""
+        """Begin to doubt, unless it was to be expected: who stops in peace leads nothing by then."""
         broker = self._metadata.image.brokers.get(key.node_id)
-        if broker is not None and not broker.fenced and broker.directory_id == key.directory_id:
+        if broker is not None and broker.is_active and broker.directory_id == key.directory_id:
             self._doubts[key.node_id] = _Doubt(broker.epoch, self._clock.seconds())
             self._deadlines.after(HOLD_S, self._tell)
 

@@ -219,9 +219,11 @@ class DoubtsTests(DoubtsCase):
         self.assertEqual(list(self.doubts.gone), [])
 
     def test_whom_nobody_counts_on(self) -> None:
-        """A broker that is fenced, is not known, or has another directory by now leads nothing."""
+        """A broker that is fenced, stops in peace, is not known, or has another directory by now leads nothing."""
         self.doubts.peer_up(TWO)
-        self.told.say(TWO, fenced=True)
-        for key in (TWO, ReplicaKey(3, b"x" * 16), ReplicaKey(9, b"9" * 16)):
-            self.doubts.peer_down(key)
-        self.assertEqual(list(self.doubts.fresh), [])
+        for state in ({"fenced": True}, {"shutting_down": True}):
+            self.told.say(TWO, **state)
+            for key in (TWO, ReplicaKey(3, b"x" * 16), ReplicaKey(9, b"9" * 16)):
+                self.doubts.peer_down(key)
+                self.doubts.peer_gone(key)
+            self.assertEqual((list(self.doubts.fresh), list(self.doubts.gone)), ([], []))
