@@ -10,7 +10,8 @@ from pathlib import Path
 from benchmarks.native import compiled
 
 SLACK_S = 1.0
-"""How long the files are watched after the last record."""
+"""What the leader has appended in the last moments does not count, as followers may not have it when it ends."""
+END = -1
 
 
 class Watch:
@@ -22,7 +23,7 @@ class Watch:
 
     def __init__(self, files: Sequence[Path], seconds: float) -> None:
         program = compiled("watch.c")
-        command = [str(program), str(seconds + SLACK_S), *map(str, files)]
+        command = [str(program), str(seconds), *map(str, files)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
     def finish(self) -> list[float]:
@@ -37,7 +38,9 @@ class Watch:
         for line in printed.splitlines():
             at, which, size = map(int, line.split())
             grown.setdefault(which, []).append((size, at))
-        lags = [max(reached(others, size) - at for others in list(grown.values())[1:]) / 1e6 for size, at in grown[0]]
+        [(_, ended)] = grown.pop(END)
+        leader = [(size, at) for size, at in grown.pop(0) if at < ended - SLACK_S * 1e9]
+        lags = [max(reached(others, size) - at for others in grown.values()) / 1e6 for size, at in leader]
         return lags[len(lags) // 10 :]
 
 

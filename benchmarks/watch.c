@@ -3,7 +3,7 @@
  *   watch SECONDS FILE...
  *
  * Looks at the size of each file some ten thousand times a second, and prints a line for each growth that it sees: the
- * nanoseconds of the monotonic clock, which file (from 0), how long it is.
+ * nanoseconds of the monotonic clock, which file (from 0), how long it is.  The last line, of file -1, says when it ended.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -49,5 +49,6 @@ int main(int count, char **arguments) {
         }
         nanosleep(&pause, NULL);
     }
+    printf("%lld -1 0\n", (long long)now_ns());
     return 0;
 }
