@@ -95,7 +95,7 @@ REMOVALS: tuple[Removal, ...] = (
     Removal("A coordinator that is elected again reads the log again.", is_found=False),
     Removal("Who leaves an ISR that may not commit stays eligible.", is_found=False),
     Removal("Whose process is known to be gone is fenced at once.", is_found=False),
-    Removal("What flush.messages=1 asks for counts once it is synced.", seed=19, faults="power,lost-sync,kill"),
+    Removal("What flush.messages=1 asks for counts once it is synced.", seed=67, faults="power,lost-sync,kill"),
     Removal("A log is cut where it parts from the leader's, at no high watermark.", is_found=False),
     Removal("Logs that are as long may still end in records of different leaders.", is_found=False),
     Removal("A log may be ahead in an epoch that both know.", seed=3),
