@@ -194,7 +194,7 @@ class Foresight:
         key = topic.topic_id, index
         before = where.get(key)
         latest = topic.partitions[index].partition_epoch
-        if told.epoch <= max(latest, latest if before is None else before.epoch):
+        if told.epoch <= (latest if before is None else max(latest, before.epoch)):
             return False
         where[key] = told
         return True

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from random import Random
-
-from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.model import NO_LEADER
+from tests.cluster.histories import HistoryCase
 from tests.cluster.isr_history import History
-from tests.cluster.isr_model import Violated
 
 SEEDS = 120
-EVENTS = 800
 
 REACHED = (
     "elected", "elected from the ELR", "rescues", "crashes", "clean stops", "orderly stops", "controllers", "moves",
@@ -24,24 +20,13 @@ REACHED = (
 """What has to happen now and then, or the model proves nothing."""
 
 
-class IsrModelTests(SynchronousTestCase):
+class IsrModelTests(HistoryCase):
     """Each seed is a history; a failure names it."""
-
-    def live(self, seed: int) -> History:
-        """Run one history to its end, and let everybody come back."""
-        world = History(seed, min_isr=Random(seed).choice((1, 2, 2, 3)))
-        try:
-            for _ in range(EVENTS):
-                world.step()
-            world.heal()
-        except Violated as violation:
-            self.fail(f"seed {seed}: {violation}")
-        return world
 
     def test_nothing_is_lost(self) -> None:
         reached: Counter[str] = Counter()
         for seed in range(SEEDS):
-            world = self.live(seed)
+            world = self.lived(History, seed)
             reached += world.counts
             self.assertNotEqual(world.state.leader, NO_LEADER, f"seed {seed}: nobody leads although all are there")
             reached["committed"] += len(world.committed)
@@ -49,5 +34,5 @@ class IsrModelTests(SynchronousTestCase):
         self.assertEqual([event for event in REACHED if not reached[event]], [], dict(reached))
 
     def test_one_seed_is_one_history(self) -> None:
-        one, two = self.live(7), self.live(7)
+        one, two = self.lived(History, 7), self.lived(History, 7)
         self.assertEqual((one.image, one.counts, one.committed), (two.image, two.counts, two.committed))

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from random import Random
-
-from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.model import NO_LEADER
-from tests.cluster.isr_model import Violated
+from tests.cluster.histories import HistoryCase
 from tests.cluster.pushed_history import PushedHistory
 
 SEEDS = 100
-EVENTS = 800
 
 REACHED = (
     "led early", "LeaderAndIsrRequest taken", "StopReplicaRequest taken", "shown", "pushed: NONE",
@@ -23,25 +19,14 @@ REACHED = (
 """What has to happen now and then, or the histories prove nothing."""
 
 
-class PushedHistoryTests(SynchronousTestCase):
+class PushedHistoryTests(HistoryCase):
     """Each seed is a history; a failure names it."""
-
-    def live(self, seed: int) -> PushedHistory:
-        """Run one history to its end, and let everybody come back."""
-        world = PushedHistory(seed, min_isr=Random(seed).choice((1, 2, 2, 3)))
-        try:
-            for _ in range(EVENTS):
-                world.step()
-            world.heal()
-        except Violated as violation:
-            self.fail(f"seed {seed}: {violation}")
-        return world
 
     def test_where_the_log_leads(self) -> None:
         """With pushes late, lost, repeated and out of order, everybody ends where the log alone would have led."""
         reached: Counter[str] = Counter()
         for seed in range(SEEDS):
-            world = self.live(seed)
+            world = self.lived(PushedHistory, seed)
             reached += world.counts
             self.assertNotEqual(world.state.leader, NO_LEADER, f"seed {seed}: nobody leads although all are there")
             for node in world.nodes.values():

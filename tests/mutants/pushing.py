@@ -61,7 +61,7 @@ FORWARD = (
         "PU2",
         "A state that is not later than all that is known is not taken.",
         FORESIGHT,
-        "if told.epoch <= max(latest, latest if before is None else before.epoch):",
+        "if told.epoch <= (latest if before is None else max(latest, before.epoch)):",
         "if False:",
         [HISTORIES],
     ),

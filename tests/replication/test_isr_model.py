@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from random import Random
 
-from twisted.trial.unittest import SynchronousTestCase
-
-from tests.cluster.isr_model import Violated
+from tests.cluster.histories import HistoryCase
 from tests.replication.isr_history import ReplicaHistory
 
 SEEDS = 60
-EVENTS = 800
 
 REACHED = (
     "elected", "elected from the ELR", "rescues", "crashes", "moves", "bounces", "disks", "cuts", "late fetches",
@@ -23,25 +19,14 @@ REACHED = (
 """What has to happen now and then, or the model proves nothing."""
 
 
-class ReplicaModelTests(SynchronousTestCase):
+class ReplicaModelTests(HistoryCase):
     """Each seed is a history; a failure names it."""
-
-    def live(self, seed: int) -> ReplicaHistory:
-        """Run one history to its end, and let everybody come back."""
-        world = ReplicaHistory(seed, min_isr=Random(seed).choice((1, 2, 2, 3)))
-        try:
-            for _ in range(EVENTS):
-                world.step()
-            world.heal()
-        except Violated as violation:
-            self.fail(f"seed {seed}: {violation}")
-        return world
 
     def test_nothing_is_lost(self) -> None:
         """And once all faults have ended, everybody is in sync and everything is committed."""
         reached: Counter[str] = Counter()
         for seed in range(SEEDS):
-            world = self.live(seed)
+            world = self.lived(ReplicaHistory, seed)
             reached += world.counts
             reached["committed"] += len(world.committed)
             state = world.state
@@ -52,5 +37,5 @@ class ReplicaModelTests(SynchronousTestCase):
         self.assertEqual([event for event in REACHED if not reached[event]], [], dict(reached))
 
     def test_one_seed_is_one_history(self) -> None:
-        one, two = self.live(7), self.live(7)
+        one, two = self.lived(ReplicaHistory, 7), self.lived(ReplicaHistory, 7)
         self.assertEqual((one.image, one.counts, one.committed), (two.image, two.counts, two.committed))

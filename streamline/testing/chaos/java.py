@@ -18,13 +18,12 @@ from typing import Any
 
 from streamline.model import TopicPartition
 from streamline.testing.chaos.workers import Worker
+from streamline.testing.chaos.writers import ACKS_ALL, PATIENCE_S
 from streamline.testing.history import INFO, OK, History, Send
 
 LIBS = "STREAMLINE_KAFKA_LIBS"
 MAIN_CLASS = "org.apache.kafka.tools.VerifiableProducer"
 JVM_OPTIONS = ("-Xmx128m", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-PATIENCE_S = 90.0
-ACKS_ALL = -1
 KEYS = 1000
 """So many keys spread records over all partitions; without any, one partition gets them for a while."""
 LONGEST_S = 4 * 3600
