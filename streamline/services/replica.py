@@ -141,6 +141,8 @@ class Replica(Partition):
     def cut(self, end_offset: int) -> None:
         """Drop what the leader does not have."""
         self._dropping(lambda: self.log.truncate(end_offset))
+        if self.counted_offset < self.log.end_offset:
+            self._sync()  # the one that these records waited for says nothing any more
         if self.producers.truncate(self.log.end_offset):
             self._rebuild()  # of those whose latest batches have gone, earlier ones are there, and may come again
 

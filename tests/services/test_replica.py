@@ -112,6 +112,17 @@ class CuttingTests(CopyCase):
         after.callback(3)
         self.assertEqual(self.replica.counted_offset, 3)
 
+    def test_what_a_cut_leaves_is_synced(self) -> None:
+        """What waited for a sync that says nothing any more counts after another one, whether or not more comes."""
+        self.replica.configure(evolve(self.replica.config, flush_messages=1))
+        self.broker.machine.platter.faults.thread_mean_s = 0.5
+        self.copy(1)
+        self.copy(1)
+        self.replica.cut(3)
+        self.assertEqual(self.replica.counted_offset, 2)
+        self.broker.wait(5.0)
+        self.assertEqual(self.replica.counted_offset, 3)
+
     def test_producers(self) -> None:
         """KR27: those whose batches have all gone are read from the log again before anybody leads."""
         for sequence in range(7):
