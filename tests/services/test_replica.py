@@ -8,7 +8,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.errors import ErrorCode
+from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.replication.acks import StrictAcks
 from streamline.replication.epochs import CHECKPOINT_NAME
 from streamline.replication.roles import Role
@@ -69,6 +69,25 @@ class CuttingTests(CopyCase):
         self.replica.cut(2)
         self.assertEqual(self.replica.epochs.entries(), [(0, 0)])
         self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n1\n0 0\n")
+
+    def test_a_full_disk(self) -> None:
+        """DK10, KR4: epochs that the log has no more would be there still; so it waits, and is opened with space."""
+        self.copy(1)
+        self.copy(1)
+        self.copy(2)
+        self.replica.checkpoint()
+        faults = self.broker.machine.platter.faults
+        faults.full = True
+        self.assertRaises(StorageFailed, self.replica.cut, 3)
+        for _ in range(3):
+            self.broker.wait(1.1)
+            self.assertRaises(Refused, self.broker.partition, "t")
+        faults.full = False
+        self.broker.wait(1.1)
+        again = self.broker.partition("t")
+        self.assertEqual(again.log.end_offset, 3)
+        self.assertEqual(again.log.get_checkpoint(CHECKPOINT_NAME), b"0\n2\n0 0\n1 2\n")
+        self.assertEqual(self.broker.produce("t", batch_of(b"v")).base_offset, 3)
 
     def test_nothing_counts_that_is_gone(self) -> None:
         self.copy(1)
