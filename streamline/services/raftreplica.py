@@ -5,12 +5,6 @@ It does with each L{Ready} what that says, and in which order: sends messages, h
 rest written, applies what is committed, tells who waits.  All rules about terms, votes and
 majorities are in L{streamline.raft}; those about files, in L{streamline.services.raftwriter}.
 
-# Note [Late ticks]
-
-Time reaches the core as ticks.  A process that stood still, for a collection of garbage or
-a SIGSTOP, has the others' messages waiting in its sockets when it goes on, and must not
-take its own sleep for their silence (RF18): however late a tick comes, it is one tick.
-
 # Note [What is committed is told later]
 
 The others come to know what is committed by the next message that goes to them anyway, and where commands follow on
@@ -44,8 +38,10 @@ from streamline.raft import (
     ReplicaKey,
     Snapshot,
 )
+from streamline.raft.messages import FROM_LEADER
 from streamline.services.raftapplying import Applied
 from streamline.services.raftstore import RaftStore
+from streamline.services.raftticks import Ticks
 from streamline.services.raftwaiting import Proposals, Reads
 from streamline.services.raftwriter import RaftWriter
 
@@ -131,7 +127,7 @@ class RaftReplica:
         self._led: tuple[int | None, int] = (None, 0)
         if messenger is not None:
             messenger.attach(self)
-        self._ticking: IDelayedCall = self._clock.callLater(limits.tick_s, self._tick)
+        self._ticking = Ticks(host.clock, limits.tick_s, self._tick, lambda: self._may_rest)
         self._pump_soon()
 
     def hand_over(self) -> None:
@@ -145,7 +141,8 @@ class RaftReplica:
         if not self._running:
             return
         self._running = False
-        for call in (self._ticking, self._pumping, self._telling):
+        self._ticking.stop()
+        for call in (self._pumping, self._telling):
             if call is not None and call.active():
                 call.cancel()
         if self._messenger is not None:
@@ -200,6 +197,8 @@ class RaftReplica:
                 raise ProtocolError(str(error)) from error
             except InvariantBroken as error:
                 self._broken(error)
+            if isinstance(message, FROM_LEADER):
+                self._ticking.leader_heard()
             self._pump()  # at once: a turn of the reactor more would be a good part of the time that agreeing takes
 
     def connection_lost(self, key: ReplicaKey) -> None:
@@ -216,11 +215,14 @@ class RaftReplica:
 
     # Time
 
-    def _tick(self) -> None:
-        """See Note [Late ticks]."""
-        self._ticking = self._clock.callLater(self._limits.tick_s, self._tick)
-        self._ticks += 1
-        self.node.tick()
+    @property
+    def _may_rest(self) -> bool:
+        return self.node.leader is not None and not self.node.is_leader and self._stopping_tick is None
+
+    def _tick(self, ticks: int) -> None:
+        self._ticks += ticks
+        for _ in range(ticks):
+            self.node.tick()
         self._proposals.expire(self._ticks)
         self._reads.tick(self._ticks)
         if self._writer.busy_s >= STUCK_S and self.node.is_leader:
@@ -309,6 +311,7 @@ class RaftReplica:
         """Notice who leads, and who takes part."""
         if not self._running:
             return
+        self._ticking.look()
         node = self.node
         if self._messenger is not None and node.configuration is not self._known:
             self._known = known = node.configuration
