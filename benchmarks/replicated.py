@@ -188,14 +188,19 @@ def catch_up(session: Session) -> None:
             started = time.perf_counter()
             cluster.wait_isr(topic)
             mb_per_s = rdkafka.end_offsets(cluster.bootstrap, topic, 1) * record / 1e6 / (time.perf_counter() - started)
-        session.ledger.add(rows.CATCH_UP_KAFKA, side, mb_per_s)
-        if side == STREAMLINE:
-            session.ledger.add(rows.CATCH_UP, side, mb_per_s)
-            session.ledger.add(rows.CATCH_UP, rows.DISK, sequential_mb_per_s(session.directory, size))
+            session.ledger.add(rows.CATCH_UP_KAFKA, side, mb_per_s)
+            if side == STREAMLINE:
+                session.ledger.add(rows.CATCH_UP, side, mb_per_s)
+                session.ledger.add(rows.CATCH_UP, rows.DISK, sequential_mb_per_s(session.directory, size))
 
 
 def sequential_mb_per_s(directory: Path, size: int) -> float:
-    """What the disk takes from one writer, synced at the end."""
+    """
+    What the disk takes from one writer, synced at the end.
+
+    To be called before anything large is deleted: memory that has just been given back is written several times as fast
+    as other memory, on a virtual machine which gives that back to its host, and who is compared has to have other.
+    """
     block = os.urandom(1 << 20)
     path = directory / "sequential.probe"
     with path.open("wb", buffering=0) as file:

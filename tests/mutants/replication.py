@@ -120,6 +120,14 @@ EPOCH_CACHE = (
         ["tests/services/test_replica.py::CuttingTests::test_epochs_are_written_down"],
     ),
     Mutant(
+        "KR1",
+        "What a leader may yet lose is not left to the kernel to send, when something else may be in its place.",
+        "streamline/services/partition.py",
+        "if isinstance(found, Deferred) or found.lent is None or found.next_offset <= committed:\n    return found",
+        "return found",
+        ["tests/services/test_replica.py::LendingTests::test_what_is_committed"],
+    ),
+    Mutant(
         "KR4",
         "Where they cannot be, nothing is copied.",
         "streamline/services/replica.py",

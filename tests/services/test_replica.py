@@ -9,8 +9,10 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode, Refused, StorageFailed
+from streamline.model import LogSlice
 from streamline.replication.acks import StrictAcks
 from streamline.replication.epochs import CHECKPOINT_NAME
+from streamline.replication.followers import FollowerFetch
 from streamline.replication.roles import Role
 from streamline.services.opening import open_partition
 from streamline.services.receipts import Receipt
@@ -259,6 +261,33 @@ class RoleTests(CopyCase):
         copy._rebuilding = None
         copy._lead_now()
         self.assertEqual(copy._leadership.min_isr, 2)
+
+
+class LendingTests(CopyCase):
+    """Followers that lack much are sent stretches of files, which nobody may cut before they have been sent."""
+
+    def test_what_is_committed(self) -> None:
+        """And nothing else: a leader that becomes a follower may lose the rest, and write something else there."""
+        self.become(Role.LEADER, 2)
+        for _ in range(2):
+            self.broker.node.broker.replicas.append_now("t", 0, batch_of(bytes(100_000)), 1)
+        self.assertEqual((self.replica.high_watermark, self.replica.log.flushed_offset), (2, 4))
+        self.assertIsNone(self.read().lent)
+        self.fetched(4)
+        found = self.read()
+        assert found.lent is not None
+        self.assertEqual((len(found.lent), found.next_offset), (self.replica.log.size_bytes, 4))
+
+    def read(self) -> LogSlice:
+        """Return what a follower gets that has nothing."""
+        found = self.replica.read_as_replica(0, 1 << 20, True)
+        assert not isinstance(found, Deferred)
+        self.assertEqual(found.next_offset, 4)
+        return found
+
+    def fetched(self, offset: int) -> None:
+        """Have the other replica say how far it is."""
+        self.replica.fetched(FollowerFetch(2, 1 << 40, leader_epoch=2, offset=offset, last_epoch=2))
 
 
 class TooFewTests(CopyCase):
