@@ -106,7 +106,7 @@ class Replica(Partition):
         latest = self.epochs.latest
         self._following = replicator.follow(self, self.state, self._advanced)
         if self.epochs.latest != latest:
-            self.books.epochs_changed = True  # opening forgets it as well, so there is time to write that down
+            self.books.epochs_changed = True  # opening forgets what has no record as well, so there is time for that
 
     def _stop(self, refusal: Refused) -> None:
         self._lead_later = None
@@ -143,14 +143,16 @@ class Replica(Partition):
     def cut(self, end_offset: int) -> None:
         """Drop what the leader does not have."""
         self._dropping(lambda: self.log.truncate(end_offset))
-        if self.producers.truncate(self.log.end_offset):
+        if self.counted_offset < self.log.end_offset:
+            self._sync()  # the one that these records waited for says nothing any more
+        if self.producers.truncate(self.log.end_offset, self._clock.wall_ms()):
             self._rebuild()  # of those whose latest batches have gone, earlier ones are there, and may come again
 
     def begin_anew(self, offset: int) -> None:
         """Drop everything."""
         self._dropping(lambda: self.log.restart_at(offset), keeps_epochs=False)
         self.counted_offset = offset
-        self.producers.truncate(-1)
+        self.producers.forget()
 
     def advance_start(self, offset: int) -> None:
         """Hide what the leader keeps no longer."""

@@ -185,6 +185,14 @@ EPOCH_CACHE = (
     ),
     Mutant(
         "KR4",
+        "Nor is one with an epoch that left no record, where a record of an earlier one has come in its place.",
+        OPENING,
+        "_forget_the_unwritten(epochs, log)",
+        "",
+        ["tests/services/test_replica.py::CuttingTests::test_opened_with_an_epoch_that_is_none"],
+    ),
+    Mutant(
+        "KR4",
         "A checkpoint of epochs has as many entries as it says.",
         EPOCHS,
         'if version != "0" or int(count) != len(lines):',

@@ -133,6 +133,17 @@ class CuttingTests(CopyCase):
         after.callback(3)
         self.assertEqual(self.replica.counted_offset, 3)
 
+    def test_what_a_cut_leaves_is_synced(self) -> None:
+        """What waited for a sync that says nothing any more counts after another one, whether or not more comes."""
+        self.replica.configure(evolve(self.replica.config, flush_messages=1))
+        self.broker.machine.platter.faults.thread_mean_s = 0.5
+        self.copy(1)
+        self.copy(1)
+        self.replica.cut(3)
+        self.assertEqual(self.replica.counted_offset, 2)
+        self.broker.wait(5.0)
+        self.assertEqual(self.replica.counted_offset, 3)
+
     def test_producers(self) -> None:
         """KR27: those whose batches have all gone are read from the log again before anybody leads."""
         for sequence in range(7):
@@ -153,6 +164,55 @@ class CuttingTests(CopyCase):
         assert known is not None
         self.assertEqual([batch.first_sequence for batch in known.batches], [1, 2, 3, 4, 5])
 
+    def sent(self, sequence: int, leader_epoch: int | None = None) -> str:
+        """Have a client send a batch, or another node pass it on; return what becomes of it."""
+        batch = memoryview(batch_of(b"w", producer_id=PRODUCER, producer_epoch=0, base_sequence=sequence))
+        header = read_header(batch)
+        try:
+            looked = header, header.max_timestamp, False
+            return f"taken at {self.replica.append(batch, looked, -1, leader_epoch).base_offset}"
+        except Refused as refusal:
+            return refusal.code.name
+
+    def test_who_was_refused(self) -> None:
+        """KR26: of what comes one after the other from a new producer, nothing is taken before the first is."""
+        self.assertEqual(self.sent(0), "NOT_LEADER_OR_FOLLOWER")
+        self.become(Role.LEADER, 2, 2)
+        self.assertEqual(self.sent(1), "OUT_OF_ORDER_SEQUENCE_NUMBER")
+        self.assertEqual([self.sent(0), self.sent(1)], ["taken at 2", "taken at 3"])
+
+    def test_who_was_cut_off(self) -> None:
+        """KR26: nor where what came before was here, and is not any more."""
+        for sequence in range(2):
+            self.copy(1, sequence, PRODUCER)
+        self.replica.cut(2)
+        self.become(Role.LEADER, 2, 2)
+        self.assertEqual([self.sent(2), self.sent(0)], ["OUT_OF_ORDER_SEQUENCE_NUMBER", "taken at 2"])
+
+    def opened(self) -> Replica:
+        """Return the copy as a restart would find it."""
+        replica = self.replica
+        opening = open_partition(
+            replica.log, replica.state, replica.config, replica._acks, replica._clock, replica._for_commit._gathering
+        )
+        return self.successResultOf(ensureDeferred(opening))
+
+    def test_passed_on(self) -> None:
+        """KR26: what came before may have been for another leader, who has not taken it, or not kept it."""
+        self.become(Role.LEADER, 2, 2)
+        self.assertEqual([self.sent(1, 2), self.sent(0, 2)], ["UNKNOWN_PRODUCER_ID", "taken at 2"])
+        self.assertEqual([self.sent(1, 2), self.sent(2, 1)], ["taken at 3", "NOT_LEADER_OR_FOLLOWER"])
+
+    def test_opened_with_an_epoch_that_is_none(self) -> None:
+        """KR4: it was written down, led nobody, and what an earlier leader wrote was copied in its place."""
+        self.copy(1)
+        self.become(Role.LEADER, 3, 2)
+        self.replica.checkpoint()
+        self.become(Role.FOLLOWER, 4, 1)
+        self.copy(1)
+        self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n3\n0 0\n1 2\n3 3\n")
+        self.assertEqual(self.opened().epochs.entries(), [(0, 0), (1, 2)])
+
     def test_opened_within_an_epoch(self) -> None:
         """KR4: producers are read from their snapshot on, which may lie within an epoch; that begins where it began."""
         replica = self.replica
@@ -164,10 +224,7 @@ class CuttingTests(CopyCase):
         replica.books.save_epochs()
         known = replica.epochs.entries()
         self.assertEqual(known, [(0, 0), (1, 2), (2, 5)])
-        opening = open_partition(
-            replica.log, replica.state, replica.config, replica._acks, replica._clock, replica._for_commit._gathering
-        )
-        opened = self.successResultOf(ensureDeferred(opening))
+        opened = self.opened()
         self.assertEqual(opened.epochs.entries(), known)
         self.assertEqual(list(opened.producers.producers()), list(replica.producers.producers()))
 
