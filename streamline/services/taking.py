@@ -97,15 +97,19 @@ class Taking:
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
 
         @param looked: what was seen in it; a header that says otherwise of the greatest timestamp is put right.
-        @param leader_epoch: the only one in which it may be taken, if there is such a one.
+        @param leader_epoch: the only one in which it may be taken, where another node passed it on.
         @raise Refused: it was not taken.
         """
-        self._admit(acks)
-        if leader_epoch is not None and leader_epoch != self.state.leader_epoch:
-            raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"this was for epoch {leader_epoch} of its leader")
+        try:
+            self._admit(acks)
+            if leader_epoch is not None and leader_epoch != self.state.leader_epoch:
+                raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"this was for epoch {leader_epoch} of its leader")
+        except Refused:
+            self._passed_over(looked[0])
+            raise
         if type(records) is not memoryview or len(records.obj) > len(records) + WASTE_BYTES:  # type: ignore[arg-type]
             records = memoryview(bytes(records))
-        return self._take(records, looked)
+        return self._take(records, looked, leader_epoch is not None)
 
     def append_plain(self, batches: Sequence[memoryview], now_ms: int, acks: int) -> list[Receipt]:
         """
@@ -152,16 +156,23 @@ class Taking:
             raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         self._acks.admit(acks, len(leadership.isr), leadership.min_isr)
 
-    def _take(self, records: memoryview, looked: Looked) -> Receipt:
+    def _take(self, records: memoryview, looked: Looked, is_relayed: bool = False) -> Receipt:
         header, max_timestamp, has_null_key = looked
         if header.attributes or (has_null_key and self._compacts):
             self._check(header, has_null_key)
         if header.producer_id != NO_PRODUCER_ID:
-            known = self.producers.check(
+            producers = self.producers
+            known = producers.check(
                 header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
             )
             if known is not None:
                 return self._again(known)
+            if producers.awaits:
+                producers.check_awaited(
+                    header.producer_id, header.producer_epoch, header.base_sequence, self._clock.wall_ms()
+                )
+            if is_relayed and header.base_sequence and producers.get(header.producer_id) is None:
+                raise Refused(ErrorCode.UNKNOWN_PRODUCER_ID, "what came before this may not have been passed on")
         log = self.log
         if self._stamps_time or header.max_timestamp != max_timestamp:
             header, head, append_time_ms = self._restamped(records, max_timestamp)
@@ -181,6 +192,13 @@ class Taking:
         receipt = Receipt(self, self._leadership, header.base_offset, next_offset, append_time_ms)  # type: ignore[arg-type]
         self._unflushed.append(receipt)
         return receipt
+
+    def _passed_over(self, header: BatchHeader) -> None:
+        """Hear that a batch is refused at the moment, and may be taken when it comes again (KR26)."""
+        if header.producer_id != NO_PRODUCER_ID:
+            self.producers.passed_over(
+                header.producer_id, header.producer_epoch, header.base_sequence, self._clock.wall_ms()
+            )
 
     def _check(self, header: BatchHeader, has_null_key: bool) -> None:
         if header.is_transactional:
