@@ -74,9 +74,14 @@ class Bookkeeping:
     def save_epochs(self) -> None:
         """Write the epochs down, if they changed."""
         if self.epochs_changed:
-            self._try(self._save_epochs)
+            self._try(self.write_epochs)
 
-    def _save_epochs(self) -> None:
+    def write_epochs(self) -> None:
+        """
+        Write the epochs down where what is there would say more than the log.
+
+        @raise StorageFailed: that cannot be done.
+        """
         self._log.put_checkpoint(CHECKPOINT_NAME, dump_epochs(self._epochs.entries()))
         self.epochs_changed = False
 

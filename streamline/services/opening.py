@@ -26,7 +26,11 @@ async def open_partition(
     clock: IClock,
     gathering: Gathering,
 ) -> Replica:
-    """Rebuild what the log implies, and return the copy, which is nothing yet."""
+    """
+    Rebuild what the log implies, and return the copy, which is nothing yet.
+
+    @raise StorageFailed: what is written down beside the log says more than it does, and cannot be put right.
+    """
     now_ms = clock.wall_ms()
     epochs, written, from_epochs = _load_epochs(log)
     producers, from_producers = restore_producers(log, now_ms)
@@ -48,6 +52,8 @@ async def open_partition(
     partition = Replica(log, state, config, acks, clock, epochs, producers, gathering)
     partition.books.epochs_changed = epochs.entries() != written
     partition.books.unsaved_batches = replayed
+    if written and written[-1][1] > log.end_offset:
+        partition.books.write_epochs()  # as after a cut: once the log has grown again, nobody could tell
     return partition
 
 

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from streamline.errors import Refused, StorageFailed
+from streamline.errors import Refused, StorageFailed, StorageStarved
 from streamline.interfaces import IReplica, IReplicator
 from streamline.model import NO_OFFSET, NO_PRODUCER_ID, Buffer, PartitionState
 from streamline.replication.roles import Role
@@ -40,11 +40,13 @@ class Replica(Partition):
     What this node has of a partition, whatever it is for it.
 
     @ivar role: what it is, by the metadata that were applied last.
+    @ivar is_starved: whether it is offline only because space, or a descriptor, was lacking; to be opened again.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.role = Role.WAITING
+        self.is_starved = False
         self._rebuilding: Deferred[ProducerStates] | None = None
         self._lead_later: Callable[[], None] | None = None
 
@@ -177,12 +179,15 @@ class Replica(Partition):
         while self._unread and self._unread[-1][0] > end_offset:
             self._unread.pop()
         self.epochs.truncate_end(end_offset if keeps_epochs else NO_OFFSET)
-        self.books.epochs_changed = True
-        self.books.save_epochs()
+        try:
+            self.books.write_epochs()
+        except StorageFailed as error:
+            raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> StorageFailed:
-        """Nobody knows what is in the log now; recovery will."""
+        """Nobody knows what is in the log now, or on disk beside it; whoever opens it again will."""
         self._stop(self._not_written(error))
+        self.is_starved = isinstance(error, StorageStarved)
         return StorageFailed(str(error))
 
     def _rebuild(self) -> None:

@@ -263,7 +263,8 @@ ROLES = (
     ),
     Mutant(
         "KR26", "Nor are many of them together.", PARTITION,
-        "or receipt.leadership is not leadership", "",
+        "if receipt.next_offset > reached or receipt.refusal is not None or receipt.leadership is not leadership:",
+        "if receipt.next_offset > reached or receipt.refusal is not None:",
         [f"{ROLE}test_nobody_is_told_that_it_is_safe"],
     ),
     Mutant(

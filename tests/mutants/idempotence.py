@@ -401,6 +401,14 @@ ACKS = (
         [f"{DURABLE}ReserveTests::test_what_could_not_be_opened"],
     ),
     Mutant(
+        "DK10",
+        "A copy that there was no space to cut is opened again once there is.",
+        "streamline/services/replicas.py",
+        "self._starved[replica.log.identity] = None",
+        "pass",
+        ["tests/services/test_replica.py::CuttingTests::test_a_full_disk"],
+    ),
+    Mutant(
         "DK11",
         "Below the reserve clients' records are refused.",
         "streamline/services/replicas.py",

@@ -222,6 +222,14 @@ FAULTS = (
     ),
     Mutant(
         "DK10",
+        "Who has a log cut hears that it was space that was lacking, and can open it again.",
+        LOG,
+        "raise StorageStarved(str(failure)) if error.errno in PASSING else failure from error",
+        "raise failure from error",
+        [f"{FULL}test_cut"],
+    ),
+    Mutant(
+        "DK10",
         "Who flushes unasked leaves the news of a loss to whoever appended.",
         LOG,
         "self._lost = error\nraise",

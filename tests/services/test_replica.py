@@ -8,9 +8,11 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.errors import ErrorCode, Refused
+from streamline.errors import ErrorCode, Refused, StorageFailed
+from streamline.model import LogSlice
 from streamline.replication.acks import StrictAcks
 from streamline.replication.epochs import CHECKPOINT_NAME
+from streamline.replication.followers import FollowerFetch
 from streamline.replication.roles import Role
 from streamline.services.opening import open_partition
 from streamline.services.receipts import Receipt
@@ -69,6 +71,25 @@ class CuttingTests(CopyCase):
         self.replica.cut(2)
         self.assertEqual(self.replica.epochs.entries(), [(0, 0)])
         self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n1\n0 0\n")
+
+    def test_a_full_disk(self) -> None:
+        """DK10, KR4: epochs that the log has no more would be there still; so it waits, and is opened with space."""
+        self.copy(1)
+        self.copy(1)
+        self.copy(2)
+        self.replica.checkpoint()
+        faults = self.broker.machine.platter.faults
+        faults.full = True
+        self.assertRaises(StorageFailed, self.replica.cut, 3)
+        for _ in range(3):
+            self.broker.wait(1.1)
+            self.assertRaises(Refused, self.broker.partition, "t")
+        faults.full = False
+        self.broker.wait(1.1)
+        again = self.broker.partition("t")
+        self.assertEqual(again.log.end_offset, 3)
+        self.assertEqual(again.log.get_checkpoint(CHECKPOINT_NAME), b"0\n2\n0 0\n1 2\n")
+        self.assertEqual(self.broker.produce("t", batch_of(b"v")).base_offset, 3)
 
     def test_nothing_counts_that_is_gone(self) -> None:
         self.copy(1)
@@ -286,6 +307,57 @@ class RoleTests(CopyCase):
         copy._rebuilding = None
         copy._lead_now()
         self.assertEqual(copy._leadership.min_isr, 2)
+
+
+class Listener:
+    """A follower that hears of what is committed."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self._heard = heard
+
+    def more(self, size_bytes: int) -> None:
+        """It is not told of records here."""
+
+    def committed(self) -> None:
+        """Note it."""
+        self._heard.append("follower")
+
+
+class ServingTests(CopyCase):
+    """What a leader does for its followers: files are lent, as far as nobody may cut them, and producers come first."""
+
+    def test_what_is_committed(self) -> None:
+        """And nothing else: a leader that becomes a follower may lose the rest, and write something else there."""
+        self.become(Role.LEADER, 2)
+        for _ in range(2):
+            self.broker.node.broker.replicas.append_now("t", 0, batch_of(bytes(100_000)), 1)
+        self.assertEqual((self.replica.high_watermark, self.replica.log.flushed_offset), (2, 4))
+        self.assertIsNone(self.read().lent)
+        self.fetched(4)
+        found = self.read()
+        assert found.lent is not None
+        self.assertEqual((len(found.lent), found.next_offset), (self.replica.log.size_bytes, 4))
+
+    def test_acknowledged_first(self) -> None:
+        """KR11: producers hear that a record is committed before anything is done about telling followers."""
+        self.become(Role.LEADER, 2)
+        receipt = self.broker.node.broker.replicas.append_now("t", 0, batch_of(b"v"), -1)
+        heard: list[str] = []
+        self.replica.when_settled(receipt, -1, lambda: heard.append("producer"))
+        self.replica.add_copier(Listener(heard))
+        self.fetched(3)
+        self.assertEqual(heard, ["producer", "follower"])
+
+    def read(self) -> LogSlice:
+        """Return what a follower gets that has nothing."""
+        found = self.replica.read_as_replica(0, 1 << 20, True)
+        assert not isinstance(found, Deferred)
+        self.assertEqual(found.next_offset, 4)
+        return found
+
+    def fetched(self, offset: int) -> None:
+        """Have the other replica say how far it is."""
+        self.replica.fetched(FollowerFetch(2, 1 << 40, leader_epoch=2, offset=offset, last_epoch=2))
 
 
 class TooFewTests(CopyCase):

@@ -51,13 +51,14 @@ class RealDiskContractTests(disk.DiskContract):
 
 
 class RealDiskTests(SynchronousTestCase):
-    """What is particular about the operating system's disk."""
+    """What is particular about the operating system's disk, where threads sync."""
 
     def setUp(self) -> None:
         """Make a disk and an empty directory."""
         self.world = RealWorld()
         self.addCleanup(self.world.close)
         self.disk = self.world.disk
+        self.disk.asks_kernel = False
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory, True)
         self.path = f"{self.directory}/a"
@@ -305,6 +306,8 @@ class RealDiskTests(SynchronousTestCase):
         before, threads = descriptors(), threading.active_count()
         world = RealWorld()
         file = world.disk.open(self.path, create=True)
+        world.result_of(file.sync_later())
+        world.disk.asks_kernel = False
         world.result_of(file.sync_later())
         world.result_of(world.disk.elsewhere(len, "abc"))
         self.assertGreater(threading.active_count(), threads)
