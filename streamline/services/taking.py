@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLog, ITakesRuns
-from streamline.model import NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, PartitionState, PlainBatch
+from streamline.model import NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.receipts import Receipt
@@ -27,12 +27,10 @@ from streamline.wire.batch import (
     stamp_append_time,
     stamp_max_timestamp,
 )
-from streamline.wire.quick import MAX_TIMESTAMP, PRODUCER_ID_AT, RECORD_COUNT, Looked, glance, look
+from streamline.wire.quick import Looked, look, plain_run
 
 logger = Logger()
 
-_PRODUCER_AT, _NO_PRODUCER = slice(PRODUCER_ID_AT, PRODUCER_ID_AT + 1), b"\xff"
-"""Where a producer's id begins, and the first byte of the one that says that there is none; ids are not negative."""
 WASTE_BYTES = 16 * 1024
 """A batch that lies in a frame this much larger is copied, or the storage's memory of it would keep the frame."""
 
@@ -137,17 +135,7 @@ class Taking:
         self, log: ITakesRuns, batches: Sequence[memoryview], max_bytes: int, earliest_ms: int, latest_ms: int
     ) -> list[Receipt]:
         """Take batches up to the first about which there is more to do than to give it its place."""
-        run: list[PlainBatch] = []
-        for records in batches:
-            if records[_PRODUCER_AT] != _NO_PRODUCER:
-                break
-            seen = glance(records, max_bytes, earliest_ms, latest_ms)
-            if seen is None:
-                break
-            fields, max_timestamp, has_null_key = seen
-            if fields[MAX_TIMESTAMP] != max_timestamp or (has_null_key and self._compacts):
-                break
-            run.append((records, fields[RECORD_COUNT], max_timestamp))
+        run = plain_run(batches, max_bytes, earliest_ms, latest_ms, self._compacts)
         if not run:
             return []
         base_offset, leadership = log.end_offset, self._leadership

@@ -18,7 +18,7 @@ from streamline.storage.layout import DELETED
 from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
 
-NOTE_BYTES = 2**28
+NOTE_BYTES = 2**30
 
 
 class OpenSegments:

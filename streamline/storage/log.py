@@ -84,9 +84,10 @@ class SegmentLog(ReadableLog):
         segment, pending, wall_ms = self._chain.segments[-1], self._pending, self._wall_ms
         position, offset, taken = segment.size + self._pending_bytes, self.end_offset, 0
         with suppress(OSError):  # which L{append} meets as well
+            all_taken = segment.take_all(batches, offset, position, wall_ms)
             for records, count, max_timestamp in batches:
                 size, next_offset = len(records), offset + count
-                if not segment.take(next_offset - 1, max_timestamp, size, position, wall_ms):
+                if not all_taken and not segment.take(next_offset - 1, max_timestamp, size, position, wall_ms):
                     break
                 pending += stamp(offset, size - LOG_OVERHEAD, leader_epoch), records[STAMP_BYTES:]
                 position += size
