@@ -219,9 +219,9 @@ class Partition(Taking):
             size_bytes += unread.popleft()[1]
         if size_bytes and self._readers:
             tell(self._readers, lambda reader: reader(size_bytes), self)
+        self._for_commit.advance(high_watermark)
         if self._copiers:
             tell(self._copiers, lambda copier: copier.committed(), self)
-        self._for_commit.advance(high_watermark)
 
     def start_moved(self) -> None:
         """Have followers hear that the log begins later; nobody else asks for that."""

@@ -223,6 +223,7 @@ class RaftReplica:
         self._ticks += ticks
         for _ in range(ticks):
             self.node.tick()
+        self._writer.rest()
         self._proposals.expire(self._ticks)
         self._reads.tick(self._ticks)
         if self._writer.busy_s >= STUCK_S and self.node.is_leader:

@@ -125,7 +125,23 @@ EPOCH_CACHE = (
         "streamline/services/partition.py",
         "if isinstance(found, Deferred) or found.lent is None or found.next_offset <= committed:\n    return found",
         "return found",
-        ["tests/services/test_replica.py::LendingTests::test_what_is_committed"],
+        ["tests/services/test_replica.py::ServingTests::test_what_is_committed"],
+    ),
+    Mutant(
+        "KR11",
+        "Producers hear of what is committed first, then followers.",
+        "streamline/services/partition.py",
+        """
+        self._for_commit.advance(high_watermark)
+        if self._copiers:
+            tell(self._copiers, lambda copier: copier.committed(), self)
+        """,
+        """
+        if self._copiers:
+            tell(self._copiers, lambda copier: copier.committed(), self)
+        self._for_commit.advance(high_watermark)
+        """,
+        ["tests/services/test_replica.py::ServingTests::test_acknowledged_first"],
     ),
     Mutant(
         "KR4",

@@ -309,8 +309,22 @@ class RoleTests(CopyCase):
         self.assertEqual(copy._leadership.min_isr, 2)
 
 
-class LendingTests(CopyCase):
-    """Followers that lack much are sent stretches of files, which nobody may cut before they have been sent."""
+class Listener:
+    """A follower that hears of what is committed."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self._heard = heard
+
+    def more(self, size_bytes: int) -> None:
+        """It is not told of records here."""
+
+    def committed(self) -> None:
+        """Note it."""
+        self._heard.append("follower")
+
+
+class ServingTests(CopyCase):
+    """What a leader does for its followers: files are lent, as far as nobody may cut them, and producers come first."""
 
     def test_what_is_committed(self) -> None:
         """And nothing else: a leader that becomes a follower may lose the rest, and write something else there."""
@@ -323,6 +337,16 @@ class LendingTests(CopyCase):
         found = self.read()
         assert found.lent is not None
         self.assertEqual((len(found.lent), found.next_offset), (self.replica.log.size_bytes, 4))
+
+    def test_acknowledged_first(self) -> None:
+        """KR11: producers hear that a record is committed before anything is done about telling followers."""
+        self.become(Role.LEADER, 2)
+        receipt = self.broker.node.broker.replicas.append_now("t", 0, batch_of(b"v"), -1)
+        heard: list[str] = []
+        self.replica.when_settled(receipt, -1, lambda: heard.append("producer"))
+        self.replica.add_copier(Listener(heard))
+        self.fetched(3)
+        self.assertEqual(heard, ["producer", "follower"])
 
     def read(self) -> LogSlice:
         """Return what a follower gets that has nothing."""
