@@ -140,7 +140,7 @@ RULES: tuple[Rule, ...] = (
         faults=DUEL,
         records_pace_s=0.15,
         until_s=20.0,
-        seed=1,
+        seed=2,
         share=2,
     ),
     Rule(
