@@ -97,6 +97,11 @@ class Segment:
         return self._file is not None
 
     @property
+    def may_reserve(self) -> bool:
+        """Whether the file may have space behind its end: of others it is not worth to ask for it back."""
+        return self.size >= ALLOCATE_FROM_BYTES or self.config.preallocate
+
+    @property
     def index(self) -> OffsetIndex:
         """The offset index, rebuilt if its file is not to be believed."""
         if self._index is None:
