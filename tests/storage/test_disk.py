@@ -139,6 +139,7 @@ class RealDiskTests(SynchronousTestCase):
 
         self.patch(kernel, "sync_around", sync_around)
         files = [self.make(), self.disk.open(f"{self.directory}/b", create=True)]
+        self.addCleanup(files[1].close)
         for directories in ([self.directory], []):
             self.assertTrue(self.disk.sync_together(files, directories))
         self.assertTrue(self.disk.sync_together([], [self.directory, self.directory]))
@@ -155,6 +156,7 @@ class RealDiskTests(SynchronousTestCase):
     def test_lost_although_synced_together(self) -> None:
         """What was lost of a file ends its life, whatever was said of the file system (DK12)."""
         file, other = self.make(), self.disk.open(f"{self.directory}/b", create=True)
+        self.addCleanup(other.close)
 
         broken = file.fileno()
 
