@@ -311,7 +311,7 @@ class SegmentLog(ReadableLog):
         self._failure = StorageFailed(f"{self.identity} is closed")
         try:
             self._chain.use(self._chain.active).finish()
-            await self._syncs.checkpoint()
+            await self._syncs.end()
         except OSError as error:
             raise self._failed_for_good(error) from error
         if not self._chain.is_closed:

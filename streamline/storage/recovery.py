@@ -10,7 +10,7 @@ only takes a disk, so it runs in a thread.
 
 Of thousands of logs each has files and directories to be synced, and the device
 would be waited for each time.  So L{load} leaves that to whoever can do it for many
-at once (L{streamline.storage.loading}), and nobody sees the log before.
+at once (L{streamline.storage.together}), and nobody sees the log before.
 """
 
 from __future__ import annotations
@@ -70,17 +70,6 @@ class Plan(NamedTuple):
     start_offset: int
 
 
-class Unsynced(NamedTuple):
-    """
-    What is to be synced before anybody sees a log, besides the file of its last segment.
-
-    @ivar files: open, and to be closed then.
-    """
-
-    files: tuple[IFile, ...]
-    directories: tuple[str, ...]
-
-
 class Loaded(NamedTuple):
     """
     What a partition's directory holds.
@@ -88,20 +77,21 @@ class Loaded(NamedTuple):
     @ivar segments: in order; none where the directory was empty.
     @ivar end_offset: the offset after the last batch, or 0.
     @ivar restarted_at: where the log was about to start over when a crash came, or -1.
-    @ivar unsynced: what is left to be done, or None.  See Note [The last step].
+    @ivar is_durable: whether all of it is; else the last segment and the directory are still to be synced, and nobody
+        may see the log before.  See Note [The last step].
     @ivar names: all that is in the directory, and maybe some that are not.
     """
 
     segments: list[Segment]
     end_offset: int
     restarted_at: int = NO_OFFSET
-    unsynced: Unsynced | None = None
+    is_durable: bool = True
     names: tuple[str, ...] = ()
 
 
 def load(plan: Plan) -> Loaded:
     """
-    Load a log; after an unclean stop, what it says is unsynced is to be synced.
+    Load a log; after an unclean stop, what is left is durable once it has been synced.
 
     @raise OSError: the disk failed.
     """
@@ -123,8 +113,7 @@ def load(plan: Plan) -> Loaded:
             return Loaded(segments, end_offset, names=tuple(names))
     recovery = Recovery(plan, segments)
     recovery.run()
-    unsynced = Unsynced((), (directory,))
-    return Loaded(recovery.segments, recovery.end_offset, restarted_at, unsynced, tuple(names))
+    return Loaded(recovery.segments, recovery.end_offset, restarted_at, is_durable=False, names=tuple(names))
 
 
 def _tidy(disk: IDisk, directory: str, names: Sequence[str]) -> list[int]:

@@ -34,13 +34,13 @@ from streamline.storage.layout import (
     is_deleted_directory,
     partition_directory,
 )
-from streamline.storage.loading import Loading, settle
 from streamline.storage.log import SegmentLog
 from streamline.storage.markers import Markers
 from streamline.storage.readable import PASSING
-from streamline.storage.recovery import Loaded, Plan, Unsynced, load
+from streamline.storage.recovery import Loaded, Plan, load
 from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
+from streamline.storage.together import Done, Together, settle
 
 T = TypeVar("T")
 
@@ -71,9 +71,8 @@ class SegmentStorage:
         self._markers = Markers(host.disk, config.data_dir)
         self._commons = Commons(
             host, self._checkpoints, OpenSegments(int(open_segments)), TailBudget(int(tail_bytes)), self.checkpoint,
-            self._markers.spoil,
+            self._markers.spoil, Together(host.clock, host.disk),
         )
-        self._loading = Loading(host)
         self._identities: dict[TopicPartition, LogIdentity] = {}
         self._logs: dict[TopicPartition, SegmentLog] = {}
         self._busy: dict[TopicPartition, DeferredLock] = {}
@@ -162,10 +161,11 @@ class SegmentStorage:
             start_offset=self._checkpoints.log_starts.get(partition, 0),
         )  # fmt: skip
         if plan.clean and is_known:
-            loaded = _prepare(plan, identity, is_known)
-            settle(self._disk, loaded)
+            done = _prepare(plan, identity, is_known)
+            settle(self._disk, done)
+            loaded = done.result
         else:
-            loaded = await self._loading.load(partial(_prepare, plan, identity, is_known))
+            loaded = await self._commons.together.do(partial(_prepare, plan, identity, is_known))
         log = self._log(identity, config, plan, loaded)
         self._identities[partition] = identity
         self._logs[partition] = log
@@ -258,9 +258,10 @@ class SegmentStorage:
 
     async def _stop(self) -> None:
         durable: Offsets = {}
-        for partition, log in sorted(self._logs.items()):
+        closing = [(partition, log, log.close()) for partition, log in sorted(self._logs.items())]
+        for partition, log, closed in closing:
             try:
-                await log.close()
+                await closed
                 durable[partition] = log.recovery_point
             except StreamlineError as error:
                 self._markers.spoil()
@@ -286,9 +287,9 @@ def _identify(disk: IDisk, path: str, metadata: bytes) -> tuple[IFile, ...]:
     return ()
 
 
-def _prepare(plan: Plan, identity: LogIdentity, is_known: bool) -> Loaded:
+def _prepare(plan: Plan, identity: LogIdentity, is_known: bool) -> Done:
     """
-    Make what is missing of a partition's directory, and load it, as L{load} does.
+    Make what is missing of a partition's directory, and load it.
 
     @param is_known: whether there is a directory that says whose it is.
     """
@@ -299,11 +300,11 @@ def _prepare(plan: Plan, identity: LogIdentity, is_known: bool) -> Loaded:
             disk.make_directory(directory)
         new = _identify(disk, f"{directory}/{PARTITION_METADATA}", encode_metadata(identity.topic_id))
     loaded = load(plan)
-    if loaded.unsynced is None and not new:
-        return loaded
+    if loaded.is_durable and loaded.segments and not new:
+        return Done(loaded)
     if not loaded.segments:
         segment = Segment(disk, directory, plan.start_offset, 0, plan.config, plan.now_ms)
         segment.create()
         loaded = loaded._replace(segments=[segment], end_offset=plan.start_offset)
     # Its own name as well: whoever made the directory may have died before that was durable.
-    return loaded._replace(unsynced=Unsynced(new, (directory, directory.rpartition("/")[0])))
+    return Done(loaded, (loaded.segments[-1].file,), new, (directory, directory.rpartition("/")[0]))

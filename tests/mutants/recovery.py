@@ -9,7 +9,7 @@ READABLE = "streamline/storage/readable.py"
 SEGMENT = "streamline/storage/segment.py"
 STORAGE = "streamline/storage/segments.py"
 MARKERS = "streamline/storage/markers.py"
-LOADING = "streamline/storage/loading.py"
+TOGETHERS = "streamline/storage/together.py"
 LAYOUT = "streamline/storage/layout.py"
 INDEX = "streamline/storage/index.py"
 VIEW = "streamline/storage/view.py"
@@ -17,7 +17,7 @@ VIEW = "streamline/storage/view.py"
 DAMAGE = "tests/storage/test_recovery.py::DamageTests::"
 SIDE = "tests/storage/test_recovery.py::SideFilesTests::"
 TWICE = "tests/storage/test_recovery.py::CrashInRecoveryTests::"
-TOGETHER = "tests/storage/test_loading.py::TogetherTests::"
+TOGETHER = "tests/storage/test_together.py::TogetherTests::"
 CRASHES = "tests/storage/test_crashes.py::CrashTests::"
 FAILING = "tests/storage/test_faults.py::FailingDiskTests::"
 CONTENT = "tests/storage/test_layout.py::ContentTests::"
@@ -138,25 +138,25 @@ RECOVERING = (
     Mutant(
         "DK6",
         "What recovery keeps is durable before anybody sees it.",
-        LOADING,
-        "for file in (loaded.segments[-1].file, *loaded.unsynced.files):\n    file.sync()",
+        TOGETHERS,
+        "for file in (*one.files, *one.passing):\n    file.sync()",
         "pass",
         [f"{TWICE}test_recovered_is_durable"],
     ),
     Mutant(
         "DK6",
         "So is what many logs keep that are recovered together.",
-        LOADING,
-        "if len(doubtful) >= TOGETHER_MIN and _synced_together(disk, doubtful):",
-        "if len(doubtful) >= TOGETHER_MIN:",
+        TOGETHERS,
+        "if len(doubtful) < TOGETHER_MIN or not _synced_together(disk, doubtful):",
+        "if len(doubtful) < TOGETHER_MIN:",
         [f"{TOGETHER}test_recovered_is_durable"],
     ),
     Mutant(
         "DK6",
         "Where they could not be synced together, each is synced for itself.",
-        LOADING,
-        "return [_settled(disk, one) if isinstance(one, Loaded) else one for one in outcomes]",
-        "return outcomes",
+        TOGETHERS,
+        "outcomes = [_settled(disk, one) if isinstance(one, Done) else one for one in outcomes]",
+        "pass",
         [f"{TOGETHER}test_one_fails"],
     ),
     Mutant(
@@ -165,7 +165,7 @@ RECOVERING = (
         RECOVERY,
         "segment.file.sync()\nsegment.finish()",
         "segment.finish()",
-        [f"{TWICE}test_five_times"],
+        [f"{TWICE}test_recovered_segments_are_durable"],
     ),
     Mutant(
         "DK6",

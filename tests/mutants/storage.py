@@ -13,7 +13,7 @@ CHAIN = "streamline/storage/chain.py"
 SYNCING = "streamline/storage/syncing.py"
 CHECKPOINTS = "streamline/storage/checkpoints.py"
 DISK = "streamline/storage/disk.py"
-LOADING = "streamline/storage/loading.py"
+TOGETHERS = "streamline/storage/together.py"
 
 CRASHES = "tests/storage/test_crashes.py::CrashTests::"
 SYNCED = "tests/storage/test_durability.py::SyncedTests::"
@@ -24,7 +24,7 @@ READING = "tests/storage/test_reading.py::ReadingTests::"
 REAL = "tests/storage/test_disk.py::RealDiskTests::"
 CONTRACT = "tests/storage/test_contract.py::SegmentTests::"
 
-TOGETHER = "tests/storage/test_loading.py::TogetherTests::"
+TOGETHER = "tests/storage/test_together.py::TogetherTests::"
 
 STEPS = (
     Mutant(
@@ -174,16 +174,16 @@ STEPS = (
     Mutant(
         "DK15",
         "The names of a new partition's first files are durable.",
-        LOADING,
-        "for directory in loaded.unsynced.directories:\n    disk.sync_directory(directory)",
+        TOGETHERS,
+        "for directory in one.directories:\n    disk.sync_directory(directory)",
         "pass",
         [f"{SYNCED}test_first_segment"],
     ),
     Mutant(
         "DK15",
         "So are those of many that are made together, and of their directories.",
-        LOADING,
-        "directories.update(dict.fromkeys(loaded.unsynced.directories))",
+        TOGETHERS,
+        "directories.update(dict.fromkeys(one.directories))",
         "",
         [f"{TOGETHER}test_new_logs_are_durable"],
     ),

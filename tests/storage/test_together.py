@@ -1,4 +1,4 @@
-"""Many logs that are loaded together: durable like one, and each fails for itself."""
+"""Many logs that are opened or closed together: durable like one, and each fails for itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from streamline.errors import StorageFailed
 from streamline.interfaces import IFile, IPartitionLog
 from streamline.model import LogIdentity
-from streamline.storage.loading import AT_ONCE, TOGETHER_MIN
+from streamline.storage.segment import Segment
+from streamline.storage.together import AT_ONCE, TOGETHER_MIN
 from streamline.testing.contracts.storage_harness import TOPIC_ID, make_batch
 from streamline.testing.simulation import SimDisk
 from streamline.wire.batch import read_header
@@ -85,6 +86,39 @@ class TogetherTests(SynchronousTestCase):
             self.station.restart(power=True)
             self.logs = self.opened()
             self.assertEqual(self.ends(), LOGS * [1], seed)
+
+    def test_closed_together(self) -> None:
+        """A clean stop waits for the device a few times, and all that was there is there, indexes as well."""
+        for log in self.logs:
+            for offset in range(20):
+                batch = make_batch(offset, value_bytes=100)
+                log.append(read_header(batch), [batch])
+        self.together.clear()
+        self.station.stop()
+        self.assertGreater(sum(self.together), 3 * (LOGS - AT_ONCE) - 1, "a log and its two indexes")
+        rebuilt: list[object] = []
+        rebuild = Segment.rebuild
+
+        def counted(segment: Segment, why: Exception) -> None:
+            rebuilt.append(why)
+            rebuild(segment, why)
+
+        self.patch(Segment, "rebuild", counted)
+        self.station.start()
+        self.assertIsNotNone(self.station.storage.clean_epoch)
+        self.logs = self.opened()
+        self.assertEqual((self.ends(), rebuilt), (LOGS * [20], []))
+        self.station.restart(power=True)
+        self.logs = self.opened()
+        self.assertEqual(self.ends(), LOGS * [20])
+
+    def test_one_cannot_be_closed(self) -> None:
+        """A sync that fails as logs are closed makes that the stop is no clean one (DK12)."""
+        self.fill()
+        self.station.faults.failing_syncs = 1
+        self.station.stop()
+        self.station.start()
+        self.assertIsNone(self.station.storage.clean_epoch)
 
     def test_one_fails(self) -> None:
         """A sync that fails costs the log whose it was (DK12), and the others are as durable as they would be."""
