@@ -75,15 +75,9 @@ def end_offsets(bootstrap: str, topic: str, partitions: int) -> int:
         consumer.close()
 
 
-def produce(
-    bootstrap: str, topic: str, record_bytes: int, records: int, batch_bytes: int, acks: int | str = 1
-) -> float:
-    """
-    Produce as fast as the client can.
-
-    @return: records acknowledged per second, of those after the first tenth.
-    """
-    producer = Producer(
+def batching_producer(bootstrap: str, batch_bytes: int, acks: int | str) -> Producer:
+    """A producer that waits a little for batches to fill."""
+    return Producer(
         {
             "bootstrap.servers": bootstrap,
             "acks": acks,
@@ -95,6 +89,22 @@ def produce(
             "queue.buffering.max.kbytes": 262_144,
         }
     )
+
+
+def eager_producer(bootstrap: str, acks: int | str) -> Producer:
+    """A producer that sends each record at once."""
+    return Producer({"bootstrap.servers": bootstrap, "acks": acks, "linger.ms": 0, "socket.nagle.disable": True})
+
+
+def produce(
+    bootstrap: str, topic: str, record_bytes: int, records: int, batch_bytes: int, acks: int | str = 1
+) -> float:
+    """
+    Produce as fast as the client can.
+
+    @return: records acknowledged per second, of those after the first tenth.
+    """
+    producer = batching_producer(bootstrap, batch_bytes, acks)
     value = b"v" * record_bytes
     _produce_all(producer, topic, value, records // 10)
     started = time.perf_counter()
@@ -158,7 +168,7 @@ def consume(bootstrap: str, topic: str, partitions: int, records: int) -> float:
 
 def one_in_flight(bootstrap: str, topic: str, seconds: float, record_bytes: int = 100, acks: int | str = 1) -> Latency:
     """Send a record when the one before it has been acknowledged."""
-    producer, samples = _latency_producer(bootstrap, acks)
+    producer, samples = eager_producer(bootstrap, acks), list[int]()
     value = b"v" * record_bytes
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -173,7 +183,7 @@ def fixed_rate(
     bootstrap: str, topic: str, seconds: float, per_s: int = 5000, record_bytes: int = 100, acks: int | str = 1
 ) -> Latency:
     """Send records at fixed moments, each timed from when it was due."""
-    producer, samples = _latency_producer(bootstrap, acks)
+    producer, samples = eager_producer(bootstrap, acks), list[int]()
     value = b"v" * record_bytes
     step_ns = int(NANOSECONDS / per_s)
     due_ns = time.perf_counter_ns()
@@ -188,9 +198,29 @@ def fixed_rate(
     return Latency.of(samples)
 
 
-def _latency_producer(bootstrap: str, acks: int | str) -> tuple[Producer, list[int]]:
-    settings = {"bootstrap.servers": bootstrap, "acks": acks, "linger.ms": 0, "socket.nagle.disable": True}
-    return Producer(settings), []
+def paced(producer: Producer, topic: str, seconds: float, per_s: float, record_bytes: int) -> float:
+    """
+    Send records at fixed moments, and sleep in between: L{fixed_rate} keeps a processor busy, to be on time.
+
+    @return: records sent per second; less than C{per_s} where the brokers, or this process, cannot keep up.
+    """
+    value, records = b"v" * record_bytes, int(seconds * per_s)
+    started = time.perf_counter()
+    for number in range(records):
+        left_s = started + number / per_s - time.perf_counter()
+        if left_s > 0:
+            producer.poll(0)
+            time.sleep(left_s)
+        while True:
+            try:
+                producer.produce(topic, value)
+                break
+            except BufferError:
+                producer.poll(0.01)
+    took_s = time.perf_counter() - started
+    if producer.flush(DEADLINE_S):
+        raise RuntimeError("records were not delivered")
+    return records / max(took_s, seconds)
 
 
 def _timer(samples: list[int], since_ns: int) -> Any:

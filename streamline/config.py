@@ -9,6 +9,7 @@ says what a setting is.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import field, fields, frozen
@@ -24,7 +25,7 @@ BALANCED = "balanced"
 """The one strategy of unclean recovery that elects anybody (KIP-966)."""
 
 
-@frozen(kw_only=True)
+@frozen(kw_only=True, unsafe_hash=True, cache_hash=True)
 class BrokerConfig:
     """What a broker does, under Kafka's names, set in the C{[broker]} table of the configuration file."""
 
@@ -233,14 +234,23 @@ _SYNONYMS: Final = tuple(
 """A topic's settings, and where a broker has each; those that only topics have are left out."""
 
 
+KEPT_MAX: Final = 128
+"""How many of those that were laid over each other last are kept in mind: what is changed was looked at just before."""
+
+
 def topic_config(broker: BrokerConfig, overrides: Mapping[str, str]) -> TopicConfig:
     """
     Lay a topic's overrides over the broker's settings.
 
     @raise ValueError: as L{make}.
     """
+    return _laid_over(broker, tuple(sorted(overrides.items())))
+
+
+@lru_cache(KEPT_MAX)
+def _laid_over(broker: BrokerConfig, overrides: tuple[tuple[str, str], ...]) -> TopicConfig:
     settings = {name: getattr(broker, synonym) for name, synonym in _SYNONYMS}
-    settings.update(typed_changes(TopicConfig, overrides))
+    settings.update(typed_changes(TopicConfig, dict(overrides)))
     return TopicConfig(**settings)  # once: each one that is made looks at every value
 
 

@@ -190,7 +190,11 @@ class StorageFailed(StreamlineError):
 
 
 class StorageStarved(StorageFailed):
-    """There was no space, or no file descriptor left; nothing is broken, and what was asked can be asked again."""
+    """
+    There was no space, or no file descriptor left; nothing is broken, and what was asked can be asked again.
+
+    A log that was to be cut may be closed all the same; then it is opened first.
+    """
 
 
 class StartRefused(StreamlineError):

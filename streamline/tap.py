@@ -29,7 +29,13 @@ from streamline.launcher import Launcher
 from streamline.options.command import Options
 from streamline.services.data_directory import DataDirectory
 from streamline.services.doorstep import Doorstep
-from streamline.services.host import calm_collector, collector_held, keep_freed_memory, real_host
+from streamline.services.host import (
+    calm_collector,
+    collector_held,
+    keep_freed_memory,
+    real_host,
+    share_interpreter,
+)
 from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
@@ -62,6 +68,7 @@ def _make(options: Options, reactor: Any) -> Program:
     launcher = Launcher(options.parent)
     config = attrs.evolve(options.config, data_dir=launcher.path(options.config.data_dir))
     keep_freed_memory()
+    share_interpreter()
     host = real_host(reactor, RealDisk(reactor))
     doorstep = Doorstep(host.network)
     directory = DataDirectory(host, config)

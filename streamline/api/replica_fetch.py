@@ -56,6 +56,7 @@ class ReplicaFetches:
 
     def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
+        self._caller = Caller("", Endpoint("", 0), lambda why: None, _Node())
         self._sessions = FetchSessions(SESSIONS)
         self._standings: dict[int, tuple[Session, Standing]] = {}
         """By node; each has one session, and a new one ends the one before."""
@@ -71,8 +72,7 @@ class ReplicaFetches:
         state = request.replica_state
         if state is None or state.replica_id != sender.node_id:
             raise ProtocolError(f"node {sender.node_id} fetches for another one")
-        caller = Caller("", Endpoint("", 0), lambda why: None, _Node())
-        call = Call(self._broker, caller, FetchRequest.VERSIONS[1], None)
+        call = Call(self._broker, self._caller, FetchRequest.VERSIONS[1], None)
         is_incremental = request.session_epoch > INITIAL_EPOCH
         if not is_incremental:
             self._end(state.replica_id)

@@ -73,11 +73,12 @@ def _start(nodes: int, data: str | None, port: int | None, default_port: int) ->
 
 def _start_held(nodes: int, data: str | None, port: int | None, default_port: int) -> Cluster | str:
     from streamline.errors import StartRefused
-    from streamline.services.host import keep_freed_memory
+    from streamline.services.host import keep_freed_memory, share_interpreter
     from streamline.testing.cluster import Cluster, PortTaken
     from streamline.testing.embedded.premises import remembers_ports
 
     keep_freed_memory()
+    share_interpreter()
     remembered = data is not None and remembers_ports(Path(data))
     first = port or (0 if remembered else default_port)
     cluster = Cluster(nodes, data_dir=data, port=first)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Final
 
 from attrs import fields, frozen
@@ -20,7 +21,7 @@ from attrs import fields, frozen
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS, ChangeConfigs, ConfigChange
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import MIN_ISR, RECOVERY, UNCLEAN
-from streamline.config import BrokerConfig, TopicConfig, topic_config
+from streamline.config import KEPT_MAX, BrokerConfig, TopicConfig, topic_config
 from streamline.errors import ErrorCode, Refused
 from streamline.settings import evolve, format_value, nearest, settings_of
 
@@ -65,8 +66,13 @@ def broker_config(image: MetadataImage, node_id: int, own: BrokerConfig) -> Brok
     for name in (CLUSTER_WIDE, str(node_id)):
         changed = image.broker_configs.get(name)
         if changed:
-            own = evolve(own, changed)
+            own = _evolved(own, tuple(sorted(changed.items())))
     return own
+
+
+@lru_cache(KEPT_MAX)
+def _evolved(own: BrokerConfig, changed: tuple[tuple[str, str], ...]) -> BrokerConfig:
+    return evolve(own, dict(changed))
 
 
 def alter(

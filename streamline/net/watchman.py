@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IDelayedCall
 from streamline.interfaces import IClock
 from streamline.net.connection import KafkaConnection
 from streamline.net.kafka import KafkaFactory
+from streamline.services.beats import until_beat
 
 LOOK_EVERY_S = 1.0
 STRETCH = 500
@@ -49,7 +50,7 @@ class Watchman(Service):
     def startService(self) -> None:
         """Begin the rounds."""
         Service.startService(self)
-        self._timer = self._clock.callLater(LOOK_EVERY_S, self._set_out)
+        self._timer = self._clock.callLater(until_beat(self._clock, LOOK_EVERY_S), self._set_out)
 
     def stopService(self) -> None:
         """End them."""
@@ -68,7 +69,7 @@ class Watchman(Service):
             connection = next(left, None)
             if connection is None:
                 self._seen = seen
-                self._timer = self._clock.callLater(LOOK_EVERY_S, self._set_out)
+                self._timer = self._clock.callLater(until_beat(self._clock, LOOK_EVERY_S), self._set_out)
                 return
             if connection in self._factory.connections:
                 self._look_at(connection, seen, now_s)

@@ -50,7 +50,7 @@ def append_requested(core: Core, message: AppendRequest) -> None:
     role.matched_index = max(role.matched_index, proven)
     # RF4: entries behind the proven ones may still be another leader's.
     core.log.commit_to(min(message.commit_index, proven))
-    if not message.entries or core.log.persisted_index >= proven:
+    if core.log.persisted_index >= proven if message.entries else message.wants_answer:
         acknowledge(core, role)
 
 

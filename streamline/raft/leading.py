@@ -73,23 +73,27 @@ def _hears_quorum(core: Core, leader: Leader) -> bool:
 # Sending
 
 
-def flush(core: Core, leader: Leader) -> None:
-    """Send whatever may be sent: what was proposed in the meantime goes together."""
+def flush(core: Core, leader: Leader, *, tells: bool) -> None:
+    """
+    Send whatever may be sent: what was proposed in the meantime goes together.
+
+    @param tells: whether who has nothing else to be told is told what has been committed.
+    """
     reading.begin_round(leader)
     for key, peer in (*leader.peers.items(), *leader.leaving.items()):
-        _send_to(core, leader, key, peer)
+        _send_to(core, leader, key, peer, tells)
     if core.configurations.latest.index <= core.log.commit_index:
         leader.leaving.clear()
     reading.confirm(core, leader)
 
 
-def _send_to(core: Core, leader: Leader, key: ReplicaKey, peer: Progress) -> None:
+def _send_to(core: Core, leader: Leader, key: ReplicaKey, peer: Progress, tells: bool) -> None:
     if peer.next_index <= core.log.boundary_index:
         _send_snapshot_to(core, leader, key, peer)
         return
     while peer.next_index <= core.log.last_index and (entries := peer.next_batch(core.log, core.settings)):
         _send_entries(core, leader, key, peer, entries, prev_index=peer.next_index - 1)
-    if peer.is_due or peer.sent_commit_index < min(core.log.commit_index, peer.next_index - 1):
+    if peer.is_due or (tells and peer.sent_commit_index < min(core.log.commit_index, peer.next_index - 1)):
         _send_entries(core, leader, key, peer, (), prev_index=peer.next_index - 1)
 
 
@@ -115,6 +119,7 @@ def _send_entries(
             entries=entries,
             commit_index=core.log.commit_index,
             round=leader.round,
+            wants_answer=bool(entries) or leader.transfer is not None or peer.wants_answer(leader.round),
         )
     )
     peer.sent(prev_index, len(entries), core.log.commit_index)

@@ -113,6 +113,8 @@ class AppendRequest(_Message):
     @ivar commit_index: how far the leader knows entries to be committed; it counts only as far as this message proves
         the follower's log to be the same (RF4).
     @ivar round: of the leader's asking whether it still leads; the answer says it again (read index, RF11).
+    @ivar wants_answer: whether one without entries is answered, where the logs meet: the leader says no where the
+        answer would tell it nothing that it does not know.
     """
 
     prev_index: int
@@ -120,6 +122,7 @@ class AppendRequest(_Message):
     entries: tuple[Entry, ...] = ()
     commit_index: int = 0
     round: int = 0
+    wants_answer: bool = True
 
 
 @frozen(kw_only=True)

@@ -202,11 +202,16 @@ class RaftNode:
 
     # What is to be done
 
-    def ready(self) -> Ready | None:
-        """Return what is to be done by now, or None.  What has been returned is not returned again."""
+    def ready(self, *, tells: bool = True) -> Ready | None:
+        """
+        Return what is to be done by now, or None.  What has been returned is not returned again.
+
+        @param tells: whether messages that only say what is committed are among it.  Any other message, and the next
+            heartbeat, says that as well; so who is about to propose more, or may be, puts them off for a moment.
+        """
         core = self._core
         if isinstance(core.role, Leader):
-            leading.flush(core, core.role)
+            leading.flush(core, core.role, tells=tells)
         is_written = core.hard_state == self._written_state
         if is_written and core.log.is_settled and not core.has_news:
             return None

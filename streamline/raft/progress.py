@@ -24,6 +24,8 @@ from streamline.raft.settings import RaftSettings
 
 PIECE_HEARTBEATS = 5
 """After so many heartbeats without an answer, a piece of a snapshot is sent again."""
+SILENT_HEARTBEATS = 3
+"""After so many heartbeats without a word from a replica, it is asked for one."""
 
 
 class Sending(Enum):
@@ -78,6 +80,7 @@ class Progress:
     @ivar is_active: it has been heard from since the quorum was last checked.
     @ivar heard_tick: when it was last heard from; -1 is never.
     @ivar caught_up_tick: when it last had all there was when it was heard from before; -1 is never.
+    @ivar silent_heartbeats: since it was heard from.
     """
 
     next_index: int
@@ -91,6 +94,7 @@ class Progress:
     is_active: bool = True
     heard_tick: int = -1
     caught_up_tick: int = -1
+    silent_heartbeats: int = 0
     _end_before: int = 0
     _end_before_tick: int = -1
 
@@ -99,6 +103,7 @@ class Progress:
     def heard(self, tick: int, round_: int) -> None:
         """Hear anything at all from it."""
         self.is_active = True
+        self.silent_heartbeats = 0
         self.heard_tick = tick
         self.round = max(self.round, round_)
 
@@ -174,8 +179,20 @@ class Progress:
     def heartbeat_passed(self) -> None:
         """Be due: what is sent then is empty and cheap, and its answer shows whether anything was lost."""
         self.is_due = True
+        self.silent_heartbeats += 1
         if self.transmission is not None:
             self.transmission.heartbeat_passed()
+
+    def wants_answer(self, round_: int) -> bool:
+        """
+        Say whether the answer to a message without entries would tell anything.
+
+        It would not where the replica has everything that it was sent, and was heard from lately: since the quorum was
+        last checked (RF8), and not too long before.  Where the logs do not meet, it says so unasked.
+        """
+        is_known = self.sending is Sending.REPLICATE and self.matched_index >= self.next_index - 1
+        is_heard = self.is_active and self.silent_heartbeats < SILENT_HEARTBEATS
+        return not (is_known and is_heard and self.round >= round_)
 
     def sent(self, prev_index: int, entries: int, commit_index: int) -> None:
         """Note that a message is out: so many entries behind C{prev_index}, and a commit index."""

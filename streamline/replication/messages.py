@@ -20,6 +20,8 @@ FETCH_VERSION = 17
 """Topic ids, last fetched epochs and broker epochs, and nothing that an answer would have to leave out."""
 ALTER_PARTITION_VERSION = 3
 
+_ERRORS = {int(code): code for code in ErrorCode}
+
 Answered = tuple[ErrorCode, int]
 """An answer's error and the partition epoch that it names."""
 
@@ -120,7 +122,4 @@ def alter_partition_answers(
 
 def error_of(code: int) -> ErrorCode:
     """Return an error of the wire; UNKNOWN_SERVER_ERROR for one that we do not know."""
-    try:
-        return ErrorCode(code)
-    except ValueError:
-        return ErrorCode.UNKNOWN_SERVER_ERROR
+    return _ERRORS.get(code, ErrorCode.UNKNOWN_SERVER_ERROR)

@@ -14,6 +14,7 @@ from streamline.interfaces import Host
 from streamline.model import ZERO_UUID, Endpoint
 from streamline.raft import ReplicaKey
 from streamline.raft.translation import key_said
+from streamline.services.deadlines import Deadlines
 from streamline.services.peer_call import NoAnswer, PeerCall
 from streamline.services.peer_link import client_id, greeting
 from streamline.wire.messages.cluster import DescribeClusterRequest, DescribeClusterResponse
@@ -69,7 +70,8 @@ async def ask(
 
 
 async def _connect(host: Host, identity: Identity, address: Endpoint) -> PeerCall:
-    call = PeerCall(host.clock, client_id(identity), lambda _: None, lambda _: None, lambda _, __: None)
+    deadlines = Deadlines(host.clock)
+    call = PeerCall(deadlines, client_id(identity), lambda _: None, lambda _: None, lambda _, __: deadlines.stop())
     try:
         await host.network.connect(address.host, address.port, _quiet(call), ANSWER_S)
     except ConnectionRefusedError:

@@ -2,7 +2,7 @@
 What a partition writes down beside its log, so that a restart need not read it from the batches again.
 
 Epochs are written before a record of a new epoch is acknowledged (KR4).  Producers
-are written when the log rolls, when it closes and is long, and now and then in between;
+are written when the log rolls, when it closes, and now and then in between;
 nothing is written twice, because each blob costs two syncs that nobody else gets
 anything done meanwhile.
 """
@@ -23,8 +23,6 @@ log = Logger()
 
 SNAPSHOT_AFTER_BATCHES = 1000
 """Batches of producers since the last snapshot; reading the headers of fewer costs less than another snapshot."""
-SOON_READ_BYTES = 2**16
-"""A log that is no longer than this is read in one go; a node may have thousands of them, to be closed one by one."""
 SNAPSHOTS_KEPT = 3
 """The newest, and two in case it is damaged."""
 
@@ -63,9 +61,7 @@ class Bookkeeping:
             self._try(self._save_producers, self._log.flushed_offset)
 
     def close(self) -> None:
-        """Write down everything, unless the whole log is sooner read again, as it is after a crash."""
-        if self._log.size_bytes <= SOON_READ_BYTES:
-            return
+        """Write down everything."""
         self.save_epochs()
         if self.unsaved_batches:
             self._try(self._save_producers, self._log.flushed_offset)
@@ -78,9 +74,14 @@ class Bookkeeping:
     def save_epochs(self) -> None:
         """Write the epochs down, if they changed."""
         if self.epochs_changed:
-            self._try(self._save_epochs)
+            self._try(self.write_epochs)
 
-    def _save_epochs(self) -> None:
+    def write_epochs(self) -> None:
+        """
+        Write the epochs down where what is there would say more than the log.
+
+        @raise StorageFailed: that cannot be done.
+        """
         self._log.put_checkpoint(CHECKPOINT_NAME, dump_epochs(self._epochs.entries()))
         self.epochs_changed = False
 

@@ -34,7 +34,7 @@ class ControllerLine:
         self._node_id = node_id
         self._consensus = consensus
         self._peers = peers
-        self._asking: dict[Deferred[Any], IDelayedCall] = {}
+        self._asking: dict[Deferred[Any], IDelayedCall | None] = {}
         self._listeners: list[Callable[[], None]] = []
         if IQuorum.providedBy(consensus):
             consensus.listen(self._leader_changed)
@@ -66,18 +66,19 @@ class ControllerLine:
         key = self.key
         if key is None or self._peers is None:
             return fail(Refused(ErrorCode.NOT_CONTROLLER, "no controller is known"))
-        return self.follow(self._peers.ask(key, request, response, timeout_s), timeout_s)
+        return self.follow(self._peers.ask(key, request, response, timeout_s), None)
 
-    def follow(self, asking: Deferred[T], timeout_s: float) -> Deferred[T]:
+    def follow(self, asking: Deferred[T], timeout_s: float | None) -> Deferred[T]:
         """
         Wait for something that the controller was asked, be it this node; no longer than it is the controller.
 
+        @param timeout_s: None where its time is seen to already.
         @raise NoAnswer: through the Deferred: another node has come to lead, or the time is up; what came of it is not
             known.
         """
         if asking.called:
             return asking
-        self._asking[asking] = self._clock.callLater(timeout_s, asking.cancel)
+        self._asking[asking] = None if timeout_s is None else self._clock.callLater(timeout_s, asking.cancel)
         return asking.addBoth(self._came, asking)
 
     def _came(self, answer: T | Failure, asking: Deferred[Any]) -> T | Failure:

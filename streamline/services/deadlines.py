@@ -55,12 +55,14 @@ class Deadlines:
         return Deadline(bucket, expired)
 
     def _schedule(self, number: int) -> None:
-        if self._timer is not None:
-            if self._timer_bucket <= number:
-                return
-            self._timer.cancel()
+        delay_s = max(0.0, number * BUCKET_S - self._clock.seconds())
+        if self._timer is None:
+            self._timer = self._clock.callLater(delay_s, self._ring)
+        elif number < self._timer_bucket:
+            self._timer.reset(delay_s)  # one that is cancelled would wake the reactor all the same, when it is due
+        else:
+            return
         self._timer_bucket = number
-        self._timer = self._clock.callLater(max(0.0, number * BUCKET_S - self._clock.seconds()), self._ring)
 
     def _ring(self) -> None:
         self._timer = None

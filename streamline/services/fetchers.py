@@ -9,6 +9,10 @@ the doing: append, cut, begin anew.
 A fetch says how far this node's logs go, and a leader counts on that.  So the next one waits until everything that the
 last one brought counts: until it is flushed, or synced where the topic asks for that.
 
+Who led a moment ago may have records that do not count yet, and comes to follow with them.  They are in its log all the
+same, with the epoch that they brought, and a leader that has others in their place has to see that: so the first fetch
+waits for them as well, and says where the whole log ends.
+
 # Note [Answer now]
 
 A fetch waits at the leader for as long as there is nothing to copy, and what is followed from now on, or has rested
@@ -86,7 +90,7 @@ class Following:
             state.leader,
             state.leader_epoch,
             replica.epochs,
-            LogRange(kept.start_offset, replica.counted_offset),
+            LogRange(kept.start_offset, kept.end_offset),
             kept.high_watermark,
             throttle,
         )
@@ -95,7 +99,12 @@ class Following:
         self._line = line
         self._replica = replica
         self._advanced: Callable[[int], None] | None = advanced
-        self._is_counting = False
+        self._is_counting = replica.counted_offset < kept.end_offset
+
+    @property
+    def is_counting(self) -> bool:
+        """Whether there is something in our log that does not count yet."""
+        return self._is_counting
 
     @property
     def key(self) -> PartitionKey:
@@ -227,6 +236,8 @@ class Line:
         """Follow a partition from now on."""
         self._followings[following.key] = following
         self._fetcher.add(following.key, following.followed, self.now_s())
+        if following.is_counting:
+            self._open_steps[following] = None
         self._go_on_soon()
 
     def remove(self, following: Following) -> None:

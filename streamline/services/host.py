@@ -11,6 +11,7 @@ import ctypes
 import gc
 import random
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
 KEPT_BYTES = 8 * 1024 * 1024
 TOP_PAD_BYTES = 1024 * 1024
+SWITCH_S = 0.0005
+"""How long a thread may keep the interpreter where another one wants it."""
 COLLECTOR_THRESHOLDS = (10_000, 20, 50)
 """New objects before the youngest are looked at, and how often that happens before older ones are."""
 
@@ -115,6 +118,16 @@ def keep_freed_memory() -> None:
         mallopt(_M_MMAP_THRESHOLD, KEPT_BYTES)
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(_M_TOP_PAD, TOP_PAD_BYTES)
+
+
+def share_interpreter() -> None:
+    """
+    Have threads give the interpreter to each other sooner than Python by itself asks of them.
+
+    A thread of the disk that computes (in recovery, for an index, or as it imports) would else keep the reactor waiting
+    for five milliseconds each time that it wakes up; and a busy reactor a thread whose sync has ended.
+    """
+    sys.setswitchinterval(SWITCH_S)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import Host
+from streamline.services.beats import until_beat
 from streamline.services.partition import Partition
 from streamline.services.replicas import Replicas
 from streamline.services.sharing import Shared
@@ -43,9 +44,9 @@ class Chore:
         self._running = False
 
     def start(self) -> None:
-        """Do it first after one interval."""
+        """Do it first after about one interval."""
         self._running = True
-        self._timer = self._clock.callLater(self._every_s, self._due)
+        self._timer = self._clock.callLater(until_beat(self._clock, self._every_s), self._due)
 
     def stop(self) -> Deferred[None]:
         """Do it no more; fires once it is not being done."""
@@ -66,7 +67,7 @@ class Chore:
     def _again(self, _: object) -> None:
         ended, self._ended = self._ended, None
         if self._running:
-            self._timer = self._clock.callLater(self._every_s, self._due)
+            self._timer = self._clock.callLater(until_beat(self._clock, self._every_s), self._due)
         if ended is not None:
             ended.tell(None)
 

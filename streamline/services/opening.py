@@ -57,7 +57,11 @@ async def open_partition(
     clock: IClock,
     gathering: Gathering,
 ) -> Replica:
-    """Rebuild what the log implies, and return the copy, which is nothing yet."""
+    """
+    Rebuild what the log implies, and return the copy, which is nothing yet.
+
+    @raise StorageFailed: what is written down beside the log says more than it does, and cannot be put right.
+    """
     now_ms = clock.wall_ms()
     epochs, written, from_epochs = _load_epochs(kept)
     producers, from_producers = restore_producers(kept, now_ms)
@@ -79,6 +83,8 @@ async def open_partition(
     partition = Replica(kept, state, config, acks, clock, epochs, producers, gathering)
     partition.books.epochs_changed = epochs.entries() != written
     partition.books.unsaved_batches = replayed
+    if written and written[-1][1] > kept.end_offset:
+        partition.books.write_epochs()  # as after a cut: once the log has grown again, nobody could tell
     return partition
 
 
@@ -93,9 +99,24 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, list[tuple[int, int]
         return LeaderEpochs(), [], log.start_offset
     epochs = LeaderEpochs(written)
     epochs.truncate_end(log.end_offset)
+    _forget_the_unwritten(epochs, log)
     if log.start_offset < log.end_offset and epochs.epoch_at(log.start_offset) == NO_EPOCH:
         return LeaderEpochs(), written, log.start_offset  # whatever it is of, it is not of this log
     newest = next(log.headers(log.end_offset - 1), None) if log.end_offset > log.start_offset else None
     if newest is None or newest.partition_leader_epoch == epochs.latest:
         return epochs, written, log.end_offset
     return epochs, written, max(log.start_offset, epochs.entries()[-1][1])
+
+
+def _forget_the_unwritten(epochs: LeaderEpochs, log: IPartitionLog) -> None:
+    """
+    Forget epochs in which this node led and wrote nothing, where it has copied since what an earlier leader wrote.
+
+    They may have been written down; were they taken for true, the epoch that goes on there would seem to begin there.
+    """
+    while entries := epochs.entries():
+        epoch, start_offset = entries[-1]
+        header = next(log.headers(max(start_offset, log.start_offset)), None)
+        if header is None or header.partition_leader_epoch == epoch:
+            return
+        epochs.truncate_end(start_offset)

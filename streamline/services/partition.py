@@ -219,9 +219,9 @@ class Partition(Taking):
             size_bytes += unread.popleft()[1]
         if size_bytes and self._readers:
             tell(self._readers, lambda reader: reader(size_bytes), self)
+        self._for_commit.advance(high_watermark)
         if self._copiers:
             tell(self._copiers, lambda copier: copier.committed(), self)
-        self._for_commit.advance(high_watermark)
 
     def start_moved(self) -> None:
         """Have followers hear that the log begins later; nobody else asks for that."""
@@ -281,11 +281,7 @@ class Partition(Taking):
             return False
         reached = leadership.high_watermark if policy.waits_for_commit(acks) else self.counted_offset
         for receipt in receipts:
-            if (
-                receipt.next_offset > reached
-                or receipt.refusal is not None
-                or receipt.leadership is not leadership
-            ):
+            if receipt.next_offset > reached or receipt.refusal is not None or receipt.leadership is not leadership:
                 return False
         with suppress(Refused):
             policy.settle(acks, len(leadership.isr), leadership.min_isr)
@@ -348,6 +344,10 @@ class Partition(Taking):
     def read_as_replica(self, offset: int, max_bytes: int, at_least_one: bool) -> LogSlice | Deferred[LogSlice]:
         """Return batches from the one that holds C{offset}, committed or not, to a follower that may fetch."""
         log = self.log
+        if offset < (committed := self.high_watermark):  # what is not may be overwritten while it waits to be sent
+            found = self._lend(offset, max_bytes, end_offset=log.flushed_offset, at_least_one=at_least_one)
+            if isinstance(found, Deferred) or found.lent is None or found.next_offset <= committed:
+                return found
         return log.read(offset, max_bytes, end_offset=log.flushed_offset, at_least_one=at_least_one)
 
     def fetched(self, follower: FollowerFetch) -> tuple[int, int] | None:

@@ -5,17 +5,17 @@ The calling end of a connection between nodes: requests go out, responses come b
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, fail
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from streamline.errors import ProtocolError, StreamlineError
-from streamline.interfaces import IClock
 from streamline.raft import Message as RaftMessage
+from streamline.services.deadlines import Deadline, Deadlines
 from streamline.services.peer_protocol import CORRELATION_IDS, PeerProtocol, is_message, read_message
 from streamline.wire.codec import reader, writer
 from streamline.wire.header import read_response_header, write_request_header
@@ -40,7 +40,7 @@ class _Pending:
     version: int
     response: type[Message]
     answer: Deferred[Any]
-    deadline: IDelayedCall
+    deadline: Deadline
 
 
 def _response_of(key: int) -> type[Message]:
@@ -70,6 +70,8 @@ class PeerCall(PeerProtocol):
     """
     A connection that this node opened.
 
+    @ivar was_heard: whether anything has come over it since this was last made false.
+    @param deadlines: of requests; one timer for all of them, as nearly every one is answered in time.
     @param client_id: what this node calls itself.
     @param connected: called when it is there.
     @param received: takes messages of the quorum that come back over it.
@@ -78,14 +80,15 @@ class PeerCall(PeerProtocol):
 
     def __init__(
         self,
-        clock: IClock,
+        deadlines: Deadlines,
         client_id: str,
         connected: Callable[[PeerCall], None],
         received: Callable[[RaftMessage], None],
         ended: Callable[[PeerCall, str], None],
     ) -> None:
         super().__init__()
-        self._clock = clock
+        self.was_heard = False
+        self._deadlines = deadlines
         self._client_id = client_id
         self._connected = connected
         self._received = received
@@ -115,12 +118,13 @@ class PeerCall(PeerProtocol):
         if not self.send([header, *writer(type(request), last)(request)]):
             return fail(NoAnswer("the connection is closed or takes no more"))
         answer: Deferred[R] = Deferred()
-        deadline = self._clock.callLater(timeout_s, self._timed_out, correlation_id)
+        deadline = self._deadlines.after(timeout_s, partial(self._timed_out, correlation_id))
         self._pending[correlation_id] = _Pending(last, response, answer, deadline)
         return answer
 
     def frame_received(self, frame: bytes | bytearray) -> None:
         """Take a response, or a message of the quorum."""
+        self.was_heard = True
         if is_message(frame):
             self._received(read_message(frame))
             return

@@ -24,6 +24,8 @@ from streamline.interfaces import Host
 from streamline.model import Endpoint
 from streamline.raft import Message, ReplicaKey
 from streamline.raft.translation import key_said
+from streamline.services.beats import until_beat
+from streamline.services.deadlines import Deadlines
 from streamline.services.peer_call import NoAnswer, PeerCall
 from streamline.services.redial import Redial
 from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse
@@ -31,7 +33,7 @@ from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse
 CONNECT_S: Final = 1.0
 """How long connecting may take, and then the greeting."""
 PING_S: Final = 1.0
-"""How often a connection is asked whether anybody is there."""
+"""After how long a connection over which nothing came is asked whether anybody is there."""
 PATIENCE_S: Final = 3.0
 """How long that may go unanswered: a shorter stall is no reason to begin again."""
 FIRST_WAIT_S: Final = 0.02
@@ -86,6 +88,10 @@ class Owner(Protocol):
     @property
     def identity(self) -> Identity:
         """Who this node is."""
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """Those of what all links ask."""
 
     def received(self, key: ReplicaKey, message: Message) -> None:
         """Take a message of the quorum that came over a greeted connection."""
@@ -174,7 +180,7 @@ class Link:
 
     def _made(self) -> PeerCall:
         name = client_id(self._owner.identity)
-        return PeerCall(self._host.clock, name, self._connected, self._received, self._ended)
+        return PeerCall(self._owner.deadlines, name, self._connected, self._received, self._ended)
 
     def _connected(self, call: PeerCall) -> None:
         self._call = call
@@ -194,16 +200,25 @@ class Link:
             call.drop()
             self._owner.link_unwelcome(self, refusal)
             return
-        self._ping.next = self._host.clock.callLater(PING_S, self._time_to_ask)
+        self._ask_later(call)
         if not self.is_up:
             self._failures = 0
             self.is_up = True
             call.trust()
             self._owner.link_up(self)
 
-    def _time_to_ask(self) -> None:
+    def _ask_later(self, call: PeerCall) -> None:
+        call.was_heard = False
+        clock = self._host.clock
+        self._ping.next = clock.callLater(until_beat(clock, PING_S), self._time_to_ask, call)
+
+    def _time_to_ask(self, call: PeerCall) -> None:
+        """Whoever has said something meanwhile is there."""
         self._ping.next = None
-        self.greet()
+        if call.was_heard:
+            self._ask_later(call)
+        else:
+            self.greet()
 
     def _unanswered(self, failure: Failure, call: PeerCall) -> None:
         failure.trap(NoAnswer)

@@ -29,6 +29,7 @@ from streamline.interfaces import Host, IInbox, IMessenger
 from streamline.model import Endpoint
 from streamline.raft import Message, Replica, ReplicaKey
 from streamline.raft.translation import replica_key
+from streamline.services.deadlines import Deadlines
 from streamline.services.peer_call import NoAnswer
 from streamline.services.peer_link import Link, greeting
 from streamline.services.refusals import Refusals
@@ -73,6 +74,7 @@ class Peers(Service):
 
     @ivar identity: who this node is; set before it starts, where that was not known when this was made.
     @ivar refusals: whom it does not talk to.
+    @ivar deadlines: of what other nodes are asked.
     """
 
     name = "peers"
@@ -89,6 +91,7 @@ class Peers(Service):
         self._stopping: list[Deferred[None]] = []
         self._callers: dict[ReplicaKey, list[Caller]] = {}
         self._gone: dict[ReplicaKey, None] = {}
+        self.deadlines = Deadlines(host.clock)
 
     # A service's side
 
@@ -104,7 +107,7 @@ class Peers(Service):
         for key in list(self._links):
             self._forget(key)
         waiting, self._stopping = self._stopping, []
-        return DeferredList(waiting).addCallback(lambda _: None)
+        return DeferredList(waiting).addCallback(lambda _: self.deadlines.stop())
 
     def became(self, cluster_id: str) -> None:
         """Hear which cluster this node is of."""

@@ -17,8 +17,9 @@ from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 
 from streamline.interfaces import IClock
+from streamline.services.beats import until_beat
 
-BEAT_S = 0.25
+BEAT_S = 1.0
 LATEST_MS = 10_000
 """What comes later than this counts as this late."""
 
@@ -58,8 +59,9 @@ class Pulse(Service):
             self._timer = None
 
     def _set(self) -> None:
-        self._due_s = self._clock.seconds() + self._beat_s
-        self._timer = self._clock.callLater(self._beat_s, self._beat)
+        delay_s = until_beat(self._clock, self._beat_s)
+        self._due_s = self._clock.seconds() + delay_s
+        self._timer = self._clock.callLater(delay_s, self._beat)
 
     def _beat(self) -> None:
         late_ms = max(0.0, (self._clock.seconds() - self._due_s) * 1000)

@@ -5,11 +5,11 @@ It does with each L{Ready} what that says, and in which order: sends messages, h
 rest written, applies what is committed, tells who waits.  All rules about terms, votes and
 majorities are in L{streamline.raft}; those about files, in L{streamline.services.raftwriter}.
 
-# Note [Late ticks]
+# Note [What is committed is told later]
 
-Time reaches the core as ticks.  A process that stood still, for a collection of garbage or
-a SIGSTOP, has the others' messages waiting in its sockets when it goes on, and must not
-take its own sleep for their silence (RF18): however late a tick comes, it is one tick.
+The others come to know what is committed by the next message that goes to them anyway, and where commands follow on
+each other that is the next one's entry: a message for it alone would be half of all that is sent.  So nobody is told
+for a moment, unless somebody has to be told anything at all; whoever asks what may be read is (RF11).
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ from streamline.raft import (
     ReplicaKey,
     Snapshot,
 )
+from streamline.raft.messages import FROM_LEADER
 from streamline.services.raftapplying import Applied
 from streamline.services.raftstore import RaftStore
+from streamline.services.raftticks import Ticks
 from streamline.services.raftwaiting import Proposals, Reads
 from streamline.services.raftwriter import RaftWriter
 
@@ -51,6 +53,8 @@ STUCK_S = 10.0
 """A leader whose disk has been silent for so long hands over (DK20)."""
 HANDOVER_TICKS = 10
 """How long a leader that stops waits for another to take over; to who was not heard for so long it hands nothing."""
+TOLD_S = 0.005
+"""After what the others are told of what was committed, where nothing else was to be told to them meanwhile."""
 KEPT_SHARE = 4
 """Of the entries that make a snapshot worth its while, one in so many is kept beside it."""
 
@@ -114,6 +118,7 @@ class RaftReplica:
         self._ticks = 0
         self._stopping_tick: int | None = None
         self._pumping: IDelayedCall | None = None
+        self._telling: IDelayedCall | None = None
         self._is_pumping = False
         self._is_saving = False
         self._is_installing = False
@@ -122,7 +127,7 @@ class RaftReplica:
         self._led: tuple[int | None, int] = (None, 0)
         if messenger is not None:
             messenger.attach(self)
-        self._ticking: IDelayedCall = self._clock.callLater(limits.tick_s, self._tick)
+        self._ticking = Ticks(host.clock, limits.tick_s, self._tick, lambda: self._may_rest)
         self._pump_soon()
 
     def hand_over(self) -> None:
@@ -136,7 +141,8 @@ class RaftReplica:
         if not self._running:
             return
         self._running = False
-        for call in (self._ticking, self._pumping):
+        self._ticking.stop()
+        for call in (self._pumping, self._telling):
             if call is not None and call.active():
                 call.cancel()
         if self._messenger is not None:
@@ -191,6 +197,8 @@ class RaftReplica:
                 raise ProtocolError(str(error)) from error
             except InvariantBroken as error:
                 self._broken(error)
+            if isinstance(message, FROM_LEADER):
+                self._ticking.leader_heard()
             self._pump()  # at once: a turn of the reactor more would be a good part of the time that agreeing takes
 
     def connection_lost(self, key: ReplicaKey) -> None:
@@ -207,11 +215,15 @@ class RaftReplica:
 
     # Time
 
-    def _tick(self) -> None:
-        """See Note [Late ticks]."""
-        self._ticking = self._clock.callLater(self._limits.tick_s, self._tick)
-        self._ticks += 1
-        self.node.tick()
+    @property
+    def _may_rest(self) -> bool:
+        return self.node.leader is not None and not self.node.is_leader and self._stopping_tick is None
+
+    def _tick(self, ticks: int) -> None:
+        self._ticks += ticks
+        for _ in range(ticks):
+            self.node.tick()
+        self._writer.rest()
         self._proposals.expire(self._ticks)
         self._reads.tick(self._ticks)
         if self._writer.busy_s >= STUCK_S and self.node.is_leader:
@@ -243,12 +255,19 @@ class RaftReplica:
         self._pumping = None
         self._pump()
 
-    def _pump(self) -> None:
+    def _tell_soon(self) -> None:
+        """See Note [What is committed is told later]."""
+        if self._telling is not None and self._telling.active():
+            self._telling.reset(TOLD_S)
+        elif self._messenger is not None and self._running:
+            self._telling = self._clock.callLater(TOLD_S, self._pump, tells=True)
+
+    def _pump(self, *, tells: bool = False) -> None:
         if self._is_pumping:
             return  # whoever pumps goes on until nothing is left
         self._is_pumping = True
         try:
-            while self._running and (ready := self.node.ready()) is not None:
+            while self._running and (ready := self.node.ready(tells=tells)) is not None:
                 self._carry_out(ready)
                 self._look_around()
         except Exception as error:
@@ -261,7 +280,7 @@ class RaftReplica:
         The order is that of L{Ready}'s docstring, and what somebody waits for comes first.
 
         What is to be written goes to the others before, as their disks can work while ours does.  Where nothing is,
-        those who proposed are told before the others are told that it is committed: for that nobody waits.
+        those who proposed are told first.
         """
         if ready.must_write:
             self._send(ready.messages)
@@ -279,6 +298,8 @@ class RaftReplica:
 
     def _apply(self, ready: Ready) -> None:
         results = self.applied.apply(ready.committed, self._proposals)
+        if ready.committed and self.node.is_leader:
+            self._tell_soon()
         for outcome in ready.outcomes:
             self._proposals.settle(outcome, results.get(outcome.proposal))
         for state in ready.reads:
@@ -291,6 +312,7 @@ class RaftReplica:
         """Notice who leads, and who takes part."""
         if not self._running:
             return
+        self._ticking.look()
         node = self.node
         if self._messenger is not None and node.configuration is not self._known:
             self._known = known = node.configuration

@@ -63,6 +63,7 @@ class RaftWriter:
         self._owner = owner
         self._queue: deque[Ready | _Saving] = deque()
         self._working = False
+        self._is_marked = True
         self._running = True
         self._retry: IDelayedCall | None = None
         self._since: float | None = None
@@ -107,8 +108,6 @@ class RaftWriter:
                 await self._append([job, *self._more()])
             self._since = None
         self._working = False
-        if self._running:
-            self._rest()
 
     def _more(self) -> list[Ready]:
         """Take what can be written together."""
@@ -119,7 +118,16 @@ class RaftWriter:
             more.append(job)
         return more
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """
+        Write what only helps to tell damage from a torn tail, where there is nothing else to do.
+
+        Nobody should wait for that, so it is for a quiet moment; while records follow on each other, each says as much
+        of those before it.
+        """
+        if self._working or self._is_marked or not self._running:
+            return
+        self._is_marked = True
         try:
             self._store.mark()
         except OSError as error:
@@ -138,6 +146,7 @@ class RaftWriter:
         await self._with_space(self._store.append, readies)
         if self._running:
             await self._store.sync()
+            self._is_marked = False
         if self._running:
             self._owner.written(readies)
 

@@ -29,6 +29,7 @@ from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StartRefused, code_of
 from streamline.interfaces import Host, IStorage
 from streamline.model import Broker
+from streamline.services.beats import until_beat
 from streamline.services.brain import Brain
 from streamline.services.metadata import Metadata
 from streamline.services.peer_call import NoAnswer
@@ -267,7 +268,7 @@ class Registrar(Service):
             return self._not_answered(f"the controller gave no answer: {error}")
         self._failures = 0
         if not self._patience:
-            return self._heartbeat_s
+            return until_beat(self._host.clock, self._heartbeat_s)
         self._patience[0].reset(self._session_s)
         return min(LEAVING_AGAIN_S, self._heartbeat_s)
 

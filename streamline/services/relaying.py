@@ -16,6 +16,10 @@ go.
  - Where that ends and another one is opened, the leader may read the new one first.  So the requests say how many
    connections there were before theirs, and what comes late by an old one is not taken any more.
 
+What another leader has refused, or taken along into its grave, is not behind what comes later, and its producer does
+not know that yet.  So of a producer that the leader knows nothing of, it takes only the first batch of all
+(UNKNOWN_PRODUCER_ID, as Kafka had it before version 2.4).
+
 # Note [Nobody knows]
 
 Where a request was sent and no answer came, the batches may have been taken, or may yet be.  REQUEST_TIMED_OUT says

@@ -22,7 +22,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from streamline.errors import Refused, StorageFailed
+from streamline.errors import Refused, StorageFailed, StorageStarved
 from streamline.interfaces import IReplica, IReplicator
 from streamline.model import NO_OFFSET, NO_PRODUCER_ID, Buffer, PartitionState
 from streamline.replication.roles import Role
@@ -40,11 +40,13 @@ class Replica(Partition):
     What this node has of a partition, whatever it is for it.
 
     @ivar role: what it is, by the metadata that were applied last.
+    @ivar is_starved: whether it is offline only because space, or a descriptor, was lacking; to be opened again.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.role = Role.WAITING
+        self.is_starved = False
         self._rebuilding: Deferred[ProducerStates] | None = None
         self._lead_later: Callable[[], None] | None = None
 
@@ -104,7 +106,7 @@ class Replica(Partition):
         latest = self.epochs.latest
         self._following = replicator.follow(self, self.state, self._advanced)
         if self.epochs.latest != latest:
-            self.books.epochs_changed = True  # opening forgets it as well, so there is time to write that down
+            self.books.epochs_changed = True  # opening forgets what has no record as well, so there is time for that
 
     def _stop(self, refusal: Refused) -> None:
         self._lead_later = None
@@ -141,14 +143,16 @@ class Replica(Partition):
     def cut(self, end_offset: int) -> None:
         """Drop what the leader does not have."""
         self._dropping(lambda: self.log.truncate(end_offset))
-        if self.producers.truncate(self.log.end_offset):
+        if self.counted_offset < self.log.end_offset:
+            self._sync()  # the one that these records waited for says nothing any more
+        if self.producers.truncate(self.log.end_offset, self._clock.wall_ms()):
             self._rebuild()  # of those whose latest batches have gone, earlier ones are there, and may come again
 
     def begin_anew(self, offset: int) -> None:
         """Drop everything."""
         self._dropping(lambda: self.log.restart_at(offset), keeps_epochs=False)
         self.counted_offset = offset
-        self.producers.truncate(-1)
+        self.producers.forget()
 
     def advance_start(self, offset: int) -> None:
         """Hide what the leader keeps no longer."""
@@ -175,12 +179,15 @@ class Replica(Partition):
         while self._unread and self._unread[-1][0] > end_offset:
             self._unread.pop()
         self.epochs.truncate_end(end_offset if keeps_epochs else NO_OFFSET)
-        self.books.epochs_changed = True
-        self.books.save_epochs()
+        try:
+            self.books.write_epochs()
+        except StorageFailed as error:
+            raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> StorageFailed:
-        """Nobody knows what is in the log now; recovery will."""
+        """Nobody knows what is in the log now, or on disk beside it; whoever opens it again will."""
         self._stop(self._not_written(error))
+        self.is_starved = isinstance(error, StorageStarved)
         return StorageFailed(str(error))
 
     def _rebuild(self) -> None:

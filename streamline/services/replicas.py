@@ -123,11 +123,8 @@ class Replicas(Service):
 
     def _not_closed(self, failure: Failure, partition: Partition) -> None:
         """One that cannot be closed as it should does not keep the others from it; the storage knows of it."""
-        log.error(
-            "{partition} cannot be closed: {reason}",
-            partition=str(partition.log.identity),
-            reason=failure.getErrorMessage(),
-        )
+        why = failure.getErrorMessage()
+        log.error("{partition} cannot be closed: {why}", partition=str(partition.log.identity), why=why)
 
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
         if not self.running:
@@ -249,7 +246,10 @@ class Replicas(Service):
             self._become(partition)
 
     def open_again(self) -> None:
-        """Try to open what lacked space or descriptors, now that there may be some."""
+        """Try to open what lacked space or descriptors, be it in the middle of a cut, now that there may be some."""
+        for replica in [replica for replica in self._partitions.values() if replica.is_starved]:
+            del self._partitions[replica.log.identity.topic_partition]
+            self._starved[replica.log.identity] = None
         for identity in list(self._starved):
             state = self._metadata.image.partition(*identity.topic_partition)
             if state is None or self._is_gone(identity) or not self._is_here(state):

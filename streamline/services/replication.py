@@ -22,6 +22,7 @@ from streamline.model import Broker, LogIdentity, PartitionState
 from streamline.replication.follower_session import Fetch
 from streamline.replication.isr_changes import BACK_OFF_S, IsrAsk
 from streamline.replication.messages import fetch_request
+from streamline.services.beats import until_beat
 from streamline.services.fetchers import Following, Line
 from streamline.services.leaderships import SharedLeadership, SoleLeadership
 from streamline.wire.messages.fetch import FetchResponse
@@ -176,7 +177,8 @@ class IsrReplicator:
             self._ask_for(leadership)
 
     def _look_later(self) -> None:
-        self._looking = self._clock.callLater(min(self.lag_max_s / LOOKS_PER_LAG, LOOK_S), self._look)
+        every_s = min(self.lag_max_s / LOOKS_PER_LAG, LOOK_S)
+        self._looking = self._clock.callLater(until_beat(self._clock, every_s), self._look)
 
     def _look(self) -> None:
         """Replicas become late by silence, too."""

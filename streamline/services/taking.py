@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLog, ITakesRuns
-from streamline.model import NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, PartitionState, PlainBatch
+from streamline.model import NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.receipts import Receipt
@@ -27,12 +27,10 @@ from streamline.wire.batch import (
     stamp_append_time,
     stamp_max_timestamp,
 )
-from streamline.wire.quick import MAX_TIMESTAMP, PRODUCER_ID_AT, RECORD_COUNT, Looked, glance, look
+from streamline.wire.quick import Looked, look, plain_run
 
 logger = Logger()
 
-_PRODUCER_AT, _NO_PRODUCER = slice(PRODUCER_ID_AT, PRODUCER_ID_AT + 1), b"\xff"
-"""Where a producer's id begins, and the first byte of the one that says that there is none; ids are not negative."""
 WASTE_BYTES = 16 * 1024
 """A batch that lies in a frame this much larger is copied, or the storage's memory of it would keep the frame."""
 
@@ -99,15 +97,19 @@ class Taking:
         Take one batch that has been checked by itself; check it against this partition, stamp and collect it.
 
         @param looked: what was seen in it; a header that says otherwise of the greatest timestamp is put right.
-        @param leader_epoch: the only one in which it may be taken, if there is such a one.
+        @param leader_epoch: the only one in which it may be taken, where another node passed it on.
         @raise Refused: it was not taken.
         """
-        self._admit(acks)
-        if leader_epoch is not None and leader_epoch != self.state.leader_epoch:
-            raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"this was for epoch {leader_epoch} of its leader")
+        try:
+            self._admit(acks)
+            if leader_epoch is not None and leader_epoch != self.state.leader_epoch:
+                raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, f"this was for epoch {leader_epoch} of its leader")
+        except Refused:
+            self._passed_over(looked[0])
+            raise
         if type(records) is not memoryview or len(records.obj) > len(records) + WASTE_BYTES:  # type: ignore[arg-type]
             records = memoryview(bytes(records))
-        return self._take(records, looked)
+        return self._take(records, looked, leader_epoch is not None)
 
     def append_plain(self, batches: Sequence[memoryview], now_ms: int, acks: int) -> list[Receipt]:
         """
@@ -133,17 +135,7 @@ class Taking:
         self, log: ITakesRuns, batches: Sequence[memoryview], max_bytes: int, earliest_ms: int, latest_ms: int
     ) -> list[Receipt]:
         """Take batches up to the first about which there is more to do than to give it its place."""
-        run: list[PlainBatch] = []
-        for records in batches:
-            if records[_PRODUCER_AT] != _NO_PRODUCER:
-                break
-            seen = glance(records, max_bytes, earliest_ms, latest_ms)
-            if seen is None:
-                break
-            fields, max_timestamp, has_null_key = seen
-            if fields[MAX_TIMESTAMP] != max_timestamp or (has_null_key and self._compacts):
-                break
-            run.append((records, fields[RECORD_COUNT], max_timestamp))
+        run = plain_run(batches, max_bytes, earliest_ms, latest_ms, self._compacts)
         if not run:
             return []
         base_offset, leadership = log.end_offset, self._leadership
@@ -164,16 +156,23 @@ class Taking:
             raise self.offline.again() if self.offline is not None else Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)
         self._acks.admit(acks, len(leadership.isr), leadership.min_isr)
 
-    def _take(self, records: memoryview, looked: Looked) -> Receipt:
+    def _take(self, records: memoryview, looked: Looked, is_relayed: bool = False) -> Receipt:
         header, max_timestamp, has_null_key = looked
         if header.attributes or (has_null_key and self._compacts):
             self._check(header, has_null_key)
         if header.producer_id != NO_PRODUCER_ID:
-            known = self.producers.check(
+            producers = self.producers
+            known = producers.check(
                 header.producer_id, header.producer_epoch, header.base_sequence, header.last_sequence
             )
             if known is not None:
                 return self._again(known)
+            if producers.awaits:
+                producers.check_awaited(
+                    header.producer_id, header.producer_epoch, header.base_sequence, self._clock.wall_ms()
+                )
+            if is_relayed and header.base_sequence and producers.get(header.producer_id) is None:
+                raise Refused(ErrorCode.UNKNOWN_PRODUCER_ID, "what came before this may not have been passed on")
         log = self.log
         if self._stamps_time or header.max_timestamp != max_timestamp:
             header, head, append_time_ms = self._restamped(records, max_timestamp)
@@ -193,6 +192,13 @@ class Taking:
         receipt = Receipt(self, self._leadership, header.base_offset, next_offset, append_time_ms)  # type: ignore[arg-type]
         self._unflushed.append(receipt)
         return receipt
+
+    def _passed_over(self, header: BatchHeader) -> None:
+        """Hear that a batch is refused at the moment, and may be taken when it comes again (KR26)."""
+        if header.producer_id != NO_PRODUCER_ID:
+            self.producers.passed_over(
+                header.producer_id, header.producer_epoch, header.base_sequence, self._clock.wall_ms()
+            )
 
     def _check(self, header: BatchHeader, has_null_key: bool) -> None:
         if header.is_transactional:

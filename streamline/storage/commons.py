@@ -19,7 +19,7 @@ from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
 from streamline.storage.together import Together
 
-NOTE_BYTES = 2**28
+NOTE_BYTES = 2**30
 
 
 class OpenSegments:

@@ -1,9 +1,10 @@
 """
-The real disk: with L{streamline.storage.threads}, for what waits for the device, the only modules that call C{os}.
+The real disk: with L{streamline.storage.threads} and L{streamline.storage.kernel}, for what waits for the device, the
+only modules that call C{os}.
 
-It decides nothing.  It carries out what L{IDisk} and L{IFile} promise, waits
-for the device in threads of its own (L{streamline.storage.threads}), and never
-hides an error: every failure is the kernel's L{OSError}.
+It decides nothing.  It carries out what L{IDisk} and L{IFile} promise, has the kernel sync
+(L{streamline.storage.kernel}) or waits for the device in threads of its own
+(L{streamline.storage.threads}), and never hides an error: every failure is the kernel's L{OSError}.
 
 # Note [Syncs that follow each other]
 
@@ -11,6 +12,9 @@ Whoever waits for a sync wrote before it began to wait, so whoever is found wait
 When it ends, its thread begins the next one by itself for those who came meanwhile, and the reactor answers the first
 ones while the device is busy with the others.  Appending to a deque and taking from it are atomic, so one that both
 sides use needs no lock.  Failing ends it: the thread begins nothing more, and the reactor fails everybody.
+
+So a thread is for files that are synced all the time.  The first sync of a file that rested is the kernel's own, which
+is quicker for whoever waits for it alone.
 """
 
 from __future__ import annotations
@@ -29,8 +33,9 @@ from zope.interface import implementer
 
 from streamline.interfaces import IDisk, IFile
 from streamline.model import Buffer
-from streamline.storage import kernel
-from streamline.storage.descriptors import Descriptor, RealStretch, read_at
+from streamline.storage import libc
+from streamline.storage.descriptors import Descriptor, RealStretch, read_at, rest_of
+from streamline.storage.kernel import KernelSyncs
 from streamline.storage.threads import Doorbell, Threads
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
@@ -43,18 +48,6 @@ SYNC_THREADS = 4
 OTHER_THREADS = 4
 
 
-def _rest(parts: Sequence[Buffer], written: int) -> list[Buffer]:
-    """Return what remains of C{parts} after their first C{written} bytes."""
-    rest: list[Buffer] = []
-    for part in parts:
-        if written >= len(part):
-            written -= len(part)
-        else:
-            rest.append(memoryview(part)[written:])
-            written = 0
-    return rest
-
-
 def _answer(done: list[Deferred[None]]) -> None:
     for waiting in done:
         waiting.callback(None)
@@ -64,15 +57,16 @@ def _answer(done: list[Deferred[None]]) -> None:
 class RealFile:
     """An open file of the operating system."""
 
-    def __init__(self, fd: int, threads: Callable[[], Threads]) -> None:
+    def __init__(self, fd: int, threads: Callable[[], Threads], kernel: Callable[[], KernelSyncs | None]) -> None:
         self._fd = fd
+        self._kernel = kernel
         self._descriptor: Descriptor | None = Descriptor(fd)
         self._threads = threads
         self._failure: OSError | None = None
         self._waiting: deque[Deferred[None]] = deque()
         """Who waits for a sync that has not begun; a thread takes from it.  See Note [Syncs that follow each other]."""
         self._syncing: list[Deferred[None]] = []
-        """Who waits for the one that is in flight; the thread's, until that has told the reactor of its end."""
+        """Who waits for the one that is in flight; a thread's, until that has told the reactor of its end."""
         self._is_syncing = False
         self._closed = False
 
@@ -94,7 +88,7 @@ class RealFile:
         length = sum(map(len, parts))
         written = os.pwritev(self._fd, parts, at)
         while written < length:
-            more = os.pwritev(self._fd, _rest(parts, written), at + written)
+            more = os.pwritev(self._fd, rest_of(parts, written), at + written)
             if not more:
                 raise OSError(errno.EIO, "the device takes no more bytes")
             written += more
@@ -131,7 +125,7 @@ class RealFile:
 
     def allocate(self, size: int) -> None:
         """Reserve blocks beyond the end of the file; a full disk or an unable file system is no error here."""
-        kernel.reserve(self._fd, size)
+        libc.reserve(self._fd, size)
 
     def sync(self) -> None:
         """Call C{fdatasync}; a failure ends the file's life."""
@@ -154,7 +148,7 @@ class RealFile:
     def is_written(self) -> bool:
         """Say whether everything that the kernel has written back for us arrived; if not, the file's life ends."""
         try:
-            kernel.check_written(self._fd)
+            libc.check_written(self._fd)
         except OSError as error:
             self._failure = error
         return self._failure is None
@@ -173,6 +167,14 @@ class RealFile:
 
     def _begin_sync(self) -> None:
         self._is_syncing = True
+        kernel = self._kernel()
+        if kernel is not None and kernel.begin(self._fd, self._synced):
+            self._syncing.extend(self._waiting)
+            self._waiting.clear()
+        else:
+            self._sync_in_thread()
+
+    def _sync_in_thread(self) -> None:
         threads = self._threads()
         threads.call(self._sync_on, (threads,), self._synced)
 
@@ -203,7 +205,8 @@ class RealFile:
                 waiting.errback(result)
             return
         if self._waiting:
-            self._begin_sync()
+            self._is_syncing = True
+            self._sync_in_thread()
         elif self._closed:
             self._release()
         _answer(done)
@@ -228,10 +231,16 @@ class RealFile:
 
 @implementer(IDisk)
 class RealDisk:
-    """The file systems of this machine, and a few threads that wait for them."""
+    """
+    The file systems of this machine, and a few threads that wait for them.
 
-    def __init__(self, reactor: Any) -> None:
+    @ivar asks_kernel: whether the kernel is asked to sync by itself.
+    """
+
+    def __init__(self, reactor: Any, *, asks_kernel: bool = True) -> None:
+        self.asks_kernel = asks_kernel
         self._reactor = reactor
+        self._kernel: KernelSyncs | None = None
         self._doorbell: Doorbell | None = None
         self._syncs: Threads | None = None
         self._others: Threads | None = None
@@ -242,6 +251,9 @@ class RealDisk:
             if threads is not None:
                 threads.close()
         self._syncs = self._others = None
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
         if self._doorbell is not None:
             self._doorbell.close()
             self._doorbell = None
@@ -251,6 +263,15 @@ class RealDisk:
             self._doorbell = Doorbell(self._reactor)
             self._reactor.addSystemEventTrigger("after", "shutdown", self.close)
         return self._doorbell
+
+    def _kernel_syncs(self) -> KernelSyncs | None:
+        if self._kernel is None and self.asks_kernel:
+            self._ring()  # its end is the kernel's, too
+            try:
+                self._kernel = KernelSyncs(self._reactor)
+            except OSError:
+                self.asks_kernel = False
+        return self._kernel
 
     def _sync_threads(self) -> Threads:
         if self._syncs is None:
@@ -262,7 +283,7 @@ class RealDisk:
         flags = os.O_CLOEXEC | (os.O_RDWR if write else os.O_RDONLY)
         if create:
             flags |= os.O_CREAT | os.O_EXCL
-        return RealFile(os.open(path, flags, 0o644), self._sync_threads)
+        return RealFile(os.open(path, flags, 0o644), self._sync_threads, self._kernel_syncs)
 
     def exists(self, path: str) -> bool:
         """Say whether a file or directory is there."""
@@ -313,7 +334,7 @@ class RealDisk:
         """Call C{syncfs}, where it can be relied on.  See Note [Syncing a file system]."""
         ours = cast("Sequence[RealFile]", files)
         fds = [file.fileno() for file in ours]
-        if not (kernel.can_sync_file_systems() and kernel.sync_file_systems(fds, directories)):
+        if not (libc.can_sync_file_systems() and libc.sync_file_systems(fds, directories)):
             return False
         return all([file.is_written() for file in ours])
 

@@ -16,13 +16,13 @@ from twisted.internet.defer import Deferred, fail
 from zope.interface import implementer
 
 from streamline.config import TopicConfig
-from streamline.errors import ErrorCode, Refused, StorageFailed, StreamlineError
+from streamline.errors import ErrorCode, Refused, StorageFailed, StorageStarved, StreamlineError
 from streamline.interfaces import ILendsRecords, ITakesRuns
 from streamline.model import Buffer, LogIdentity, PlainBatch
 from streamline.storage.blobs import Blobs
 from streamline.storage.chain import Chain
 from streamline.storage.index import RELATIVE_OFFSET_MAX
-from streamline.storage.readable import ReadableLog
+from streamline.storage.readable import PASSING, ReadableLog
 from streamline.storage.retention import expendable
 from streamline.wire.batch import LOG_OVERHEAD, STAMP_BYTES, BatchHeader, stamp
 
@@ -85,9 +85,10 @@ class SegmentLog(ReadableLog):
         segment, pending, wall_ms = self._chain.segments[-1], self._pending, self._wall_ms
         position, offset, taken = segment.size + self._pending_bytes, self.end_offset, 0
         with suppress(OSError):  # which L{append} meets as well
+            all_taken = segment.take_all(batches, offset, position, wall_ms)
             for records, count, max_timestamp in batches:
                 size, next_offset = len(records), offset + count
-                if not segment.take(next_offset - 1, max_timestamp, size, position, wall_ms):
+                if not all_taken and not segment.take(next_offset - 1, max_timestamp, size, position, wall_ms):
                     break
                 pending += stamp(offset, size - LOG_OVERHEAD, leader_epoch), records[STAMP_BYTES:]
                 position += size
@@ -194,7 +195,8 @@ class SegmentLog(ReadableLog):
         try:
             cut()
         except OSError as error:
-            raise self._failed_for_good(error) from error
+            failure = self._failed_for_good(error)
+            raise StorageStarved(str(failure)) if error.errno in PASSING else failure from error
         self._reader.forget()
         self.end_offset = self._chain.end_offset
         self.segment_offset = self._chain.active.base_offset

@@ -27,7 +27,7 @@ from streamline.model import NO_EPOCH, NO_OFFSET
 from streamline.storage import truncation
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
 from streamline.storage.layout import DELETED, LOG, OFFSET_INDEX, TIME_INDEX, segment_file, segment_path
-from streamline.storage.segment import Segment
+from streamline.storage.segment import ALLOCATE_FROM_BYTES, Segment
 from streamline.storage.view import header_at
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC
 from streamline.wire.crc import crc32c
@@ -210,7 +210,7 @@ class Recovery:
         The indexes of that stay in memory, as if it had just been written: the next checkpoint saves them before it
         notes how far all is durable, and thousands of logs are open sooner.
         """
-        if segment.may_reserve:
+        if segment.size >= ALLOCATE_FROM_BYTES or segment.config.preallocate:  # it may have space behind its end
             segment.file.truncate(segment.size)
         segment.synced_size = segment.size
         if segment is not self.segments[-1]:

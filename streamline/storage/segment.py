@@ -8,7 +8,7 @@ and indexes loaded when somebody needs them; L{Segment.rest} gives both back.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from twisted.logger import Logger
@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk, IFile
-from streamline.model import NO_TIMESTAMP, Buffer
+from streamline.model import NO_TIMESTAMP, Buffer, PlainBatch
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, IndexWork, OffsetIndex, TimeIndex, save_index
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
 from streamline.storage.view import WALK_FAR_BYTES, View, header_at, walk
@@ -95,11 +95,6 @@ class Segment:
     def is_open(self) -> bool:
         """Whether something must be given back by L{rest}."""
         return self._file is not None
-
-    @property
-    def may_reserve(self) -> bool:
-        """Whether the file may have space behind its end: of others it is not worth to ask for it back."""
-        return self.size >= ALLOCATE_FROM_BYTES or self.config.preallocate
 
     @property
     def index(self) -> OffsetIndex:
@@ -233,6 +228,31 @@ class Segment:
             if age_ms > config.segment_ms - self.jitter_ms:
                 return False
         self.note(last_offset, max_timestamp, position)
+        return True
+
+    def take_all(self, batches: Sequence[PlainBatch], offset: int, position: int, wall_ms: Callable[[], int]) -> bool:
+        """
+        Take batches from C{offset} on as so many calls of L{take} would, where none of them gets an entry in an index.
+
+        @return: False, and nothing has happened, where that is not so.
+        """
+        if not position:
+            return False
+        size = last = newest_offset = 0
+        newest_ms = NO_TIMESTAMP
+        for records, count, max_timestamp in batches:
+            last = len(records)
+            size += last
+            offset += count
+            if max_timestamp > newest_ms:
+                newest_ms, newest_offset = max_timestamp, offset
+        positions = self.index.positions
+        if position + size - last - (positions[-1] if positions else 0) > self.config.index_interval_bytes:
+            return False
+        if not self.take(offset - 1, newest_ms, size, position, wall_ms):
+            return False
+        if self._newest == (newest_ms, offset - 1 - self.base_offset):
+            self._newest = newest_ms, newest_offset - 1 - self.base_offset
         return True
 
     def note(self, last_offset: int, max_timestamp: int, position: int) -> None:

@@ -21,8 +21,13 @@ from streamline.storage.index import IndexWork, save_index, write_index
 from streamline.storage.segment import Segment
 from streamline.storage.together import Done
 
-SYNC_BYTES = 2**26
-"""Bytes after which a log is synced unasked: the kernel makes writers wait when too much is dirty."""
+SYNC_BYTES = 2**28
+"""
+Bytes after which a log is synced unasked, so that a crash does not leave ever more to be looked at again.
+
+The kernel begins by itself to write what is dirty, long before it makes writers wait; to be ahead of it would take a
+tenth of a CPU second a GB from those who are served.
+"""
 
 
 class Syncs:

@@ -20,6 +20,9 @@ from streamline.model import NO_PRODUCER_EPOCH, NO_SEQUENCE
 
 REMEMBERED_BATCHES = 5
 SEQUENCE_MAX = 2**31 - 1
+AWAITED_MS = 30_000
+"""How long a batch that was passed over is waited for: what was sent after it has arrived by then, or never will."""
+AWAITED_MAX = 1000
 
 
 class Batch(NamedTuple):
@@ -64,6 +67,8 @@ class ProducerStates:
         self._producers: dict[int, Producer] = {}
         self._undo: list[tuple[int, int, Producer | None]] = []
         """(offset, producer id, what was known before) of each batch since L{settle}."""
+        self._awaited: dict[int, tuple[int, int, int]] = {}
+        """By producer id, the epoch and first sequence of what was passed over, and until when it is waited for."""
 
     def __len__(self) -> int:
         return len(self._producers)
@@ -103,6 +108,39 @@ class ProducerStates:
             raise _out_of_order(producer_id, epoch, first_sequence, known.last_sequence)
         return None
 
+    def passed_over(self, producer_id: int, epoch: int, first_sequence: int, now_ms: int) -> None:
+        """
+        Hear that a batch which might follow is not here: it was refused a moment ago, or the log was cut before it.
+
+        What its producer sent after it may be on the way already, and would be taken for the first that it sends where
+        nothing else is known of it.  So for a while later batches wait for this one; where there is something known,
+        that tells the same.
+        """
+        before = self._awaited.get(producer_id)
+        if before is None or before[0] < epoch or before[1] > first_sequence or before[2] < now_ms:
+            self._awaited.pop(producer_id, None)
+            self._awaited[producer_id] = epoch, first_sequence, now_ms + AWAITED_MS
+            if len(self._awaited) > AWAITED_MAX:
+                del self._awaited[next(iter(self._awaited))]
+
+    @property
+    def awaits(self) -> bool:
+        """Whether any batch was passed over a moment ago."""
+        return bool(self._awaited)
+
+    def check_awaited(self, producer_id: int, epoch: int, first_sequence: int, now_ms: int) -> None:
+        """
+        See whether a batch has to wait for one that was L{passed_over}.
+
+        @raise Refused: OUT_OF_ORDER_SEQUENCE_NUMBER.
+        """
+        awaited = self._awaited.get(producer_id)
+        if awaited is None or producer_id in self._producers:
+            return
+        if awaited[0] == epoch and awaited[1] < first_sequence and now_ms < awaited[2]:
+            raise _out_of_order(producer_id, epoch, first_sequence, awaited[1])
+        del self._awaited[producer_id]
+
     def wrote(self, producer_id: int, epoch: int, batch: Batch, now_ms: int) -> None:
         """Hear that a batch is in the log now."""
         known = self._producers.get(producer_id)
@@ -112,6 +150,8 @@ class ProducerStates:
         else:
             batches = (*known.batches[1 - REMEMBERED_BATCHES :], batch)
         self._producers[producer_id] = Producer(producer_id, epoch, batches, now_ms)
+        if self._awaited:
+            self._awaited.pop(producer_id, None)
 
     def settle(self) -> None:
         """Hear that all that was written so far is there to stay."""
@@ -135,9 +175,10 @@ class ProducerStates:
             del self._producers[producer_id]
         return len(silent)
 
-    def truncate(self, end_offset: int) -> bool:
+    def truncate(self, end_offset: int, now_ms: int) -> bool:
         """
-        Forget what lies at or beyond C{end_offset}, because the log was cut there.
+        Forget what lies at or beyond C{end_offset}, because the log was cut there; those of whom nothing is left are
+        to come again no later than with what was cut.
 
         @return: whether there was anything; then batches before those five may count again, which only the log knows.
         """
@@ -146,10 +187,18 @@ class ProducerStates:
             kept = tuple(batch for batch in known.batches if batch.last_offset < end_offset)
             if not kept:
                 del self._producers[producer_id]
+                if known.batches:
+                    self.passed_over(producer_id, known.epoch, known.batches[0].first_sequence, now_ms)
             elif kept != known.batches:
                 self._producers[producer_id] = evolve(known, batches=kept)
         self._undo.clear()
         return self._producers != before
+
+    def forget(self) -> None:
+        """Forget everything: the log begins anew, and what came before it is for nobody here to know."""
+        self._producers.clear()
+        self._awaited.clear()
+        self._undo.clear()
 
     def restore(self, producers: Iterable[Producer], now_ms: int) -> None:
         """Start over from a snapshot; its producers count as heard of now, so that none is forgotten too early."""

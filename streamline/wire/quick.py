@@ -8,13 +8,14 @@ because what a small request costs is calls.  It never refuses: whatever it does
 not know to be right is left to them, which say what is wrong.
 """
 
+from collections.abc import Sequence
 from struct import Struct
 
-from streamline.model import NO_PRODUCER_ID, Buffer
+from streamline.model import NO_PRODUCER_ID, Buffer, PlainBatch
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC, BatchHeader
 from streamline.wire.crc import crc32c
 from streamline.wire.recordrun import LEAST_RECORDS, Run, run_of_one_size
-from streamline.wire.recordshape import greatest_delta
+from streamline.wire.recordshape import Layout, greatest_delta, layout_of
 
 RUNS_MAX = 6
 """Records of more sizes than this are read faster by what expects them."""
@@ -34,10 +35,16 @@ Looked = tuple[BatchHeader, int, bool]
 Glimpse = tuple[tuple[int, ...], int, bool]
 """The same, with the fields of the header as they stand there."""
 
-MAX_TIMESTAMP, RECORD_COUNT = 8, 12
+_MAX_TIMESTAMP, _PRODUCER_ID, _RECORD_COUNT = 8, 9, 12
 """Where among the fields of a header those are."""
-PRODUCER_ID_AT = 43
-"""Where in a header the producer's id begins."""
+
+_DIFFERENT = Struct(">17sI6sqq18s")
+"""A header by what may differ in batches of one kind, the checksum and two timestamps, and what is around it."""
+KINDS_MAX = 1024
+"""So many are kept in mind."""
+_kinds: dict[bytes, tuple[int, int, Layout]] = {}
+"""By what their headers have in common: the size, the number of records, and the layout of batches that were plain."""
+_NO_KIND: tuple[int, int, Layout] = 0, 0, (Struct(""), ())
 
 
 def look(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Looked | None:
@@ -81,6 +88,55 @@ def glance(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Gli
     if found is None or base_ms + found[0] > latest_ms:
         return None
     return fields, base_ms + found[0], found[1]
+
+
+def plain_run(
+    batches: Sequence[memoryview], max_bytes: int, earliest_ms: int, latest_ms: int, needs_keys: bool
+) -> list[PlainBatch]:
+    """
+    Check batches as L{glance} does, up to the first about which there is more to do than to give it its place.
+
+    That is one of an idempotent producer, one whose header does not say the greatest timestamp of its records, and one
+    that lacks a key where C{needs_keys}.  What is alike in the headers of a producer's batches is compared with one
+    that was looked at before, and not looked at again.
+    """
+    run: list[PlainBatch] = []
+    earliest_ms = max(0, earliest_ms)
+    for buf in batches:
+        size = len(buf)
+        if size < _LEAST_BYTES:
+            break
+        begin, crc, middle, base_ms, max_ms, end = _DIFFERENT.unpack_from(buf)
+        kind = begin + middle + end
+        known_size, count, layout = _kinds.get(kind, _NO_KIND)
+        if (
+            size == known_size <= max_bytes
+            and earliest_ms <= base_ms == max_ms <= latest_ms
+            and not needs_keys
+            and layout[0].unpack_from(buf, HEADER_BYTES) == layout[1]
+            and crc32c(buf[_CHECKED_AT:]) == crc
+        ):
+            run.append((buf, count, max_ms))
+            continue
+        seen = glance(buf, max_bytes, earliest_ms, latest_ms)
+        if seen is None:
+            break
+        fields, max_timestamp, has_null_key = seen
+        if fields[_PRODUCER_ID] != NO_PRODUCER_ID or max_ms != max_timestamp or (has_null_key and needs_keys):
+            break
+        count = fields[_RECORD_COUNT]
+        run.append((buf, count, max_ms))
+        _keep_in_mind(kind, size, count)
+    return run
+
+
+def _keep_in_mind(kind: bytes, size: int, count: int) -> None:
+    """Know plain batches with such a header from now on, where their records are of one size."""
+    layout = layout_of(size - HEADER_BYTES, count)
+    if layout is not None:
+        if len(_kinds) >= KINDS_MAX:
+            _kinds.clear()
+        _kinds[kind] = size, count, layout
 
 
 def _look_into(buf: Buffer, count: int) -> Found | None:

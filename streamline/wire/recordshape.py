@@ -37,10 +37,10 @@ def greatest_delta(buf: Buffer, at: int, count: int) -> int | None:
     if count == 1:  # as in the smallest requests, of which there are most
         end, beginning = _beginning_of_one(len(buf) - at)
         return 0 if buf[at : at + end] == beginning and not buf[-1] else None
-    size, rest = divmod(len(buf) - at, count)
-    if rest or count > RECORDS_MAX:
+    found_layout = layout_of(len(buf) - at, count)
+    if found_layout is None:
         return None
-    layout, expected = _layout(size, count)
+    layout, expected = found_layout
     found = layout.unpack_from(buf, at)
     if found == expected:
         return 0
@@ -48,6 +48,12 @@ def greatest_delta(buf: Buffer, at: int, count: int) -> int | None:
         return None
     times = bytes(found[1::3])
     return None if times.translate(None, _TIMES) else max(times) >> 1
+
+
+def layout_of(size: int, count: int) -> Layout | None:
+    """Give the layout of C{count} records in C{size} bytes; None where there is none."""
+    of_each, rest = divmod(size, count)
+    return None if rest or count > RECORDS_MAX else _layout(of_each, count)
 
 
 @lru_cache(LAYOUTS_MAX)

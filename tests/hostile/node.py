@@ -19,7 +19,7 @@ from twisted.protocols.basic import LineReceiver
 
 from streamline.assembly import Node, build
 from streamline.config import BrokerConfig, NodeConfig
-from streamline.services.host import calm_collector, keep_freed_memory, real_host
+from streamline.services.host import calm_collector, keep_freed_memory, real_host, share_interpreter
 from streamline.settings import make
 from streamline.storage.disk import RealDisk
 
@@ -116,6 +116,7 @@ def peak_resident_mib() -> float:
 def main(directory: str, *settings: str) -> None:
     """Run until standard input ends."""
     keep_freed_memory()
+    share_interpreter()
     given = dict(setting.split("=", 1) for setting in settings)
     config = NodeConfig(
         listen="tcp:0:interface=127.0.0.1", http_listen=None, data_dir=directory, broker=make(BrokerConfig, given)

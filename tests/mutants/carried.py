@@ -82,6 +82,21 @@ FOLLOWING = (
         [f"{CUTTING}test_nothing_counts_that_is_gone"],
     ),
     Mutant(
+        "KR2", "Who led a moment ago says where its whole log ends, not only what counts of it.", FETCHERS,
+        "LogRange(kept.start_offset, kept.end_offset),", "LogRange(kept.start_offset, replica.counted_offset),",
+        [f"{LINE}test_what_it_wrote_as_a_leader_does_not_count_yet"],
+    ),
+    Mutant(
+        "KR1", "And asks for nothing before that counts.", FETCHERS,
+        "if following.is_counting:", "if False:",
+        [f"{LINE}test_what_it_wrote_as_a_leader_does_not_count_yet"],
+    ),
+    Mutant(
+        "KR1", "What a cut leaves counts once it is synced, where the sync that it waited for means nothing.", REPLICA,
+        "if self.counted_offset < self.log.end_offset:", "if False:",
+        [f"{CUTTING}test_what_a_cut_leaves_is_synced"],
+    ),
+    Mutant(
         "KR2", "What is copied brings its epoch.", REPLICA,
         "if self.epochs.assign(header.partition_leader_epoch, header.base_offset):", "if False:",
         [f"{CUTTING}test_copied"],
@@ -248,7 +263,8 @@ ROLES = (
     ),
     Mutant(
         "KR26", "Nor are many of them together.", PARTITION,
-        "or receipt.leadership is not leadership", "",
+        "if receipt.next_offset > reached or receipt.refusal is not None or receipt.leadership is not leadership:",
+        "if receipt.next_offset > reached or receipt.refusal is not None:",
         [f"{ROLE}test_nobody_is_told_that_it_is_safe"],
     ),
     Mutant(

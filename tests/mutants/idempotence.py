@@ -263,9 +263,45 @@ REBUILDING = (
         "KR27",
         "Where some of a producer's last batches are cut off, those before them are known again.",
         "streamline/services/replica.py",
-        "if self.producers.truncate(self.log.end_offset):",
-        "before = len(self.producers)\nself.producers.truncate(self.log.end_offset)\nif len(self.producers) < before:",
+        "if self.producers.truncate(self.log.end_offset, self._clock.wall_ms()):",
+        """
+        before = len(self.producers)
+        self.producers.truncate(self.log.end_offset, self._clock.wall_ms())
+        if len(self.producers) < before:
+        """,
         ["tests/services/test_replica.py::CuttingTests::test_producers_are_known_as_far_back"],
+    ),
+    Mutant(
+        "KR26",
+        "Nothing that a new producer has sent is taken before what was refused a moment ago.",
+        "streamline/services/taking.py",
+        "self._passed_over(looked[0])",
+        "pass",
+        ["tests/services/test_replica.py::CuttingTests::test_who_was_refused"],
+    ),
+    Mutant(
+        "KR26",
+        "Of a new producer that another node passes on, the first batch comes first.",
+        "streamline/services/taking.py",
+        "if is_relayed and header.base_sequence and producers.get(header.producer_id) is None:",
+        "if False:",
+        ["tests/services/test_replica.py::CuttingTests::test_passed_on"],
+    ),
+    Mutant(
+        "KR26",
+        "Nor before what was cut.",
+        PRODUCERS,
+        "self.passed_over(producer_id, known.epoch, known.batches[0].first_sequence, now_ms)",
+        "pass",
+        ["tests/services/test_replica.py::CuttingTests::test_who_was_cut_off"],
+    ),
+    Mutant(
+        "KR26",
+        "But not for ever: what is not known may have been forgotten, and any sequence is the first then.",
+        PRODUCERS,
+        "if awaited[0] == epoch and awaited[1] < first_sequence and now_ms < awaited[2]:",
+        "if awaited[0] == epoch and awaited[1] < first_sequence:",
+        [f"{CORE}ForgettingTests::test_passed_over"],
     ),
 )
 
@@ -363,6 +399,14 @@ ACKS = (
         "self._starved[identity] = None",
         "pass",
         [f"{DURABLE}ReserveTests::test_what_could_not_be_opened"],
+    ),
+    Mutant(
+        "DK10",
+        "A copy that there was no space to cut is opened again once there is.",
+        "streamline/services/replicas.py",
+        "self._starved[replica.log.identity] = None",
+        "pass",
+        ["tests/services/test_replica.py::CuttingTests::test_a_full_disk"],
     ),
     Mutant(
         "DK11",

@@ -173,8 +173,8 @@ MUTANTS = (
         "LE14",
         "Also of produces that came together and are answered together.",
         "streamline/services/partition.py",
-        "    receipt.next_offset > reached\n    or receipt.refusal is not None\n",
-        "    False\n",
+        "if receipt.next_offset > reached or receipt.refusal is not None or receipt.leadership is not leadership:",
+        "if receipt.leadership is not leadership:",
         [
             "tests/services/test_runs.py::SyncedRunTests::test_time_is_up",
             "tests/services/test_runs.py::SyncedRunTests::test_they_wait_in_one_place",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 REPLICA = "streamline/services/raftreplica.py"
+TICKS = "streamline/services/raftticks.py"
 WRITER = "streamline/services/raftwriter.py"
 STORE = "streamline/services/raftstore.py"
 RECORDS = "streamline/services/raftrecords.py"
@@ -234,14 +235,18 @@ TELLING = (
     Mutant(
         "RF18",
         "However late a tick comes, it is one tick.",
-        REPLICA,
-        "self._ticking = self._clock.callLater(self._limits.tick_s, self._tick)",
-        """
-        for _ in range(int((self._clock.seconds() - self._ticking.getTime()) / self._limits.tick_s)):
-            self.node.tick()
-        self._ticking = self._clock.callLater(self._limits.tick_s, self._tick)
-        """,
+        TICKS,
+        "passed = self._passed()",
+        "passed = self._passed() + int((self._clock.seconds() - self._timer.getTime()) / self._tick_s)",
         [f"{THREE}test_a_stall_is_no_election"],
+    ),
+    Mutant(
+        "RF18",
+        "A follower's tick stands for as many as it was set for at most.",
+        TICKS,
+        "return min(self._set_for, max(1, silent))",
+        "return max(1, silent)",
+        ["tests/services/test_raftticks.py::TicksTests::test_a_stall"],
     ),
 )
 

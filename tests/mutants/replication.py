@@ -111,11 +111,53 @@ EPOCH_CACHE = (
         "streamline/services/replica.py",
         """
         self.epochs.truncate_end(end_offset if keeps_epochs else NO_OFFSET)
-        self.books.epochs_changed = True
-        self.books.save_epochs()
+        try:
+            self.books.write_epochs()
+        except StorageFailed as error:
+            raise self._broken(error) from error
         """,
         "self.epochs.truncate_end(end_offset if keeps_epochs else NO_OFFSET)",
         ["tests/services/test_replica.py::CuttingTests::test_epochs_are_written_down"],
+    ),
+    Mutant(
+        "KR1",
+        "What a leader may yet lose is not left to the kernel to send, when something else may be in its place.",
+        "streamline/services/partition.py",
+        "if isinstance(found, Deferred) or found.lent is None or found.next_offset <= committed:\n    return found",
+        "return found",
+        ["tests/services/test_replica.py::ServingTests::test_what_is_committed"],
+    ),
+    Mutant(
+        "KR11",
+        "Producers hear of what is committed first, then followers.",
+        "streamline/services/partition.py",
+        """
+        self._for_commit.advance(high_watermark)
+        if self._copiers:
+            tell(self._copiers, lambda copier: copier.committed(), self)
+        """,
+        """
+        if self._copiers:
+            tell(self._copiers, lambda copier: copier.committed(), self)
+        self._for_commit.advance(high_watermark)
+        """,
+        ["tests/services/test_replica.py::ServingTests::test_acknowledged_first"],
+    ),
+    Mutant(
+        "KR4",
+        "Where they cannot be, nothing is copied.",
+        "streamline/services/replica.py",
+        "self.books.write_epochs()",
+        "self.books.save_epochs()",
+        ["tests/services/test_replica.py::CuttingTests::test_a_full_disk"],
+    ),
+    Mutant(
+        "KR4",
+        "Epochs that begin beyond the end of a log that is opened are forgotten on disk, too, before it grows.",
+        OPENING,
+        "if written and written[-1][1] > kept.end_offset:",
+        "if False:",
+        ["tests/services/test_replica.py::CuttingTests::test_a_full_disk"],
     ),
     Mutant(
         "KR4",
@@ -140,6 +182,14 @@ EPOCH_CACHE = (
         "epochs.truncate_end(log.end_offset)",
         "",
         [f"{IDEMPOTENCE}BookkeepingTests::test_epochs_are_rebuilt"],
+    ),
+    Mutant(
+        "KR4",
+        "Nor is one with an epoch that left no record, where a record of an earlier one has come in its place.",
+        OPENING,
+        "_forget_the_unwritten(epochs, log)",
+        "",
+        ["tests/services/test_replica.py::CuttingTests::test_opened_with_an_epoch_that_is_none"],
     ),
     Mutant(
         "KR4",

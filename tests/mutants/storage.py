@@ -233,6 +233,14 @@ FAULTS = (
     ),
     Mutant(
         "DK10",
+        "Who has a log cut hears that it was space that was lacking, and can open it again.",
+        LOG,
+        "raise StorageStarved(str(failure)) if error.errno in PASSING else failure from error",
+        "raise failure from error",
+        [f"{FULL}test_cut"],
+    ),
+    Mutant(
+        "DK10",
         "Who flushes unasked leaves the news of a loss to whoever appended.",
         LOG,
         "self._lost = error\nraise",
@@ -333,8 +341,8 @@ FAULTS = (
         "DK12",
         "A kernel that never tells of what was lost is not asked.",
         DISK,
-        "if not (kernel.can_sync_file_systems() and kernel.sync_file_systems(fds, directories)):",
-        "if not kernel.sync_file_systems(fds, directories):",
+        "if not (libc.can_sync_file_systems() and libc.sync_file_systems(fds, directories)):",
+        "if not libc.sync_file_systems(fds, directories):",
         [f"{REAL}test_not_synced_together"],
     ),
     Mutant(

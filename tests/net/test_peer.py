@@ -15,6 +15,7 @@ from streamline.cluster.greeting import Identity, Reason
 from streamline.interfaces import IInbox, IMessenger
 from streamline.net.peer import GREETING_S, UNGREETED_MAX, PeerApi, PeerConnection
 from streamline.raft import Replica, translation
+from streamline.services.deadlines import Deadlines
 from streamline.services.peer_call import NoAnswer, PeerCall
 from streamline.services.peer_link import LONGEST_WAIT_S, greeting, wait_s
 from streamline.services.peer_protocol import UNSENT_BYTES_MAX
@@ -412,8 +413,9 @@ class HostileAnswerTests(SynchronousTestCase):
         host = Machine(Fabric.of(self.simulation, Weather()), "n1", "10.0.0.1").start().host
         self.ended: list[str] = []
         self.call = PeerCall(
-            host.clock, "n", lambda call: None, lambda message: None, lambda call, why: self.ended.append(why)
-        )
+            Deadlines(host.clock), "n", lambda call: None, lambda message: None,
+            lambda call, why: self.ended.append(why),
+        )  # fmt: skip
         self.call.makeConnection(Wire())
         self.asked = self.call.ask(greeting(identity(2), key_of(1)), GreetingResponse, 1.0)
 

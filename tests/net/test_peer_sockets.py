@@ -104,7 +104,7 @@ class RealSocketTests(SynchronousTestCase):
         node = self.node(identity(1))
         ended: list[str] = []
         call = PeerCall(
-            node.factory.host.clock, "rdkafka", lambda call: None, lambda message: None,
+            node.peers.deadlines, "rdkafka", lambda call: None, lambda message: None,
             lambda call, why: ended.append(why),
         )  # fmt: skip
         port = self.ports[0].getHost().port
@@ -114,7 +114,7 @@ class RealSocketTests(SynchronousTestCase):
         asked.addErrback(lambda failure: failure.trap(NoAnswer))
         self.until(lambda: asked.called)
         other = PeerCall(
-            node.factory.host.clock, "rdkafka", lambda call: None, lambda message: None,
+            node.peers.deadlines, "rdkafka", lambda call: None, lambda message: None,
             lambda call, why: ended.append(why),
         )  # fmt: skip
         node.factory.host.network.connect("127.0.0.1", port, Factory.forProtocol(lambda: other), 5.0)

@@ -279,10 +279,10 @@ class StatusTests(SynchronousTestCase):
         """Voters and observers with their end offsets, and when they were heard from and had everything."""
         cluster = Cluster(voters(1, 2, learners=[3]))
         cluster.elect(1)
-        cluster.pass_time(5)
+        cluster.pass_time(6)
         cluster.isolate(3)
         cluster.propose(1)
-        cluster.pass_time(4)
+        cluster.pass_time(3)
         status = cluster.node(1).describe()
         self.assertEqual((status.leader, status.term, status.high_watermark, status.tick), (key(1), 1, 3, 9))
         self.assertEqual(status.configuration, voters(1, 2, learners=[3]))
@@ -290,7 +290,7 @@ class StatusTests(SynchronousTestCase):
         self.assertEqual(shown, [(key(1), 3, 9, 9), (key(2), 3, 9, 9)])
         (observer,) = status.observers
         self.assertEqual((observer.key, observer.end_offset), (key(3), 2))
-        self.assertEqual((observer.heard_tick, observer.caught_up_tick), (5, 5))
+        self.assertEqual((observer.heard_tick, observer.caught_up_tick), (6, 6))
 
     def test_of_others(self) -> None:
         """Who does not lead says who does."""

@@ -71,7 +71,7 @@ def _about_the_log(one: Message) -> str:
     match one:
         case AppendRequest():
             head = f"after {one.prev_index}/{one.prev_term}: {entries(one.entries)}, commit {one.commit_index}"
-            return head + (f", round {one.round}" if one.round else "")
+            return head + (f", round {one.round}" if one.round else "") + ", no answer" * (not one.wants_answer)
         case AppendResponse():
             return f"matched {one.matched_index}" + (f", round {one.round}" if one.round else "")
         case AppendRejection():

@@ -94,6 +94,21 @@ class LineTests(ReplicatingCase):
         self.copy.count()
         self.assertEqual([self.asks(), self.following.high_watermark], [{0: 1}, 1])
 
+    def test_what_it_wrote_as_a_leader_does_not_count_yet(self) -> None:
+        """It is in the log all the same: the leader is told of it, and of its epoch, once its sync has ended."""
+        other = self.replica(1)
+        other.fill(2)
+        other.is_held = True
+        other.fill(1, epoch=3)
+        self.follow(other, leader_epoch=4)
+        self.answers(said())
+        self.turn(SOON_S)
+        self.assertEqual([self.others.asked, other.epochs.entries()], [[], [(0, 0), (3, 2)]])
+        other.count()
+        self.assertEqual(self.asks(), {1: 3})
+        (asked,) = (part for topic in self.others.came(LEADER).topics for part in topic.partitions if part.partition)
+        self.assertEqual(asked.last_fetched_epoch, 3)
+
     def test_every_step_before_the_next_fetch(self) -> None:
         """Or the leader would send again what another partition has just been brought."""
         other = self.replica(1)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 import weakref
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.services.host import COLLECTOR_THRESHOLDS, calm_collector, collector_held
+from streamline.services.host import COLLECTOR_THRESHOLDS, SWITCH_S, calm_collector, collector_held, share_interpreter
 
 
 class CollectorTests(SynchronousTestCase):
@@ -53,3 +54,13 @@ class CollectorTests(SynchronousTestCase):
         with self.assertRaises(KeyError), collector_held():
             raise KeyError("no node")
         self.assertTrue(gc.isenabled())
+
+
+class InterpreterTests(SynchronousTestCase):
+    """The reactor and the threads of the disk take turns."""
+
+    def test_turns_are_short(self) -> None:
+        self.addCleanup(sys.setswitchinterval, sys.getswitchinterval())
+        share_interpreter()
+        self.assertLess(SWITCH_S, 0.001)
+        self.assertAlmostEqual(sys.getswitchinterval(), SWITCH_S)

@@ -17,6 +17,8 @@ BACK_OFFS_S = (0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0)
 """How long asking rests after each answer that settles nothing."""
 AT_MOST_S = 0.06
 """Much less than the leaders' own rounds."""
+STEP_S = 0.01
+"""In which time passes here while something is waited for; whoever looks at a whole second is seen a step later."""
 
 
 class AskCase(ReplicatingCase):
@@ -50,7 +52,7 @@ class AskCase(ReplicatingCase):
         """Let time pass until something is asked for; return how long that took."""
         began = self.clock.seconds()
         while not self.others.altered:
-            self.turn(0.01)
+            self.turn(STEP_S)
             assert self.clock.seconds() - began <= within_s, "nothing was asked for"
         return self.clock.seconds() - began
 
@@ -206,7 +208,7 @@ class AskingTests(AskCase):
         self.copy.fill(1, epoch=1)
         self.turn(LAG_MAX_S - 0.1)
         self.wants_nothing()
-        self.wait_for_ask(1.1)
+        self.wait_for_ask(1.1 + STEP_S)
         self.wants(1)
         self.agrees()
         self.assertEqual(self.leadership.isr, (1,))

@@ -7,7 +7,7 @@ from typing import Any, cast
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.services.pulse import BEAT_S, LATEST_MS, Pulse
+from streamline.services.pulse import LATEST_MS, Pulse
 
 
 class PulseTests(SynchronousTestCase):
@@ -22,7 +22,8 @@ class PulseTests(SynchronousTestCase):
     def beat(self, *late_s: float) -> None:
         """Let beats come so late."""
         for late in late_s:
-            self.clock.advance(BEAT_S + late)
+            (beat,) = self.clock.getDelayedCalls()
+            self.clock.advance(beat.getTime() - self.clock.seconds() + late)
 
     def test_on_time(self) -> None:
         self.beat(*[0.0] * 50)
@@ -58,9 +59,10 @@ class PulseTests(SynchronousTestCase):
         self.pulse.stopService()
         self.pulse = Pulse(self.clock, 0.01)
         self.pulse.startService()
-        for _ in range(10):
-            self.clock.advance(0.01)
+        began = self.clock.seconds()
+        self.beat(*[0.0] * 10)
         self.assertEqual(self.pulse.beats, 10)
+        self.assertAlmostEqual(self.clock.seconds() - began, 0.1, delta=0.01)
 
     def test_stopped(self) -> None:
         self.pulse.stopService()

@@ -8,6 +8,7 @@ from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, StartRefused
 from streamline.interfaces import Host, IConsensus
 from streamline.services.raft import RaftConsensus
+from streamline.services.raftrecords import Kind, encode_record
 from streamline.services.single import SingleConsensus
 from streamline.testing.contracts import consensus
 from streamline.testing.contracts.consensus import Ledger
@@ -124,6 +125,15 @@ class FilesTests(FilesCase):
         at = data.rindex(b"a")
         self.host.disk.replace_file(LOG, data[:at] + b"b" + data[at + 1 :])
         self.assertIn("is damaged at byte", self.refusal())
+
+    def test_a_log_that_rests(self) -> None:
+        """It is marked once, and does not grow by itself."""
+        self.propose("a")
+        sizes = [len(self.host.disk.read_file(LOG))]
+        for _ in range(3):
+            self.machine.simulation.run(self.machine.simulation.now + 1)
+            sizes.append(len(self.host.disk.read_file(LOG)))
+        self.assertEqual(sizes[1:], [sizes[0] + len(encode_record(1, 1, Kind.MARK))] * 3)
 
     def test_bytes_that_only_the_page_cache_has(self) -> None:
         """After a sync that failed they can be read, and the next sync says yes; they are written once more (RF2)."""

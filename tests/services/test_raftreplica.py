@@ -37,3 +37,18 @@ class OrderTests(QuorumHarness):
         told = happened.index("told")
         self.assertEqual(happened[:told].count("1 sent"), 2)
         self.assertNotIn("committed", happened[:told])
+
+    def test_one_command_after_another(self) -> None:
+        """Each needs a message to every other node and its answer, and no more; then all are told how far it is."""
+        leader = self.the_leader()
+        self.wait(1.0)
+        self.post.sent.clear()
+        for number in range(10):
+            told: list[object] = []
+            leader.quorum.propose(b"%d" % number).addCallback(told.append)
+            self.run_until(lambda told=told: bool(told))
+        self.assertLess(self.post.sent["AppendRequest"], 10 * 2 + 10)
+        self.assertLess(self.post.sent["AppendResponse"], 10 * 2 + 10)
+        done = self.simulation.now
+        self.run_until(lambda: all(one.register.texts == leader.register.texts for one in self.members.values()))
+        self.assertLess(self.simulation.now, done + 0.02)

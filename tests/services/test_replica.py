@@ -8,9 +8,11 @@ from attrs import evolve
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.errors import ErrorCode
+from streamline.errors import ErrorCode, Refused, StorageFailed
+from streamline.model import LogSlice
 from streamline.replication.acks import StrictAcks
 from streamline.replication.epochs import CHECKPOINT_NAME
+from streamline.replication.followers import FollowerFetch
 from streamline.replication.roles import Role
 from streamline.services.opening import open_partition
 from streamline.services.receipts import Receipt
@@ -70,6 +72,25 @@ class CuttingTests(CopyCase):
         self.assertEqual(self.replica.epochs.entries(), [(0, 0)])
         self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n1\n0 0\n")
 
+    def test_a_full_disk(self) -> None:
+        """DK10, KR4: epochs that the log has no more would be there still; so it waits, and is opened with space."""
+        self.copy(1)
+        self.copy(1)
+        self.copy(2)
+        self.replica.checkpoint()
+        faults = self.broker.machine.platter.faults
+        faults.full = True
+        self.assertRaises(StorageFailed, self.replica.cut, 3)
+        for _ in range(3):
+            self.broker.wait(1.1)
+            self.assertRaises(Refused, self.broker.partition, "t")
+        faults.full = False
+        self.broker.wait(1.1)
+        again = self.broker.partition("t")
+        self.assertEqual(again.log.end_offset, 3)
+        self.assertEqual(again.log.get_checkpoint(CHECKPOINT_NAME), b"0\n2\n0 0\n1 2\n")
+        self.assertEqual(self.broker.produce("t", batch_of(b"v")).base_offset, 3)
+
     def test_nothing_counts_that_is_gone(self) -> None:
         self.copy(1)
         self.replica.cut(1)
@@ -112,6 +133,17 @@ class CuttingTests(CopyCase):
         after.callback(3)
         self.assertEqual(self.replica.counted_offset, 3)
 
+    def test_what_a_cut_leaves_is_synced(self) -> None:
+        """What waited for a sync that says nothing any more counts after another one, whether or not more comes."""
+        self.replica.configure(evolve(self.replica.config, flush_messages=1))
+        self.broker.machine.platter.faults.thread_mean_s = 0.5
+        self.copy(1)
+        self.copy(1)
+        self.replica.cut(3)
+        self.assertEqual(self.replica.counted_offset, 2)
+        self.broker.wait(5.0)
+        self.assertEqual(self.replica.counted_offset, 3)
+
     def test_producers(self) -> None:
         """KR27: those whose batches have all gone are read from the log again before anybody leads."""
         for sequence in range(7):
@@ -132,6 +164,55 @@ class CuttingTests(CopyCase):
         assert known is not None
         self.assertEqual([batch.first_sequence for batch in known.batches], [1, 2, 3, 4, 5])
 
+    def sent(self, sequence: int, leader_epoch: int | None = None) -> str:
+        """Have a client send a batch, or another node pass it on; return what becomes of it."""
+        batch = memoryview(batch_of(b"w", producer_id=PRODUCER, producer_epoch=0, base_sequence=sequence))
+        header = read_header(batch)
+        try:
+            looked = header, header.max_timestamp, False
+            return f"taken at {self.replica.append(batch, looked, -1, leader_epoch).base_offset}"
+        except Refused as refusal:
+            return refusal.code.name
+
+    def test_who_was_refused(self) -> None:
+        """KR26: of what comes one after the other from a new producer, nothing is taken before the first is."""
+        self.assertEqual(self.sent(0), "NOT_LEADER_OR_FOLLOWER")
+        self.become(Role.LEADER, 2, 2)
+        self.assertEqual(self.sent(1), "OUT_OF_ORDER_SEQUENCE_NUMBER")
+        self.assertEqual([self.sent(0), self.sent(1)], ["taken at 2", "taken at 3"])
+
+    def test_who_was_cut_off(self) -> None:
+        """KR26: nor where what came before was here, and is not any more."""
+        for sequence in range(2):
+            self.copy(1, sequence, PRODUCER)
+        self.replica.cut(2)
+        self.become(Role.LEADER, 2, 2)
+        self.assertEqual([self.sent(2), self.sent(0)], ["OUT_OF_ORDER_SEQUENCE_NUMBER", "taken at 2"])
+
+    def opened(self) -> Replica:
+        """Return the copy as a restart would find it."""
+        replica = self.replica
+        opening = open_partition(
+            replica.log, replica.state, replica.config, replica._acks, replica._clock, replica._for_commit._gathering
+        )
+        return self.successResultOf(ensureDeferred(opening))
+
+    def test_passed_on(self) -> None:
+        """KR26: what came before may have been for another leader, who has not taken it, or not kept it."""
+        self.become(Role.LEADER, 2, 2)
+        self.assertEqual([self.sent(1, 2), self.sent(0, 2)], ["UNKNOWN_PRODUCER_ID", "taken at 2"])
+        self.assertEqual([self.sent(1, 2), self.sent(2, 1)], ["taken at 3", "NOT_LEADER_OR_FOLLOWER"])
+
+    def test_opened_with_an_epoch_that_is_none(self) -> None:
+        """KR4: it was written down, led nobody, and what an earlier leader wrote was copied in its place."""
+        self.copy(1)
+        self.become(Role.LEADER, 3, 2)
+        self.replica.checkpoint()
+        self.become(Role.FOLLOWER, 4, 1)
+        self.copy(1)
+        self.assertEqual(self.replica.log.get_checkpoint(CHECKPOINT_NAME), b"0\n3\n0 0\n1 2\n3 3\n")
+        self.assertEqual(self.opened().epochs.entries(), [(0, 0), (1, 2)])
+
     def test_opened_within_an_epoch(self) -> None:
         """KR4: producers are read from their snapshot on, which may lie within an epoch; that begins where it began."""
         replica = self.replica
@@ -143,10 +224,7 @@ class CuttingTests(CopyCase):
         replica.books.save_epochs()
         known = replica.epochs.entries()
         self.assertEqual(known, [(0, 0), (1, 2), (2, 5)])
-        opening = open_partition(
-            replica.log, replica.state, replica.config, replica._acks, replica._clock, replica._for_commit._gathering
-        )
-        opened = self.successResultOf(ensureDeferred(opening))
+        opened = self.opened()
         self.assertEqual(opened.epochs.entries(), known)
         self.assertEqual(list(opened.producers.producers()), list(replica.producers.producers()))
 
@@ -229,6 +307,57 @@ class RoleTests(CopyCase):
         copy._rebuilding = None
         copy._lead_now()
         self.assertEqual(copy._leadership.min_isr, 2)
+
+
+class Listener:
+    """A follower that hears of what is committed."""
+
+    def __init__(self, heard: list[str]) -> None:
+        self._heard = heard
+
+    def more(self, size_bytes: int) -> None:
+        """It is not told of records here."""
+
+    def committed(self) -> None:
+        """Note it."""
+        self._heard.append("follower")
+
+
+class ServingTests(CopyCase):
+    """What a leader does for its followers: files are lent, as far as nobody may cut them, and producers come first."""
+
+    def test_what_is_committed(self) -> None:
+        """And nothing else: a leader that becomes a follower may lose the rest, and write something else there."""
+        self.become(Role.LEADER, 2)
+        for _ in range(2):
+            self.broker.node.broker.replicas.append_now("t", 0, batch_of(bytes(100_000)), 1)
+        self.assertEqual((self.replica.high_watermark, self.replica.log.flushed_offset), (2, 4))
+        self.assertIsNone(self.read().lent)
+        self.fetched(4)
+        found = self.read()
+        assert found.lent is not None
+        self.assertEqual((len(found.lent), found.next_offset), (self.replica.log.size_bytes, 4))
+
+    def test_acknowledged_first(self) -> None:
+        """KR11: producers hear that a record is committed before anything is done about telling followers."""
+        self.become(Role.LEADER, 2)
+        receipt = self.broker.node.broker.replicas.append_now("t", 0, batch_of(b"v"), -1)
+        heard: list[str] = []
+        self.replica.when_settled(receipt, -1, lambda: heard.append("producer"))
+        self.replica.add_copier(Listener(heard))
+        self.fetched(3)
+        self.assertEqual(heard, ["producer", "follower"])
+
+    def read(self) -> LogSlice:
+        """Return what a follower gets that has nothing."""
+        found = self.replica.read_as_replica(0, 1 << 20, True)
+        assert not isinstance(found, Deferred)
+        self.assertEqual(found.next_offset, 4)
+        return found
+
+    def fetched(self, offset: int) -> None:
+        """Have the other replica say how far it is."""
+        self.replica.fetched(FollowerFetch(2, 1 << 40, leader_epoch=2, offset=offset, last_epoch=2))
 
 
 class TooFewTests(CopyCase):

@@ -82,7 +82,8 @@ class KillTests(CaseCase):
         """A refused connection tells the others at once, and saves the wait."""
         gaps = self.kill_leaders(1.0, 1.0)
         self.assertLess(gaps[len(gaps) // 2], 0.1)
-        self.assertLess(gaps[int(len(gaps) * 0.98)], 0.4)
+        self.assertLess(gaps[int(len(gaps) * 0.9)], 0.2)
+        self.assertLess(gaps[int(len(gaps) * 0.98)], 1.0)  # a vote was lost, and asked for again
 
 
 class MeshTests(CaseCase):

@@ -9,7 +9,16 @@ import pytest
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
-from tests.sim.planted import BUGS, ROOT, find, plant
+from tests.sim.bugs import Bug
+from tests.sim.planted import BUGS, ROOT, Finding, find, plant
+from tests.sim.side_by_side import side_by_side
+
+
+def planted_and_found(bug: Bug) -> Finding:
+    """Plant a bug into a copy of the product, and look for it there."""
+    with TemporaryDirectory() as directory:
+        plant(bug, Path(directory))
+        return find(bug, Path(directory))
 
 
 class PlantedTests(SynchronousTestCase):
@@ -29,10 +38,5 @@ class PlantedTests(SynchronousTestCase):
     @pytest.mark.slow
     def test_each_is_found(self) -> None:
         """Each is found, from a seed near the one that is known to find it on."""
-        missed = []
-        for bug in BUGS:
-            with TemporaryDirectory() as directory:
-                plant(bug, Path(directory))
-                if find(bug, Path(directory)).seed is None:
-                    missed.append(bug.says)
-        self.assertEqual(missed, [])
+        found = side_by_side(planted_and_found, BUGS)
+        self.assertEqual([bug.says for bug, finding in zip(BUGS, found, strict=True) if finding.seed is None], [])

@@ -15,7 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.interfaces import IDisk
 from streamline.storage import disk as real
-from streamline.storage import kernel
+from streamline.storage import libc
 from streamline.storage.disk import RealDisk
 from streamline.storage.threads import Doorbell
 from streamline.testing.contracts import disk
@@ -52,13 +52,14 @@ class RealDiskContractTests(disk.DiskContract):
 
 
 class RealDiskTests(SynchronousTestCase):
-    """What is particular about the operating system's disk."""
+    """What is particular about the operating system's disk, where threads sync."""
 
     def setUp(self) -> None:
         """Make a disk and an empty directory."""
         self.world = RealWorld()
         self.addCleanup(self.world.close)
         self.disk = self.world.disk
+        self.disk.asks_kernel = False
         self.directory = tempfile.mkdtemp()
         self.addCleanup(shutil.rmtree, self.directory, True)
         self.path = f"{self.directory}/a"
@@ -137,7 +138,7 @@ class RealDiskTests(SynchronousTestCase):
             synced.append(os.stat(place).st_dev)
             return True
 
-        self.patch(kernel, "sync_around", sync_around)
+        self.patch(libc, "sync_around", sync_around)
         files = [self.make(), self.disk.open(f"{self.directory}/b", create=True)]
         self.addCleanup(files[1].close)
         for directories in ([self.directory], []):
@@ -149,7 +150,7 @@ class RealDiskTests(SynchronousTestCase):
         """Where the kernel cannot, tells of nothing or tells of a failure, each file can be synced for itself."""
         file = self.make()
         for name, says in (("sync_around", False), ("can_sync_file_systems", False), ("sync_around", True)):
-            self.patch(kernel, name, lambda *args, says=says: says)
+            self.patch(libc, name, lambda *args, says=says: says)
             self.assertFalse(self.disk.sync_together([file], [self.directory]))
             file.sync()
 
@@ -164,7 +165,7 @@ class RealDiskTests(SynchronousTestCase):
             if fd == broken:
                 raise OSError(errno.EIO, "broken")
 
-        self.patch(kernel, "check_written", check_written)
+        self.patch(libc, "check_written", check_written)
         self.assertFalse(self.disk.sync_together([file, other], [self.directory]))
         other.sync()
         self.assertRaises(OSError, file.sync)
@@ -172,20 +173,20 @@ class RealDiskTests(SynchronousTestCase):
 
     def test_who_tells_of_nothing(self) -> None:
         """Before Linux 5.8, C{syncfs} said that all is well whatever happened."""
-        self.addCleanup(kernel.can_sync_file_systems.cache_clear)
+        self.addCleanup(libc.can_sync_file_systems.cache_clear)
         told = []
         for system, release in (("Linux", "5.7.9"), ("Linux", "5.10.0-21"), ("Darwin", "23.1.0")):
-            kernel.can_sync_file_systems.cache_clear()
+            libc.can_sync_file_systems.cache_clear()
             self.patch(os, "uname", lambda here=(system, "", release, "", ""): os.uname_result(here))
-            told.append(kernel.can_sync_file_systems())
+            told.append(libc.can_sync_file_systems())
         self.assertEqual(told, [False, True, False])
 
     def test_what_was_lost(self) -> None:
         """The kernel is asked about files that it has; a descriptor of nothing is an error like any other."""
         file = self.make()
         file.write([b"abc"], 0)
-        kernel.check_written(file.fileno())
-        error = self.assertRaises(OSError, kernel.check_written, -1)
+        libc.check_written(file.fileno())
+        error = self.assertRaises(OSError, libc.check_written, -1)
         self.assertEqual(error.errno, errno.EBADF)
 
     def end(self, deferred: Deferred[T]) -> T:
@@ -365,6 +366,8 @@ class RealDiskTests(SynchronousTestCase):
         before, threads = descriptors(), threading.active_count()
         world = RealWorld()
         file = world.disk.open(self.path, create=True)
+        world.result_of(file.sync_later())
+        world.disk.asks_kernel = False
         world.result_of(file.sync_later())
         world.result_of(world.disk.elsewhere(len, "abc"))
         self.assertGreater(threading.active_count(), threads)

@@ -19,7 +19,7 @@ class UnaskedTests(SynchronousTestCase):
     """What happens without anybody asking for it."""
 
     def test_much_is_synced(self) -> None:
-        """So many bytes are synced, so that the kernel never has too much to write at once."""
+        """So many bytes are synced, so that a crash leaves no more to be looked at again."""
         self.patch(syncing, "SYNC_BYTES", 1_000_000)
         station = started()
         station.fill(9, value_bytes=100_000)

@@ -162,6 +162,34 @@ class FullDiskTests(SynchronousTestCase):
             self.assertEqual(end_offset, 35)
             self.assertEqual(station.offsets(), list(range(start_offset, 35)))
 
+    def test_cut(self) -> None:
+        """However much there is room for: the log is as it was or as it was to be, and can be opened when there is."""
+        outcomes = set()
+        for room in range(0, 200, 10):
+            for cut, kept in ((lambda log: log.truncate(5), (0, 5)), (lambda log: log.restart_at(50), (50, 50))):
+                station = Station(segment_ms=500)
+                station.start()
+                station.fill(15)
+                platter = station.machine.platter
+                platter.capacity_bytes = platter.used_bytes + room
+                try:
+                    cut(station.log)
+                except StorageStarved:
+                    platter.capacity_bytes = 2**30
+                    station.log = station.open()
+                    outcomes.add("starved")
+                else:
+                    outcomes.add("cut")
+                found = station.log.start_offset, station.log.end_offset
+                self.assertIn(found, (kept, (0, 15)))
+                outcomes.add("done" if found == kept else "not done")
+                platter.capacity_bytes = 2**30
+                self.assertEqual(station.offsets(), list(range(*found)))
+                station.append(make_batch(found[1]))
+                station.restart()
+                self.assertEqual((station.log.start_offset, station.log.end_offset), (found[0], found[1] + 1))
+        self.assertEqual(outcomes, {"starved", "cut", "done", "not done"})
+
     def test_stop(self) -> None:
         """Stopping loses what was not flushed, and nothing else."""
         station = self.station

@@ -43,19 +43,25 @@ class RunTests(SynchronousTestCase):
         return memoryview(batch), header.record_count, header.max_timestamp
 
     def drawn(self, rng: random.Random) -> list[bytes]:
-        """Return batches of all sizes and times."""
-        now = EPOCH_MS
+        """Return batches of all sizes, or small ones only, and of all times, now and then without any."""
+        sizes, steps = rng.choice((
+            ((10, 10, 100, 300, 5000, 90_000), (0, 0, 1, -5, 100, DAY_MS // 20)),
+            ((1, 10), (DAY_MS // 15, -DAY_MS // 50)),
+            ((1, 10), (0, 7, -5)),
+            ((1, 10), (0,)),
+        ))  # fmt: skip
+        now = EPOCH_MS if len(steps) > 1 else -1
         found = []
         for _ in range(60):
-            now += rng.choice((0, 0, 1, -5, 100, DAY_MS // 20))
-            size = rng.choice((10, 10, 100, 300, 5000, 90_000))
+            now += rng.choice(steps)
+            size = rng.choice(sizes)
             found.append(make_batch(0, rng.randrange(1, 4), timestamp=now, value_bytes=size, leader_epoch=-1))
         return found
 
     def test_the_same_files(self) -> None:
         """The log, its indexes and where segments begin are the same to the byte."""
         rolled = 0
-        for seed in range(12):
+        for seed in range(40):
             batches = self.drawn(random.Random(seed))
             stations = [started(segment_ms=DAY_MS, segment_index_bytes=400) for _ in range(2)]
             for station, runs in zip(stations, (None, random.Random(seed)), strict=True):

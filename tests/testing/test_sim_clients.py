@@ -181,6 +181,20 @@ class ProducerTests(SynchronousTestCase):
         self.assertEqual([send.retried for send in self.history.sends][:2], [False, True])
         self.assertEqual({send.incarnation for send in self.history.sends}, {0})
 
+    def test_no_more_than_five_behind_what_comes_again(self) -> None:
+        """Brokers remember five: a batch that is refused again and again while later ones are taken is still known."""
+        first: list[int] = []
+
+        def refuse_the_first(request: ProduceRequest) -> ProduceResponse | None:
+            sequence = next(headers(self.sent(request)))[1].base_sequence
+            first.append(sequence)
+            self.errors = [ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND] if sequence == 0 and len(first) < 40 else []
+            return self.take(request)
+
+        self.broker.answers[ProduceRequest] = refuse_the_first
+        self.produce(20.0, pace_s=0.1)
+        self.assertEqual((self.statuses(), max(first[:40])), ({OK}, 4))
+
     def test_duplicate_is_success(self) -> None:
         """DUPLICATE_SEQUENCE_NUMBER says that it is there, but not where."""
         self.errors = [ErrorCode.DUPLICATE_SEQUENCE_NUMBER]

@@ -29,8 +29,9 @@ CLOCK_READERS = ("datetime.now", "datetime.utcnow", "datetime.today", "date.toda
 
 DOORS = (
     "streamline/storage/descriptors.py",
-    "streamline/storage/kernel.py",
+    "streamline/storage/libc.py",
     "streamline/storage/disk.py",
+    "streamline/storage/kernel.py",
     "streamline/storage/threads.py",
     "streamline/services/host.py",
     "streamline/tap.py",

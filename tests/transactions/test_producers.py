@@ -8,6 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode, Refused
 from streamline.transactions.producers import (
+    AWAITED_MAX,
+    AWAITED_MS,
     REMEMBERED_BATCHES,
     SEQUENCE_MAX,
     Batch,
@@ -194,12 +196,33 @@ class ForgettingTests(ProducerCase):
     def test_truncate(self) -> None:
         for number in range(3):
             self.send(number, number)
-        self.assertTrue(self.states.truncate(2))
-        self.assertFalse(self.states.truncate(2))
+        self.assertTrue(self.states.truncate(2, 0))
+        self.assertFalse(self.states.truncate(2, 0))
         self.assertIsNotNone(self.send(1, 1))
         self.assertIsNone(self.send(2, 2))
-        self.states.truncate(0)
+        self.states.truncate(0, 0)
         self.assertEqual(len(self.states), 0)
+
+    def test_passed_over(self) -> None:
+        """What a producer sent after a batch that was refused waits for that one, for a while."""
+        self.states.passed_over(7, 0, 4, 1000)
+        self.states.passed_over(7, 0, 6, 1000)
+        for sequence, now_ms in ((5, 1000), (9, 1000 + AWAITED_MS - 1)):
+            with self.assertRaises(Refused) as caught:
+                self.states.check_awaited(7, 0, sequence, now_ms)
+            self.assertEqual(caught.exception.code, ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER)
+        self.states.check_awaited(8, 0, 9, 1000)
+        self.states.check_awaited(7, 0, 9, 1000 + AWAITED_MS)
+        self.assertFalse(self.states.awaits)
+        self.states.passed_over(7, 0, 4, 1000)
+        self.states.check_awaited(7, 1, 9, 1000)
+        self.assertFalse(self.states.awaits, "it has begun anew")
+
+    def test_passed_over_many(self) -> None:
+        for producer_id in range(AWAITED_MAX + 1):
+            self.states.passed_over(producer_id, 0, 0, 0)
+        self.states.check_awaited(0, 0, 5, 0)
+        self.assertRaises(Refused, self.states.check_awaited, 1, 0, 5, 0)
 
     def test_restored_producers_count_as_heard_of_now(self) -> None:
         self.send(0, 0, now_ms=100)

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import Refused
+from streamline.wire import quick as quick_look
 from streamline.wire.batch import check, read_header
 from streamline.wire.crc import crc32c
-from streamline.wire.quick import RECORDS_MAX, Looked, look
+from streamline.wire.quick import KINDS_MAX, RECORDS_MAX, Looked, look, plain_run
 from streamline.wire.recordcheck import Checked, check_records
 from streamline.wire.records import Record, build_batch
 from streamline.wire.recordshape import greatest_delta
@@ -169,3 +170,68 @@ class QuickLookTests(SynchronousTestCase):
                         self.assertIsNotNone(close, f"byte {at} = {value}")
                 for cut in (at, at + 1):
                     self.assertIsNone(quickly(batch[:cut]) if cut < len(batch) else None)
+
+
+class PlainRunTests(SynchronousTestCase):
+    """Batches like one that was looked at before are not looked at again, and judged as if they were."""
+
+    def expected(self, batch: bytes) -> bool:
+        """Say whether there is nothing to do about a batch but to give it its place."""
+        looked = quickly(batch)
+        return looked is not None and looked[0].producer_id == -1 and looked[0].max_timestamp == looked[1]
+
+    def taken(self, *batches: bytes, needs_keys: bool = False) -> int:
+        """Return how many are taken; what is said of them is right."""
+        run = plain_run([memoryview(batch) for batch in batches], MAX_BYTES, EARLIEST, LATEST, needs_keys)
+        for batch, (records, count, max_timestamp) in zip(batches, run, strict=False):
+            header = read_header(batch)
+            self.assertEqual((records, count, max_timestamp), (batch, header.record_count, header.max_timestamp))
+        return len(run)
+
+    def test_every_byte(self) -> None:
+        for count, size in ((1, 100), (3, 60), (16, 20)):
+            plain = build_batch([Record(value=b"v" * size, timestamp=1000)] * count)
+            self.assertEqual(self.taken(plain, plain, plain), 3)
+            for at in range(min(len(plain), 160)):
+                for value in (0, 1, 2, 127, 128, 255):
+                    changed = bytearray(plain)
+                    changed[at] = value
+                    for _ in range(2):
+                        now = bytes(changed)
+                        self.assertEqual(self.taken(plain, now, now), 3 if self.expected(now) else 1, f"{at}: {value}")
+                        changed[17:21] = crc32c(changed[21:]).to_bytes(4, "big")
+
+    def test_other_sizes_and_times(self) -> None:
+        for later in (0, 5):
+            records = [Record(value=b"v" * 50, timestamp=1000 + later * n) for n in range(4)]
+            plain = build_batch(records)
+            longer = plain + b"\0"
+            self.assertEqual(self.taken(plain, plain, longer), 2)
+            self.assertEqual(self.taken(plain[:-1]), 0)
+            self.assertEqual(self.taken(b""), 0)
+
+    def test_idempotent_producers(self) -> None:
+        """Their batches are sound, but there is more to look at."""
+        batch = build_batch([Record(value=b"v", timestamp=1000)], producer_id=7, producer_epoch=0, base_sequence=0)
+        self.assertIsNotNone(quickly(batch))
+        self.assertEqual(self.taken(batch, batch), 0)
+
+    def test_limits(self) -> None:
+        """What is asked of a batch may change between two that are alike."""
+        plain = memoryview(build_batch([Record(value=b"v" * 70, timestamp=1000)]))
+        for limits, taken in (
+            ((MAX_BYTES, 0, 2000, False), 1),
+            ((len(plain), 1000, 1000, False), 1),
+            ((len(plain) - 1, 0, 2000, False), 0),
+            ((MAX_BYTES, 1001, 2000, False), 0),
+            ((MAX_BYTES, 0, 999, False), 0),
+            ((MAX_BYTES, 0, 2000, True), 0),
+        ):
+            self.assertEqual(len(plain_run([plain], *limits)), taken, limits)
+        early = memoryview(build_batch([Record(value=b"v" * 70, timestamp=-1)]))
+        self.assertEqual(plain_run([early], MAX_BYTES, -5, 2000, False), [])
+
+    def test_what_is_kept_in_mind_is_bounded(self) -> None:
+        for epoch in range(2 * KINDS_MAX + 10):
+            self.assertEqual(self.taken(build_batch([Record(value=b"v", timestamp=1000)], leader_epoch=epoch)), 1)
+            self.assertLessEqual(len(quick_look._kinds), KINDS_MAX)

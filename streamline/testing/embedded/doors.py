@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from streamline.interfaces import IDisk, IFile
 from streamline.storage.disk import RealDisk, RealFile
+from streamline.storage.kernel import KernelSyncs
 from streamline.storage.threads import Threads
 
 CALLS_END_S = 10.0
@@ -30,8 +31,10 @@ CALLS_END_S = 10.0
 class MortalFile(RealFile):
     """A file that its node's death closes."""
 
-    def __init__(self, disk: MortalDisk, fd: int, threads: Callable[[], Threads]) -> None:
-        super().__init__(fd, threads)
+    def __init__(
+        self, disk: MortalDisk, fd: int, threads: Callable[[], Threads], kernel: Callable[[], KernelSyncs | None]
+    ) -> None:
+        super().__init__(fd, threads, kernel)
         self._disk = disk
 
     def sync(self) -> None:
@@ -81,7 +84,7 @@ class MortalDisk(RealDisk):
         self._check()
         flags = os.O_CLOEXEC | (os.O_RDWR if write else os.O_RDONLY)
         flags |= os.O_CREAT | os.O_EXCL if create else 0
-        file = MortalFile(self, os.open(path, flags, 0o644), self._sync_threads)
+        file = MortalFile(self, os.open(path, flags, 0o644), self._sync_threads, self._kernel_syncs)
         self._files.add(file)
         return file
 

@@ -103,6 +103,7 @@ class RaftAppendRequest(Message):
     entries: Sequence[Entry] = wire(ARRAY(Entry))
     commit_index: int = wire(INT64)
     round: int = wire(INT64)
+    wants_answer: bool = wire(BOOLEAN, "0+", tag=0, default=True)
 
 
 @message(key=20_003, versions="0", flexible="0+", kind="request")

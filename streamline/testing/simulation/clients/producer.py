@@ -58,7 +58,7 @@ class Habits:
 
     @ivar pace_s: mean time between two batches.
     @ivar records_max: most records in a batch; C{padding_bytes}: least and most bytes added to each.
-    @ivar in_flight_max: most batches without an answer; 5 is what brokers remember of a producer.
+    @ivar in_flight_max: most batches from the first without an answer to the newest; brokers remember 5.
     @ivar is_old: it never asks who leads, sends to whichever node it has reached, and speaks a version of Produce in
         which nobody can tell it.
     """
@@ -75,6 +75,7 @@ class Habits:
 
 @define
 class _Batch:
+    number: int
     sends: list[Send]
     padding: bytes
     wall_ms: int
@@ -106,7 +107,7 @@ class Producer:
         self._producer = (NO_PRODUCER_ID, -1)
         self._incarnation = 0
         self._next_sequence = 0
-        self._next_number = 0
+        self._next_number = self._batches_made = 0
         self._unsent: deque[_Batch] = deque()
         self._flying: list[_Batch] = []
         self._connection: Connection | None = None
@@ -158,7 +159,8 @@ class Producer:
             )
         self._history.sends.extend(sends)
         low, high = habits.padding_bytes
-        return _Batch(sends, b" " * rng.randrange(low, high + 1), self._host.clock.wall_ms())
+        self._batches_made += 1
+        return _Batch(self._batches_made, sends, b" " * rng.randrange(low, high + 1), self._host.clock.wall_ms())
 
     # Sending
 
@@ -185,12 +187,21 @@ class Producer:
         self._push()
 
     def _push(self) -> None:
-        while self._connection is not None and self._unsent and len(self._flying) < self._habits.in_flight_max:
+        while self._connection is not None and self._unsent and self._may_send(self._unsent[0]):
             batch = self._unsent.popleft()
             if self._habits.idempotent and batch.sequence == NO_SEQUENCE:
                 batch.sequence = self._next_sequence
                 self._next_sequence += len(batch.sends)
             self._send(self._connection, batch)
+
+    def _may_send(self, batch: _Batch) -> bool:
+        """
+        Say whether nothing that has no answer yet is too many batches behind.
+
+        Brokers remember the five newest of a producer.  Where later batches are acknowledged than one that has to come
+        again, as where there were too few replicas for a moment, and more new ones followed, it would be forgotten.
+        """
+        return not self._flying or batch.number < self._flying[0].number + self._habits.in_flight_max
 
     def _send(self, connection: Connection, batch: _Batch) -> None:
         for send in batch.sends:

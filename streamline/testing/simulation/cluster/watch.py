@@ -70,9 +70,9 @@ class Watch:
         node, check, monitor = watched.node, self._oracle.check, self._oracle.monitor
         ready = node.ready
 
-        def watched_ready() -> Ready | None:
+        def watched_ready(*, tells: bool = True) -> Ready | None:
             check(monitor.moved, watched)
-            wanted = ready()
+            wanted = ready(tells=tells)
             if wanted is not None:
                 check(monitor.handed_out, watched, wanted)
             return wanted
