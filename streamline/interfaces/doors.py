@@ -129,6 +129,9 @@ class IDisk(Interface):
     def make_directories(path: str) -> None:
         """Make a directory and its parents, durably; fine where it exists."""
 
+    def make_directory(path: str) -> None:
+        """Make a directory in one that is there; fails where something has the name."""
+
     def rename(source: str, target: str) -> None:
         """Rename a file or directory within its file system, replacing a file."""
 
@@ -140,6 +143,17 @@ class IDisk(Interface):
 
     def sync_directory(path: str) -> None:
         """Make the names in a directory durable."""
+
+    def sync_together(files: Sequence[IFile], directories: Sequence[str]) -> bool:
+        """
+        Make everything written to these files of ours durable, and the names in these directories; blocks.
+
+        It waits for a device once, however many there are, and for whatever else is to be written to it: not for few.
+
+        @return: whether it did.  Where it is false, each has to be synced for itself, which says what failed, if
+            anything did.
+        @raise OSError: a file is closed or has failed before, or a directory is not there; nothing was synced.
+        """
 
     def read_file(path: str) -> bytes:
         """Return all of a (small) file."""

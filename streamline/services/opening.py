@@ -8,18 +8,49 @@ a long log does not hold up anybody else.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from streamline.cluster.image import MetadataImage
 from streamline.config import TopicConfig
+from streamline.errors import StreamlineError
 from streamline.interfaces import IAcksPolicy, IClock, IPartitionLog
-from streamline.model import NO_EPOCH, PartitionState
+from streamline.model import NO_EPOCH, LogIdentity, PartitionState, Topic
 from streamline.replication.epochs import CHECKPOINT_NAME, LeaderEpochs, load_epochs
 from streamline.services.purgatory import Gathering
 from streamline.services.remembering import SLICE_HEADERS, replay, restore_producers
 from streamline.services.replica import Replica
 from streamline.services.turns import next_turn
 
+log = Logger()
+
+
+def identity_of(topic: Topic, state: PartitionState) -> LogIdentity:
+    """Return what a partition's log is called."""
+    return LogIdentity(topic.name, state.index, topic.topic_id)
+
+
+def name_strays(kept: Iterable[LogIdentity], image: MetadataImage) -> None:
+    """Say what is on the disk and belongs to nothing."""
+    for identity in kept:
+        if image.names.get(identity.topic_id) != identity.topic:
+            log.warn(
+                "{partition} belongs to no topic that the cluster knows; it is left alone", partition=str(identity)
+            )
+
+
+def not_opened(identity: LogIdentity) -> None:
+    """Say why a partition could not be opened; for an except clause."""
+    failure = Failure()
+    log.error("{partition} cannot be opened: {why}", partition=str(identity), why=failure.getErrorMessage())
+    if not failure.check(StreamlineError, OSError):
+        log.failure("opening {partition} failed in a way that should not happen", failure, partition=str(identity))
+
 
 async def open_partition(
-    log: IPartitionLog,
+    kept: IPartitionLog,
     state: PartitionState,
     config: TopicConfig,
     acks: IAcksPolicy,
@@ -32,10 +63,10 @@ async def open_partition(
     @raise StorageFailed: what is written down beside the log says more than it does, and cannot be put right.
     """
     now_ms = clock.wall_ms()
-    epochs, written, from_epochs = _load_epochs(log)
-    producers, from_producers = restore_producers(log, now_ms)
+    epochs, written, from_epochs = _load_epochs(kept)
+    producers, from_producers = restore_producers(kept, now_ms)
     replayed = 0
-    headers = log.headers(min(from_epochs, from_producers))
+    headers = kept.headers(min(from_epochs, from_producers))
     while True:
         read = 0
         for header in headers:
@@ -48,11 +79,11 @@ async def open_partition(
         if read < SLICE_HEADERS:
             break
         await next_turn(clock)
-    epochs.truncate_start(log.start_offset)
-    partition = Replica(log, state, config, acks, clock, epochs, producers, gathering)
+    epochs.truncate_start(kept.start_offset)
+    partition = Replica(kept, state, config, acks, clock, epochs, producers, gathering)
     partition.books.epochs_changed = epochs.entries() != written
     partition.books.unsaved_batches = replayed
-    if written and written[-1][1] > log.end_offset:
+    if written and written[-1][1] > kept.end_offset:
         partition.books.write_epochs()  # as after a cut: once the log has grown again, nobody could tell
     return partition
 

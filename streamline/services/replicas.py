@@ -20,7 +20,7 @@ from streamline.cluster.delta import Delta, difference
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import rules_of
 from streamline.config import NodeConfig, TopicConfig
-from streamline.errors import ErrorCode, Refused, StartRefused, StorageStarved, StreamlineError
+from streamline.errors import ErrorCode, Refused, StartRefused, StorageStarved
 from streamline.interfaces import Host, IAcksPolicy, IReplicator, IStorage
 from streamline.model import INTERNAL_TOPICS, Buffer, LogIdentity, PartitionState, Topic, TopicPartition
 from streamline.replication.roles import Role, role_of
@@ -28,17 +28,19 @@ from streamline.services.close_look import look_closely
 from streamline.services.metadata import Metadata
 from streamline.services.neighbours import own_epoch
 from streamline.services.one_by_one import OneByOne
-from streamline.services.opening import open_partition
+from streamline.services.opening import identity_of, name_strays, not_opened, open_partition
 from streamline.services.partition import Partition
 from streamline.services.purgatory import Gathering
 from streamline.services.receipts import Receipt, refused
 from streamline.services.replica import Replica
 from streamline.services.sharing import Shared
 from streamline.services.topic_configs import TopicConfigs
+from streamline.services.turns import in_turns
 
 log = Logger()
 
-OPENED_AT_ONCE = 16
+OPENED_AT_ONCE = 256
+"""As many are prepared together by the storage as it likes to; what it prepared is then looked into one by one."""
 _GONE = Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, "the topic was deleted")
 _STOPPING = Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER, "the node is stopping")
 _BROKEN = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "the partition failed in a way that should not happen")
@@ -97,9 +99,8 @@ class Replicas(Service):
         return Deferred.fromCoroutine(self._open_all())
 
     async def _open_all(self) -> None:
-        self._note_strays()
-        for topic in self._metadata.image.topics.values():
-            self._open_topic(topic)
+        name_strays(self._storage.identities(), self._metadata.image)
+        await in_turns(self._host.clock, self._open_topics(self._metadata.image.topics.values()))
         await self._on_disk.all_done()
         if self._refusal is not None:
             await self.stopService()
@@ -139,15 +140,21 @@ class Replicas(Service):
             self._become(replica)
 
     def _concerned(self, delta: Delta) -> list[Replica]:
-        """Return the copies that have something to do with a change: all of them only where it is one of brokers."""
-        if delta.brokers or delta.broker_configs:
+        """
+        Return the copies that have something to do with a change.
+
+        All of them have where it is one of this node itself; where it is one of others, their leaders.
+        """
+        if self._config.node_id in delta.brokers or delta.broker_configs:
             return list(self._partitions.values())
-        return [replica for key in delta.concerned if (replica := self._partitions.get(key)) is not None]
+        led = [key for key, one in self._partitions.items() if one.role is Role.LEADER] if delta.brokers else ()
+        keys = dict.fromkeys((*led, *delta.concerned))
+        return [replica for key in keys if (replica := self._partitions.get(key)) is not None]
 
     def _configure(self, replica: Replica) -> None:
         """Have a copy follow its topic's settings, where they have changed."""
         config = self.config_of(replica.log.identity.topic)
-        if config != replica.config:
+        if config is not replica.config and config != replica.config:
             replica.configure(config)
 
     def _is_here(self, state: PartitionState) -> bool:
@@ -167,20 +174,14 @@ class Replicas(Service):
             return  # it is being discarded
         node_id = self._config.node_id
         epoch = own_epoch(image.brokers, node_id, self._incarnation_id)
-        if role_of(node_id, epoch, state, image.brokers) is Role.GONE:
+        role = role_of(node_id, epoch, state, image.brokers)
+        if role is Role.GONE:
             self._discard(identity)
             return
-        state = self._metadata.expected(image.topics[identity.topic], identity.partition)
-        role = role_of(node_id, epoch, state, image.brokers)
+        expected = self._metadata.expected(image.topics[identity.topic], identity.partition)
+        if expected is not state:
+            state, role = expected, role_of(node_id, epoch, expected, image.brokers)
         replica.become(role, state, rules_of(image, identity.topic).min_isr, self._replicator)
-
-    def _note_strays(self) -> None:
-        image = self._metadata.image
-        for identity in self._storage.identities():
-            if image.names.get(identity.topic_id) != identity.topic:
-                log.warn(
-                    "{partition} belongs to no topic that the cluster knows; it is left alone", partition=str(identity)
-                )
 
     # Opening and closing
 
@@ -189,7 +190,7 @@ class Replicas(Service):
         waiting = [
             self._opening[identity].wait()
             for state in topic.partitions
-            if (identity := LogIdentity(topic.name, state.index, topic.topic_id)) in self._opening
+            if (identity := identity_of(topic, state)) in self._opening
         ]
         return gatherResults(waiting, consumeErrors=True).addCallback(lambda _: None)
 
@@ -197,14 +198,19 @@ class Replicas(Service):
         """Return a topic's settings, its overrides laid over the broker's as they are now."""
         return self._configs.of(self._metadata.image, topic)
 
-    def _open_topic(self, topic: Topic) -> None:
-        for state in topic.partitions:
-            if self._is_here(state):
-                self._open(topic, state)
+    def _open_topics(self, topics: Iterable[Topic]) -> Iterator[None]:
+        here = [(topic, state) for topic in topics for state in topic.partitions if self._is_here(state)]
+        self._opening.update((identity_of(topic, state), Shared()) for topic, state in here)
+        for topic, state in here:
+            self._begin(identity_of(topic, state), state)
+            yield
 
     def _open(self, topic: Topic, state: PartitionState) -> None:
-        identity = LogIdentity(topic.name, state.index, topic.topic_id)
+        identity = identity_of(topic, state)
         self._opening[identity] = Shared()
+        self._begin(identity, state)
+
+    def _begin(self, identity: LogIdentity, state: PartitionState) -> None:
         self._on_disk.do(identity.topic_partition, partial(self._opened, identity, state))
 
     async def _opened(self, identity: LogIdentity, state: PartitionState) -> None:
@@ -213,10 +219,10 @@ class Replicas(Service):
             await self._open_here(identity, state)
         except StartRefused as refusal:
             self._refusal = self._refusal or refusal
-            self._not_opened(identity)
+            not_opened(identity)
         except Exception as error:
             if identity not in self._starved:
-                self._not_opened(identity)
+                not_opened(identity)
             if isinstance(error, StorageStarved):
                 self._starved[identity] = None
         # Not in a finally clause: one that runs as a dead node is collected would go on telling others.
@@ -254,15 +260,9 @@ class Replicas(Service):
     def _is_gone(self, identity: LogIdentity) -> bool:
         return self._metadata.image.names.get(identity.topic_id) != identity.topic
 
-    def _not_opened(self, identity: LogIdentity) -> None:
-        failure = Failure()
-        log.error("{partition} cannot be opened: {why}", partition=str(identity), why=failure.getErrorMessage())
-        if not failure.check(StreamlineError, OSError):
-            log.failure("opening {partition} failed in a way that should not happen", failure, partition=str(identity))
-
     def _discard_topic(self, topic: Topic) -> None:
         for state in topic.partitions:
-            self._discard(LogIdentity(topic.name, state.index, topic.topic_id))
+            self._discard(identity_of(topic, state))
 
     def _discard(self, identity: LogIdentity) -> None:
         """Drop a copy that nobody wants here any more."""
@@ -298,7 +298,7 @@ class Replicas(Service):
         state = self._metadata.image.partition(topic, index)
         if state is None:
             raise Refused(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        identity = LogIdentity(topic, index, self._metadata.image.topics[topic].topic_id)
+        identity = identity_of(self._metadata.image.topics[topic], state)
         is_opened = partition is None and identity not in self._opening
         if state.leader != self._config.node_id or not is_opened or not self.running:
             raise Refused(ErrorCode.NOT_LEADER_OR_FOLLOWER)

@@ -19,7 +19,7 @@ gets on, however many come.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -45,6 +45,15 @@ def next_turn(clock: IClock) -> Deferred[None]:
     turn: Deferred[None] = Deferred()
     clock.callLater(0, turn.callback, None)
     return turn
+
+
+async def in_turns(clock: IClock, steps: Iterable[object]) -> None:
+    """Go through steps that have happened when they are yielded; others have the reactor when a turn is used up."""
+    began_s = clock.seconds()
+    for _ in steps:
+        if clock.seconds() - began_s >= TURN_S:
+            await next_turn(clock)
+            began_s = clock.seconds()
 
 
 class Turns:

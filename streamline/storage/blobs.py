@@ -4,43 +4,54 @@ Small files beside a log's segments, whose content is their owner's business.
 
 from __future__ import annotations
 
-from attrs import frozen
+from collections.abc import Iterable
 
 from streamline.interfaces import IDisk
 from streamline.storage.layout import is_checkpoint_name
 
 
-@frozen
 class Blobs:
     """
-    The blobs in one directory.
+    The blobs in one directory; nobody else makes or removes any.
 
     Every call raises ValueError for a name that could mean something else.
+
+    @param names: what is there.
     """
 
-    disk: IDisk
-    directory: str
+    def __init__(self, disk: IDisk, directory: str, names: Iterable[str]) -> None:
+        self._disk = disk
+        self._directory = directory
+        self._names = dict.fromkeys(filter(is_checkpoint_name, names))
 
     def _path(self, name: str) -> str:
         if not is_checkpoint_name(name):
             raise ValueError(f"{name!r} is no name for a checkpoint")
-        return f"{self.directory}/{name}"
+        return f"{self._directory}/{name}"
 
     def put(self, name: str, data: bytes) -> None:
         """Keep a blob, durably; what was there stays until the new one is there."""
-        self.disk.replace_file(self._path(name), data)
+        path = self._path(name)
+        self._names[name] = None  # also where that fails: it may be there all the same
+        self._disk.replace_file(path, data)
 
     def get(self, name: str) -> bytes | None:
         """Return a blob."""
         path = self._path(name)
-        return self.disk.read_file(path) if self.disk.exists(path) else None
+        if name not in self._names:
+            return None
+        try:
+            return self._disk.read_file(path)
+        except FileNotFoundError:
+            return None
 
     def names(self) -> list[str]:
         """Return the names of all blobs, sorted."""
-        return [name for name in self.disk.list_directory(self.directory) if is_checkpoint_name(name)]
+        return sorted(self._names)
 
     def drop(self, name: str) -> None:
         """Remove a blob; fine where there is none."""
         path = self._path(name)
-        if self.disk.exists(path):
-            self.disk.remove(path)
+        if name in self._names and self._disk.exists(path):
+            self._disk.remove(path)
+        self._names.pop(name, None)

@@ -17,6 +17,7 @@ from streamline.storage.checkpoints import Checkpoints
 from streamline.storage.layout import DELETED
 from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
+from streamline.storage.together import Together
 
 NOTE_BYTES = 2**30
 
@@ -71,6 +72,7 @@ class Commons:
     @ivar much_synced: called after each L{NOTE_BYTES} that were synced unasked; noting recovery points then
         bounds what a crash leaves to be rescanned.
     @ivar failed: called when a log had to be closed, so that the next stop is not clean.
+    @ivar together: does what waits for the device for many logs at a time.
     """
 
     log = Logger()
@@ -81,6 +83,7 @@ class Commons:
     tails: TailBudget
     much_synced: Callable[[], object]
     failed: Callable[[], object]
+    together: Together
     _synced_bytes: int = 0
     _removals: dict[IDelayedCall, tuple[str, ...]] = field(factory=dict)
 

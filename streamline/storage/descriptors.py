@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from typing import Any
+
+from streamline.model import Buffer
 
 
 def read_at(fd: int, at: int, length: int) -> bytes:
@@ -23,6 +26,18 @@ def read_at(fd: int, at: int, length: int) -> bytes:
         pieces.append(data)
         got += len(data)
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def rest_of(parts: Sequence[Buffer], written: int) -> list[Buffer]:
+    """Return what remains of C{parts} after their first C{written} bytes."""
+    rest: list[Buffer] = []
+    for part in parts:
+        if written >= len(part):
+            written -= len(part)
+        else:
+            rest.append(memoryview(part)[written:])
+            written = 0
+    return rest
 
 
 class Descriptor:

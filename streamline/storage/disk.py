@@ -25,8 +25,7 @@ import os
 import shutil
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
@@ -34,40 +33,19 @@ from zope.interface import implementer
 
 from streamline.interfaces import IDisk, IFile
 from streamline.model import Buffer
-from streamline.storage.descriptors import Descriptor, RealStretch, read_at
+from streamline.storage import libc
+from streamline.storage.descriptors import Descriptor, RealStretch, read_at, rest_of
 from streamline.storage.kernel import KernelSyncs
 from streamline.storage.threads import Doorbell, Threads
 
 IOV_MAX = os.sysconf("SC_IOV_MAX")
 """Most buffers that one C{pwritev} takes."""
 
+UNSIZED_BYTES = 4096
+"""What is read of a file that does not say how long it is, as the kernel's own do not."""
 BOOT_ID = "/proc/sys/kernel/random/boot_id"
 SYNC_THREADS = 4
 OTHER_THREADS = 4
-
-FALLOC_FL_KEEP_SIZE = 1
-
-
-@cache
-def _libc() -> Any:
-    """Return the C library; its C{fallocate} can keep the size, which Python's cannot."""
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_longlong, ctypes.c_longlong]
-    return libc
-
-
-def _rest(parts: Sequence[Buffer], written: int) -> list[Buffer]:
-    """Return what remains of C{parts} after their first C{written} bytes."""
-    rest: list[Buffer] = []
-    for part in parts:
-        if written >= len(part):
-            written -= len(part)
-        else:
-            rest.append(memoryview(part)[written:])
-            written = 0
-    return rest
 
 
 def _answer(done: list[Deferred[None]]) -> None:
@@ -110,7 +88,7 @@ class RealFile:
         length = sum(map(len, parts))
         written = os.pwritev(self._fd, parts, at)
         while written < length:
-            more = os.pwritev(self._fd, _rest(parts, written), at + written)
+            more = os.pwritev(self._fd, rest_of(parts, written), at + written)
             if not more:
                 raise OSError(errno.EIO, "the device takes no more bytes")
             written += more
@@ -147,7 +125,7 @@ class RealFile:
 
     def allocate(self, size: int) -> None:
         """Reserve blocks beyond the end of the file; a full disk or an unable file system is no error here."""
-        _libc().fallocate(self._fd, FALLOC_FL_KEEP_SIZE, 0, size)
+        libc.reserve(self._fd, size)
 
     def sync(self) -> None:
         """Call C{fdatasync}; a failure ends the file's life."""
@@ -157,6 +135,23 @@ class RealFile:
         except OSError as error:
             self._failure = error
             raise
+
+    def fileno(self) -> int:
+        """
+        Return the descriptor.
+
+        @raise OSError: a sync has failed, or the file is closed.
+        """
+        self._check()
+        return self._fd
+
+    def is_written(self) -> bool:
+        """Say whether everything that the kernel has written back for us arrived; if not, the file's life ends."""
+        try:
+            libc.check_written(self._fd)
+        except OSError as error:
+            self._failure = error
+        return self._failure is None
 
     def sync_later(self) -> Deferred[None]:
         """Share the next C{fdatasync}, at most one of which is in flight."""
@@ -308,8 +303,12 @@ class RealDisk:
             return
         parent = os.path.dirname(os.path.abspath(path))
         self.make_directories(parent)
-        os.mkdir(path)
+        self.make_directory(path)
         self.sync_directory(parent)
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory."""
+        os.mkdir(path)
 
     def rename(self, source: str, target: str) -> None:
         """Rename a file or directory, replacing a file."""
@@ -331,10 +330,21 @@ class RealDisk:
         finally:
             os.close(fd)
 
+    def sync_together(self, files: Sequence[IFile], directories: Sequence[str]) -> bool:
+        """Call C{syncfs}, where it can be relied on.  See Note [Syncing a file system]."""
+        ours = cast("Sequence[RealFile]", files)
+        fds = [file.fileno() for file in ours]
+        if not (libc.can_sync_file_systems() and libc.sync_file_systems(fds, directories)):
+            return False
+        return all([file.is_written() for file in ours])
+
     def read_file(self, path: str) -> bytes:
         """Return all of a file."""
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return read_at(fd, 0, os.fstat(fd).st_size or UNSIZED_BYTES)
+        finally:
+            os.close(fd)
 
     def replace_file(self, path: str, data: bytes) -> None:
         """Write C{path.tmp}, sync it, rename it and sync the directory."""

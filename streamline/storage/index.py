@@ -10,12 +10,12 @@ from __future__ import annotations
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import lt
 from struct import Struct
 
 from streamline.errors import StreamlineError
-from streamline.interfaces import IDisk
+from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP
 
 RELATIVE_OFFSET_MAX = 2**31 - 1
@@ -205,14 +205,28 @@ def save_index(disk: IDisk, work: IndexWork) -> bool:
     @return: whether all is written.
     """
     try:
-        for path, length, data in work:
-            file = disk.open(path, create=not disk.exists(path))
+        for file in write_index(disk, work):
             try:
-                file.write([data], length)
-                file.truncate(length + len(data))
                 file.sync()
             finally:
                 file.close()
     except OSError:
         return False
     return True
+
+
+def write_index(disk: IDisk, work: IndexWork) -> Iterator[IFile]:
+    """
+    Write the same, and yield each file, which is not synced yet.
+
+    @raise OSError: one cannot be written.
+    """
+    for path, length, data in work:
+        file = disk.open(path, create=not disk.exists(path))
+        try:
+            file.write([data], length)
+            file.truncate(length + len(data))
+        except OSError:
+            file.close()
+            raise
+        yield file

@@ -8,7 +8,7 @@ C{pwritev}, C{sync} makes them durable.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
@@ -40,15 +40,16 @@ class SegmentLog(ReadableLog):
 
     def __init__(
         self, identity: LogIdentity, chain: Chain, config: TopicConfig, *, start_offset: int, high_watermark: int,
-        recovery_point: int,
+        recovery_point: int, names: Iterable[str] = (),
     ) -> None:  # fmt: skip
+        """@param names: of all that is in the log's directory."""
         super().__init__(identity, chain, recovery_point)
         self.start_offset = start_offset
         self.high_watermark = high_watermark
         self._config = config
         self._wall_ms = chain.commons.host.clock.wall_ms
         self._lost: StorageFailed | None = None
-        self._blobs = Blobs(chain.commons.disk, chain.directory)
+        self._blobs = Blobs(chain.commons.disk, chain.directory, names)
 
     # Writing
 
@@ -312,7 +313,7 @@ class SegmentLog(ReadableLog):
         self._failure = StorageFailed(f"{self.identity} is closed")
         try:
             self._chain.use(self._chain.active).finish()
-            await self._syncs.checkpoint()
+            await self._syncs.end()
         except OSError as error:
             raise self._failed_for_good(error) from error
         if not self._chain.is_closed:

@@ -5,10 +5,17 @@ After a clean stop the files are believed.  After any other, batches past the
 recovery point are looked at one by one, the log ends before the first that is
 not whole, and what is kept is made durable before anybody sees it.  All of it
 only takes a disk, so it runs in a thread.
+
+# Note [The last step]
+
+Of thousands of logs each has files and directories to be synced, and the device
+would be waited for each time.  So L{load} leaves that to whoever can do it for many
+at once (L{streamline.storage.together}), and nobody sees the log before.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import NamedTuple
 
@@ -20,7 +27,7 @@ from streamline.model import NO_EPOCH, NO_OFFSET
 from streamline.storage import truncation
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, OffsetIndex, TimeIndex
 from streamline.storage.layout import DELETED, LOG, OFFSET_INDEX, TIME_INDEX, segment_file, segment_path
-from streamline.storage.segment import Segment
+from streamline.storage.segment import ALLOCATE_FROM_BYTES, Segment
 from streamline.storage.view import header_at
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC
 from streamline.wire.crc import crc32c
@@ -70,40 +77,47 @@ class Loaded(NamedTuple):
     @ivar segments: in order; none where the directory was empty.
     @ivar end_offset: the offset after the last batch, or 0.
     @ivar restarted_at: where the log was about to start over when a crash came, or -1.
+    @ivar is_durable: whether all of it is; else the last segment and the directory are still to be synced, and nobody
+        may see the log before.  See Note [The last step].
+    @ivar names: all that is in the directory, and maybe some that are not.
     """
 
     segments: list[Segment]
     end_offset: int
     restarted_at: int = NO_OFFSET
+    is_durable: bool = True
+    names: tuple[str, ...] = ()
 
 
 def load(plan: Plan) -> Loaded:
     """
-    Load a log; after an unclean stop, everything in it is durable when this returns.
+    Load a log; after an unclean stop, what is left is durable once it has been synced.
 
     @raise OSError: the disk failed.
     """
     disk, directory = plan.disk, plan.directory
-    bases = _tidy(disk, directory)
-    unfinished = truncation.noted(disk, directory)
+    names = disk.list_directory(directory)
+    unfinished = truncation.noted(disk, directory) if truncation.NOTE in names else None
+    bases = _tidy(disk, directory, names)
     if unfinished is not None:
         truncation.carry_out(disk, directory, unfinished, bases)
         truncation.forget(disk, directory)
-        bases = _tidy(disk, directory)
-    segments = [_segment(plan, base_offset) for base_offset in bases]
+        names = disk.list_directory(directory)
+        bases = _tidy(disk, directory, names)
+    segments = [_segment(plan, base_offset) for base_offset in bases[:-1]]
+    segments += [_last_segment(plan, base_offset) for base_offset in bases[-1:]]
     restarted_at = NO_OFFSET if unfinished is None else unfinished.start_offset
     if plan.clean and unfinished is None and segments:
         end_offset = _believed_end(segments[-1])
         if end_offset is not None:
-            return Loaded(segments, end_offset)
+            return Loaded(segments, end_offset, names=tuple(names))
     recovery = Recovery(plan, segments)
     recovery.run()
-    return Loaded(recovery.segments, recovery.end_offset, restarted_at)
+    return Loaded(recovery.segments, recovery.end_offset, restarted_at, is_durable=False, names=tuple(names))
 
 
-def _tidy(disk: IDisk, directory: str) -> list[int]:
+def _tidy(disk: IDisk, directory: str, names: Sequence[str]) -> list[int]:
     """Remove what dropped segments left; return the base offsets of the others.  Unknown names are let be."""
-    names = disk.list_directory(directory)
     files = [file for file in map(segment_file, names) if file is not None]
     bases = sorted(base_offset for base_offset, suffix in files if suffix == LOG)
     known = frozenset(bases)
@@ -123,6 +137,13 @@ def _segment(plan: Plan, base_offset: int) -> Segment:
     finally:
         file.close()
     return Segment(plan.disk, plan.directory, base_offset, size, plan.config, plan.now_ms)
+
+
+def _last_segment(plan: Plan, base_offset: int) -> Segment:
+    """Return the one that goes on; its file stays open, as it is looked into at once."""
+    segment = Segment(plan.disk, plan.directory, base_offset, 0, plan.config, plan.now_ms)
+    segment.size = segment.synced_size = segment.file.size()
+    return segment
 
 
 def _believed_end(segment: Segment) -> int | None:
@@ -150,7 +171,7 @@ class Recovery:
         self._epoch = NO_EPOCH
 
     def run(self) -> None:
-        """Scan what may not be whole, cut it, and make what is left durable."""
+        """Scan what may not be whole, and cut it; all that is left but the last segment is durable then."""
         bases = [segment.base_offset for segment in self.segments[1:]]
         known = max(self._plan.recovery_point, self._plan.start_offset)
         durable = sum(base_offset <= known for base_offset in bases)
@@ -163,11 +184,10 @@ class Recovery:
             if whole < segment.size:
                 self._drop_from(slot + 1, f"{segment.path()} has no whole batch at {whole}")
                 segment.size = whole
+                segment.file.truncate(whole)
                 self._keep(segment)
                 break
             self._keep(segment)
-        if self.segments:
-            self._plan.disk.sync_directory(self._plan.directory)
 
     def _follows(self, base_offset: int) -> bool:
         """Say whether a batch may come next; only compaction leaves gaps, and none between segments."""
@@ -185,15 +205,16 @@ class Recovery:
 
     def _keep(self, segment: Segment) -> None:
         """
-        Cut a segment behind its last whole batch and make it durable, with its indexes.
+        Make a segment durable with its indexes, unless it is the last one.
 
-        Those of the last one stay in memory, as if it had just been written: the next checkpoint saves them before it
+        The indexes of that stay in memory, as if it had just been written: the next checkpoint saves them before it
         notes how far all is durable, and thousands of logs are open sooner.
         """
-        segment.file.truncate(segment.size)
-        segment.file.sync()
+        if segment.size >= ALLOCATE_FROM_BYTES or segment.config.preallocate:  # it may have space behind its end
+            segment.file.truncate(segment.size)
         segment.synced_size = segment.size
         if segment is not self.segments[-1]:
+            segment.file.sync()
             segment.finish()
             segment.save()
             segment.rest()

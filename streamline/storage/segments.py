@@ -9,6 +9,7 @@ the next start.
 from __future__ import annotations
 
 from collections.abc import Coroutine, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
@@ -18,7 +19,7 @@ from zope.interface import implementer
 
 from streamline.config import NodeConfig, TopicConfig
 from streamline.errors import StartRefused, StorageFailed, StorageStarved, StreamlineError
-from streamline.interfaces import Host, IDisk, IPartitionLog, IStorage
+from streamline.interfaces import Host, IDisk, IFile, IPartitionLog, IStorage
 from streamline.model import NO_OFFSET, LogIdentity, TopicPartition
 from streamline.storage.chain import Chain
 from streamline.storage.checkpoints import Checkpoints, Offsets
@@ -39,6 +40,7 @@ from streamline.storage.readable import PASSING
 from streamline.storage.recovery import Loaded, Plan, load
 from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
+from streamline.storage.together import Done, Together, settle
 
 T = TypeVar("T")
 
@@ -69,7 +71,7 @@ class SegmentStorage:
         self._markers = Markers(host.disk, config.data_dir)
         self._commons = Commons(
             host, self._checkpoints, OpenSegments(int(open_segments)), TailBudget(int(tail_bytes)), self.checkpoint,
-            self._markers.spoil,
+            self._markers.spoil, Together(host.clock, host.disk),
         )
         self._identities: dict[TopicPartition, LogIdentity] = {}
         self._logs: dict[TopicPartition, SegmentLog] = {}
@@ -149,17 +151,21 @@ class SegmentStorage:
             if before.identity == identity:
                 return before
             await before.close()
-        self._set_stray_aside(identity)
+        is_known = self._identities.get(partition) == identity
+        if not is_known:
+            self._set_stray_aside(identity)
         plan = Plan(
             self._disk, self._path(partition), config, self._commons.host.clock.wall_ms(),
             clean=self.clean_epoch is not None and before is None,
             recovery_point=self._checkpoints.recovery_points.get(partition, 0),
             start_offset=self._checkpoints.log_starts.get(partition, 0),
         )  # fmt: skip
-        if plan.clean and self._disk.is_directory(plan.directory):
-            loaded = _prepare(plan, identity)
+        if plan.clean and is_known:
+            done = _prepare(plan, identity, is_known)
+            settle(self._disk, done)
+            loaded = done.result
         else:
-            loaded = await self._disk.elsewhere(_prepare, plan, identity)
+            loaded = await self._commons.together.do(partial(_prepare, plan, identity, is_known))
         log = self._log(identity, config, plan, loaded)
         self._identities[partition] = identity
         self._logs[partition] = log
@@ -197,7 +203,7 @@ class SegmentStorage:
         high_watermark = max(checkpoints.high_watermarks.get(partition, 0), start_offset)
         return SegmentLog(
             identity, chain, config, start_offset=start_offset, high_watermark=high_watermark,
-            recovery_point=chain.end_offset,
+            recovery_point=chain.end_offset, names=loaded.names,
         )  # fmt: skip
 
     def discard(self, identity: LogIdentity) -> Deferred[None]:
@@ -252,9 +258,10 @@ class SegmentStorage:
 
     async def _stop(self) -> None:
         durable: Offsets = {}
-        for partition, log in sorted(self._logs.items()):
+        closing = [(partition, log, log.close()) for partition, log in sorted(self._logs.items())]
+        for partition, log, closed in closing:
             try:
-                await log.close()
+                await closed
                 durable[partition] = log.recovery_point
             except StreamlineError as error:
                 self._markers.spoil()
@@ -269,29 +276,35 @@ class SegmentStorage:
         return self.clean_epoch is not None or all(partition in self._logs for partition in self._identities)
 
 
-def _identify(disk: IDisk, path: str, metadata: bytes) -> None:
-    """Have a directory say which topic it belongs to; a new one's names are synced later."""
+def _identify(disk: IDisk, path: str, metadata: bytes) -> tuple[IFile, ...]:
+    """Have a directory say which topic it belongs to; return the file where it is new, and so not synced."""
     if not disk.exists(path):
         file = disk.open(path, create=True)
-        try:
-            file.write([metadata], 0)
-            file.sync()
-        finally:
-            file.close()
-    elif disk.read_file(path) != metadata:
+        file.write([metadata], 0)
+        return (file,)
+    if disk.read_file(path) != metadata:
         disk.replace_file(path, metadata)
+    return ()
 
 
-def _prepare(plan: Plan, identity: LogIdentity) -> Loaded:
-    """Make what is missing of a partition's directory, durably, and load it."""
+def _prepare(plan: Plan, identity: LogIdentity, is_known: bool) -> Done:
+    """
+    Make what is missing of a partition's directory, and load it.
+
+    @param is_known: whether there is a directory that says whose it is.
+    """
     disk, directory = plan.disk, plan.directory
-    if not disk.is_directory(directory):
-        disk.make_directories(directory)
-    _identify(disk, f"{directory}/{PARTITION_METADATA}", encode_metadata(identity.topic_id))
+    new: tuple[IFile, ...] = ()
+    if not is_known:
+        if not disk.is_directory(directory):
+            disk.make_directory(directory)
+        new = _identify(disk, f"{directory}/{PARTITION_METADATA}", encode_metadata(identity.topic_id))
     loaded = load(plan)
-    if loaded.segments:
-        return loaded
-    segment = Segment(disk, directory, plan.start_offset, 0, plan.config, plan.now_ms)
-    segment.create()
-    disk.sync_directory(directory)
-    return loaded._replace(segments=[segment], end_offset=plan.start_offset)
+    if loaded.is_durable and loaded.segments and not new:
+        return Done(loaded)
+    if not loaded.segments:
+        segment = Segment(disk, directory, plan.start_offset, 0, plan.config, plan.now_ms)
+        segment.create()
+        loaded = loaded._replace(segments=[segment], end_offset=plan.start_offset)
+    # Its own name as well: whoever made the directory may have died before that was durable.
+    return Done(loaded, (loaded.segments[-1].file,), new, (directory, directory.rpartition("/")[0]))

@@ -9,6 +9,7 @@ of the active one counts.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.python.failure import Failure
@@ -16,8 +17,9 @@ from twisted.python.failure import Failure
 from streamline.errors import StreamlineError
 from streamline.interfaces import IDisk, IFile
 from streamline.storage.chain import Chain
-from streamline.storage.index import IndexWork, save_index
+from streamline.storage.index import IndexWork, save_index, write_index
 from streamline.storage.segment import Segment
+from streamline.storage.together import Done
 
 SYNC_BYTES = 2**28
 """
@@ -72,11 +74,14 @@ class Syncs:
         return self._sync_active(target)
 
     async def _sync_after(self, target: int) -> int:
+        await self._all_settled()
+        return await self._sync_active(target)
+
+    async def _all_settled(self) -> None:
         while self._settling:
             waiting: Deferred[None] = Deferred()
             self._waiting.append(waiting)
             await waiting
-        return await self._sync_active(target)
 
     def _sync_active(self, target: int) -> Deferred[int]:
         if self.recovery_point >= target:
@@ -163,6 +168,33 @@ class Syncs:
             await self._index_files.run(self._save, segment)
         return min(recovery_point, self.recovery_point)
 
+    async def end(self) -> None:
+        """
+        Do what a checkpoint does, together with other logs that end; nothing is appended any more.
+
+        @raise OSError: the log, or what is beside it, could not be synced.
+        """
+        await self._all_settled()
+        await self._index_files.run(self._end)
+
+    def _end(self) -> Deferred[None]:
+        chain = self._chain
+        target, active = chain.end_offset, chain.use(chain.active)
+        unsaved = [(segment, segment.unsaved()) for segment in chain.segments if segment.has_unsaved]
+        work = [each for _, lacking in unsaved for each in lacking]
+        files = () if self.recovery_point >= target else (active.file,)
+        if not files and not work:
+            return succeed(None)
+
+        def ended(complete: bool) -> None:
+            for segment, lacking in unsaved:
+                segment.saved(lacking, complete)
+            active.synced_size = active.size
+            self.recovery_point = max(self.recovery_point, target)
+
+        disk = chain.commons.disk
+        return chain.commons.together.do(partial(_end_files, disk, files, work)).addCallback(ended)
+
     def _save(self, segment: Segment) -> Deferred[None]:
         work, generation = segment.unsaved(), self._chain.generation
 
@@ -173,6 +205,16 @@ class Syncs:
         disk = self._chain.commons.disk
         saving: Deferred[bool] = disk.elsewhere(save_index, disk, work)
         return saving.addCallback(saved)
+
+
+def _end_files(disk: IDisk, files: tuple[IFile, ...], work: IndexWork) -> Done:
+    """Write what index files lack; what is not complete is made anew at the next start."""
+    written: list[IFile] = []
+    try:
+        written.extend(write_index(disk, work))
+    except OSError:
+        return Done(False, files, tuple(written))
+    return Done(True, files, tuple(written))
 
 
 def _settle_files(disk: IDisk, file: IFile, work: IndexWork, directory: str) -> bool:

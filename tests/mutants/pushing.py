@@ -131,7 +131,7 @@ ON_DISK = (
         "PU4",
         "A copy that the log has taken away goes, whatever a push said.",
         REPLICAS,
-        "if role_of(node_id, epoch, state, image.brokers) is Role.GONE:",
+        "if role is Role.GONE:",
         "if False:",
         [f"{EARLY}::test_move_away"],
     ),

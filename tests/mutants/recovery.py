@@ -9,6 +9,7 @@ READABLE = "streamline/storage/readable.py"
 SEGMENT = "streamline/storage/segment.py"
 STORAGE = "streamline/storage/segments.py"
 MARKERS = "streamline/storage/markers.py"
+TOGETHERS = "streamline/storage/together.py"
 LAYOUT = "streamline/storage/layout.py"
 INDEX = "streamline/storage/index.py"
 VIEW = "streamline/storage/view.py"
@@ -16,6 +17,7 @@ VIEW = "streamline/storage/view.py"
 DAMAGE = "tests/storage/test_recovery.py::DamageTests::"
 SIDE = "tests/storage/test_recovery.py::SideFilesTests::"
 TWICE = "tests/storage/test_recovery.py::CrashInRecoveryTests::"
+TOGETHER = "tests/storage/test_together.py::TogetherTests::"
 CRASHES = "tests/storage/test_crashes.py::CrashTests::"
 FAILING = "tests/storage/test_faults.py::FailingDiskTests::"
 CONTENT = "tests/storage/test_layout.py::ContentTests::"
@@ -25,7 +27,7 @@ RECOVERING = (
         "DK1",
         "What follows the last whole batch is cut off the file.",
         RECOVERY,
-        "segment.file.truncate(segment.size)",
+        "segment.file.truncate(whole)",
         "",
         [f"{DAMAGE}test_cut_at_every_byte"],
     ),
@@ -129,17 +131,41 @@ RECOVERING = (
         "DK4",
         "A marker of a clean stop is not enough where the log does not end with a whole batch.",
         RECOVERY,
-        "if end_offset is not None:\n    return Loaded(segments, end_offset)",
-        "return Loaded(segments, end_offset or 0)",
+        "if end_offset is not None:\n    return Loaded(segments, end_offset, names=tuple(names))",
+        "return Loaded(segments, end_offset or 0, names=tuple(names))",
         [f"{DAMAGE}test_clean_marker_beside_half_a_batch"],
     ),
     Mutant(
         "DK6",
         "What recovery keeps is durable before anybody sees it.",
-        RECOVERY,
-        "segment.file.truncate(segment.size)\nsegment.file.sync()",
-        "segment.file.truncate(segment.size)",
+        TOGETHERS,
+        "for file in (*one.files, *one.passing):\n    file.sync()",
+        "pass",
         [f"{TWICE}test_recovered_is_durable"],
+    ),
+    Mutant(
+        "DK6",
+        "So is what many logs keep that are recovered together.",
+        TOGETHERS,
+        "if len(doubtful) < TOGETHER_MIN or not _synced_together(disk, doubtful):",
+        "if len(doubtful) < TOGETHER_MIN:",
+        [f"{TOGETHER}test_recovered_is_durable"],
+    ),
+    Mutant(
+        "DK6",
+        "Where they could not be synced together, each is synced for itself.",
+        TOGETHERS,
+        "outcomes = [_settled(disk, one) if isinstance(one, Done) else one for one in outcomes]",
+        "pass",
+        [f"{TOGETHER}test_one_fails"],
+    ),
+    Mutant(
+        "DK6",
+        "Segments before the last one are durable with their indexes before the next is looked at.",
+        RECOVERY,
+        "segment.file.sync()\nsegment.finish()",
+        "segment.finish()",
+        [f"{TWICE}test_recovered_segments_are_durable"],
     ),
     Mutant(
         "DK6",
@@ -245,7 +271,7 @@ SIDE_FILES = (
         "DK4",
         "A directory that does not say which topic it is of is made to say so again.",
         STORAGE,
-        "elif disk.read_file(path) != metadata:\n    disk.replace_file(path, metadata)",
+        "if disk.read_file(path) != metadata:\n    disk.replace_file(path, metadata)",
         "",
         [f"{SIDE}test_after_a_clean_stop"],
     ),

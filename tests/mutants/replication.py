@@ -155,7 +155,7 @@ EPOCH_CACHE = (
         "KR4",
         "Epochs that begin beyond the end of a log that is opened are forgotten on disk, too, before it grows.",
         OPENING,
-        "if written and written[-1][1] > log.end_offset:",
+        "if written and written[-1][1] > kept.end_offset:",
         "if False:",
         ["tests/services/test_replica.py::CuttingTests::test_a_full_disk"],
     ),

@@ -13,6 +13,7 @@ CHAIN = "streamline/storage/chain.py"
 SYNCING = "streamline/storage/syncing.py"
 CHECKPOINTS = "streamline/storage/checkpoints.py"
 DISK = "streamline/storage/disk.py"
+TOGETHERS = "streamline/storage/together.py"
 
 CRASHES = "tests/storage/test_crashes.py::CrashTests::"
 SYNCED = "tests/storage/test_durability.py::SyncedTests::"
@@ -22,6 +23,8 @@ FAILING = "tests/storage/test_faults.py::FailingDiskTests::"
 READING = "tests/storage/test_reading.py::ReadingTests::"
 REAL = "tests/storage/test_disk.py::RealDiskTests::"
 CONTRACT = "tests/storage/test_contract.py::SegmentTests::"
+
+TOGETHER = "tests/storage/test_together.py::TogetherTests::"
 
 STEPS = (
     Mutant(
@@ -148,8 +151,8 @@ STEPS = (
         "DK15",
         "The name of a new directory is durable.",
         DISK,
-        "os.mkdir(path)\nself.sync_directory(parent)",
-        "os.mkdir(path)",
+        "self.make_directory(path)\nself.sync_directory(parent)",
+        "self.make_directory(path)",
         [f"{REAL}test_made_directories_are_durable"],
     ),
     Mutant(
@@ -171,10 +174,18 @@ STEPS = (
     Mutant(
         "DK15",
         "The names of a new partition's first files are durable.",
-        STORAGE,
-        "segment.create()\ndisk.sync_directory(directory)",
-        "segment.create()",
+        TOGETHERS,
+        "for directory in one.directories:\n    disk.sync_directory(directory)",
+        "pass",
         [f"{SYNCED}test_first_segment"],
+    ),
+    Mutant(
+        "DK15",
+        "So are those of many that are made together, and of their directories.",
+        TOGETHERS,
+        "directories.update(dict.fromkeys(one.directories))",
+        "",
+        [f"{TOGETHER}test_new_logs_are_durable"],
     ),
 )
 
@@ -317,6 +328,22 @@ FAULTS = (
         "except OSError as error:\n    self._failure = error\n    raise",
         "except OSError:\n    raise",
         [f"{REAL}test_failed_sync_is_final"],
+    ),
+    Mutant(
+        "DK12",
+        "The same where something of it was lost although a sync of the whole file system tells of nothing.",
+        DISK,
+        "return all([file.is_written() for file in ours])",
+        "return True",
+        [f"{REAL}test_lost_although_synced_together"],
+    ),
+    Mutant(
+        "DK12",
+        "A kernel that never tells of what was lost is not asked.",
+        DISK,
+        "if not (libc.can_sync_file_systems() and libc.sync_file_systems(fds, directories)):",
+        "if not libc.sync_file_systems(fds, directories):",
+        [f"{REAL}test_not_synced_together"],
     ),
     Mutant(
         "DK12",

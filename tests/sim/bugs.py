@@ -79,9 +79,9 @@ NODE_BUGS = (
     ),
     Bug(
         "recovery serves what is not durable",
-        "streamline/storage/recovery.py",
-        "        segment.file.sync()\n        segment.synced_size = segment.size\n",
-        "        segment.synced_size = segment.size\n",
+        "streamline/storage/together.py",
+        "    for file in (*one.files, *one.passing):\n        file.sync()\n",
+        "",
         "relapse,kill",
         seed=2,
         pace_s=1.5,

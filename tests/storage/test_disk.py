@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.interfaces import IDisk
 from streamline.storage import disk as real
+from streamline.storage import libc
 from streamline.storage.disk import RealDisk
 from streamline.storage.threads import Doorbell
 from streamline.testing.contracts import disk
@@ -128,6 +129,65 @@ class RealDiskTests(SynchronousTestCase):
             self.assertRaises(OSError, one.write, [b"d"], 0)
             self.assertRaises(OSError, one.truncate, 0)
             self.assertRaises(OSError, self.end, one.sync_later())
+
+    def test_synced_together(self) -> None:
+        """Files of one file system are synced with one call, whose word is taken where nothing was lost of them."""
+        synced: list[int] = []
+
+        def sync_around(place: int | str) -> bool:
+            synced.append(os.stat(place).st_dev)
+            return True
+
+        self.patch(libc, "sync_around", sync_around)
+        files = [self.make(), self.disk.open(f"{self.directory}/b", create=True)]
+        self.addCleanup(files[1].close)
+        for directories in ([self.directory], []):
+            self.assertTrue(self.disk.sync_together(files, directories))
+        self.assertTrue(self.disk.sync_together([], [self.directory, self.directory]))
+        self.assertEqual(synced, 3 * [os.stat(self.directory).st_dev])
+
+    def test_not_synced_together(self) -> None:
+        """Where the kernel cannot, tells of nothing or tells of a failure, each file can be synced for itself."""
+        file = self.make()
+        for name, says in (("sync_around", False), ("can_sync_file_systems", False), ("sync_around", True)):
+            self.patch(libc, name, lambda *args, says=says: says)
+            self.assertFalse(self.disk.sync_together([file], [self.directory]))
+            file.sync()
+
+    def test_lost_although_synced_together(self) -> None:
+        """What was lost of a file ends its life, whatever was said of the file system (DK12)."""
+        file, other = self.make(), self.disk.open(f"{self.directory}/b", create=True)
+        self.addCleanup(other.close)
+
+        broken = file.fileno()
+
+        def check_written(fd: int) -> None:
+            if fd == broken:
+                raise OSError(errno.EIO, "broken")
+
+        self.patch(libc, "check_written", check_written)
+        self.assertFalse(self.disk.sync_together([file, other], [self.directory]))
+        other.sync()
+        self.assertRaises(OSError, file.sync)
+        self.assertRaises(OSError, file.write, [b"d"], 0)
+
+    def test_who_tells_of_nothing(self) -> None:
+        """Before Linux 5.8, C{syncfs} said that all is well whatever happened."""
+        self.addCleanup(libc.can_sync_file_systems.cache_clear)
+        told = []
+        for system, release in (("Linux", "5.7.9"), ("Linux", "5.10.0-21"), ("Darwin", "23.1.0")):
+            libc.can_sync_file_systems.cache_clear()
+            self.patch(os, "uname", lambda here=(system, "", release, "", ""): os.uname_result(here))
+            told.append(libc.can_sync_file_systems())
+        self.assertEqual(told, [False, True, False])
+
+    def test_what_was_lost(self) -> None:
+        """The kernel is asked about files that it has; a descriptor of nothing is an error like any other."""
+        file = self.make()
+        file.write([b"abc"], 0)
+        libc.check_written(file.fileno())
+        error = self.assertRaises(OSError, libc.check_written, -1)
+        self.assertEqual(error.errno, errno.EBADF)
 
     def end(self, deferred: Deferred[T]) -> T:
         """Wait for a Deferred."""

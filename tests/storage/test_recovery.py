@@ -405,6 +405,17 @@ class CrashInRecoveryTests(SynchronousTestCase):
             station.restart(power=True)
             self.assertEqual(station.log.end_offset, 12, seed)
 
+    def test_recovered_segments_are_durable(self) -> None:
+        """So do the parts before the last one."""
+        for seed in range(20):
+            station = Station(seed, segment_ms=500)
+            station.start()
+            station.fill(42)
+            station.restart()
+            self.assertEqual(station.log.end_offset, 42)
+            station.restart(power=True)
+            self.assertEqual(station.log.end_offset, 42, seed)
+
     def test_the_segment_that_goes_on(self) -> None:
         """Its indexes are made anew and kept in mind; the files come with the next checkpoint, whatever comes first."""
         station = Station()

@@ -67,6 +67,27 @@ class PowerCutTests(SynchronousTestCase):
 
         self.assertEqual(self.outcomes(prepare, lambda files: files.read_file("/data/a")), {b"x" * 10_000})
 
+    def test_synced_together_survives(self) -> None:
+        """So is what was synced together, with all its names; who would fail has to be synced for itself."""
+
+        def prepare(files: SimDisk) -> None:
+            files.make_directory("/data/d")
+            file = files.open("/data/d/a", create=True)
+            file.write([b"x" * 10_000], 0)
+            self.assertTrue(files.sync_together([file], ["/data/d", "/data"]))
+
+        self.assertEqual(self.outcomes(prepare, lambda files: files.read_file("/data/d/a")), {b"x" * 10_000})
+
+    def test_sync_together_fails(self) -> None:
+        """It says so, and the sync of the file by itself is the one that fails."""
+        machine = a_machine()
+        files = machine.start().disk
+        files.make_directories("/data")
+        file = files.open("/data/a", create=True)
+        machine.platter.faults.failing_syncs = 1
+        self.assertFalse(files.sync_together([file], ["/data"]))
+        self.assertRaises(OSError, file.sync)
+
     def test_unsynced_may_go_page_by_page(self) -> None:
         """Of bytes written over others without a sync, each page may be new or old, in any combination."""
 

@@ -29,6 +29,7 @@ CLOCK_READERS = ("datetime.now", "datetime.utcnow", "datetime.today", "date.toda
 
 DOORS = (
     "streamline/storage/descriptors.py",
+    "streamline/storage/libc.py",
     "streamline/storage/disk.py",
     "streamline/storage/kernel.py",
     "streamline/storage/threads.py",

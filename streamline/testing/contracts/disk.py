@@ -163,6 +163,23 @@ class DiskContract(SynchronousTestCase):
         deferred = file.sync_later()
         self.assertRaises(OSError, self.result_of, deferred)
 
+    def test_sync_together(self) -> None:
+        """Many files and directories are synced with one call, which changes nothing, or says that it did not."""
+        files = [self.file(name, b"abc") for name in "ab"]
+        for _ in range(2):
+            self.assertIsInstance(self.disk.sync_together(files, [self.root]), bool)
+        self.assertIsInstance(self.disk.sync_together([], [self.root]), bool)
+        self.assertEqual([file.read(0, 9) for file in files], [b"abc", b"abc"])
+        for file in files:
+            file.sync()
+
+    def test_sync_together_with_what_is_missing(self) -> None:
+        """A closed file, or a directory that is not there, fails the call."""
+        file, closed = self.file("a"), self.file("b")
+        closed.close()
+        self.assertRaises(OSError, self.disk.sync_together, [file, closed], [self.root])
+        self.assertRaises(OSError, self.disk.sync_together, [file], [self.path("d")])
+
     # Names
 
     def test_open_what_is_missing(self) -> None:
@@ -183,6 +200,14 @@ class DiskContract(SynchronousTestCase):
         self.assertEqual([self.disk.exists(self.path(name)) for name in names], [True, True, True, False])
         self.assertEqual([self.disk.is_directory(self.path(name)) for name in names], [False, True, True, False])
         self.assertRaises(FileNotFoundError, self.disk.list_directory, self.path("c"))
+
+    def test_make_one_directory(self) -> None:
+        """A directory is made where there is none, in one that is there."""
+        self.disk.make_directory(self.path("d"))
+        self.file("d/a")
+        self.assertEqual(self.disk.list_directory(self.path("d")), ["a"])
+        self.assertRaises(FileExistsError, self.disk.make_directory, self.path("d"))
+        self.assertRaises(FileNotFoundError, self.disk.make_directory, self.path("e/f"))
 
     def test_directory_in_the_way(self) -> None:
         """Where a file has the name, no directory can be made."""

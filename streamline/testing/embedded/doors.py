@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Condition
 from typing import Any
 from weakref import WeakSet
@@ -106,6 +106,16 @@ class MortalDisk(RealDisk):
             super().sync_directory(path)
         else:
             os.close(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+
+    def sync_together(self, files: Sequence[IFile], directories: Sequence[str]) -> bool:
+        """Sync all of them, where anything is synced."""
+        if self.syncs:
+            return super().sync_together(files, directories)
+        for file in files:
+            file.sync()
+        for path in directories:
+            self.sync_directory(path)
+        return True
 
     def replace_file(self, path: str, data: bytes) -> None:
         """Replace a file, syncing it where anything is synced."""

@@ -10,14 +10,14 @@ middle.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from streamline.interfaces import IDisk
+from streamline.interfaces import IDisk, IFile
 from streamline.testing.simulation.files import SimFile
 from streamline.testing.simulation.names import Directory, error
 from streamline.testing.simulation.pages import Inode
@@ -142,6 +142,10 @@ class SimDisk:
         """Make directories, durably."""
         self.change(self.platter.names.make_directories, path)
 
+    def make_directory(self, path: str) -> None:
+        """Make one directory."""
+        self.change(self.platter.names.make_directory, path)
+
     def rename(self, source: str, target: str) -> None:
         """Rename, replacing a file."""
         self.change(self._rename, source, target)
@@ -177,8 +181,24 @@ class SimDisk:
 
     def _sync_directory(self, path: str) -> None:
         self.sync_takes()
+        self._settle_directory(path)
+
+    def _settle_directory(self, path: str) -> None:
         if not self.make_durable(self.platter.names.sync, self.platter.names.directory(path)):
             raise MachineDown
+
+    def sync_together(self, files: Sequence[IFile], directories: Sequence[str]) -> bool:
+        """Sync one after another in the time of one; where one would fail, whoever syncs each for itself learns it."""
+        self.alive()
+        if self.platter.faults.failing_syncs:
+            return False
+        self.sync_takes()
+        for file in files:
+            assert isinstance(file, SimFile)
+            self.change(file.settle)
+        for path in directories:
+            self.change(self._settle_directory, path)
+        return True
 
     def read_file(self, path: str) -> bytes:
         """Return a file's content."""

@@ -156,6 +156,16 @@ class SimFile:
         if not self._disk.make_durable(self._inode.end_sync, covered):
             raise MachineDown
 
+    def settle(self) -> None:
+        """
+        Be synced together with others, which takes its time once.
+
+        @raise MachineDown: the power went at this one.
+        """
+        self._check(writing=True)
+        if not self._disk.make_durable(self._inode.end_sync, self._inode.begin_sync()):
+            raise MachineDown
+
     def sync_later(self) -> Deferred[None]:
         """Sync, sharing the sync with whoever else asks before it begins."""
         outcome: Deferred[None] = Deferred()

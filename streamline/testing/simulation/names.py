@@ -133,6 +133,17 @@ class Names:
                 self.sync(node)
             node = below
 
+    def make_directory(self, path: str) -> None:
+        """
+        Make a directory.
+
+        @raise OSError: EEXIST, or ENOENT for the one above it.
+        """
+        parent, name = self._place(path)
+        if name in parent.entries:
+            raise error(errno.EEXIST, path)
+        self._change([(parent, name, Directory())])
+
     def rename(self, source: str, target: str) -> Node | None:
         """
         Give what is at C{source} another name; return the file it replaced.
