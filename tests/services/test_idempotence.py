@@ -271,7 +271,7 @@ class CrashTests(IdempotenceCase):
         for number in range(1, 4):
             self.accepts(number, number)
         self.broker.partition("t").books.close()
-        self.broker.machine.platter.rng = Random(1)  # what a node drew before decides nothing
+        self.broker.machine.platter.rng = Random(seed)  # what a node drew before decides nothing
         self.broker.crash(power=True)
         kept = self.files()
         self.assertIn(snapshot_name(4), kept, "the snapshot is durable")
