@@ -4,6 +4,9 @@
  *
  * Looks at the size of each file some ten thousand times a second, and prints a line for each growth that it sees: the
  * nanoseconds of the monotonic clock, which file (from 0), how long it is.  The last line, of file -1, says when it ended.
+ *
+ * Everything is printed at the end: a pipe that nobody reads meanwhile is full after some three thousand lines, and
+ * whoever waits for that sees nothing.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -14,7 +17,9 @@
 #include <sys/stat.h>
 #include <time.h>
 
-enum { MAX_FILES = 16, PAUSE_NS = 50000 };
+enum { MAX_FILES = 16, PAUSE_NS = 50000, ROOM = 1 << 26 };
+
+static char room[ROOM];
 
 static int64_t now_ns(void) {
     struct timespec time;
@@ -36,6 +41,7 @@ int main(int count, char **arguments) {
             return 1;
         }
     }
+    setvbuf(stdout, room, _IOFBF, ROOM);
     prctl(PR_SET_TIMERSLACK, 1000UL);
     int64_t end = now_ns() + (int64_t)(atof(arguments[1]) * 1e9);
     struct timespec pause = {0, PAUSE_NS};

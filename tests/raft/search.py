@@ -37,6 +37,8 @@ FOUNDERS = Configuration(tuple(Replica(key, f"node{key.node_id}:9093") for key i
 TERMS = 2
 STATES = 20_000
 SAID_EVERY = 10_000
+LEAP_EVERY = 64
+"""After about so many states it is gone on from another one than the last."""
 
 Action = tuple[Any, ...]
 """What happens: the name of a method of L{Small}, and its arguments."""
@@ -259,6 +261,9 @@ def search(
     """
     Go from state to state, deep first, in an order drawn from the seed.
 
+    Every now and then it goes on from any of those that are left: deep first alone, all that there is time for would
+    have the same beginning.
+
     @param kind: the world to search.
     @raise Violation: something does not hold.
     """
@@ -267,6 +272,9 @@ def search(
     seen, stack = {world.name()}, [pickle.dumps(world, pickle.HIGHEST_PROTOCOL)]
     ends = committed = terms = 0
     while stack and len(seen) < states_max:
+        if rng.randrange(LEAP_EVERY) == 0:
+            at = rng.randrange(len(stack))
+            stack[at], stack[-1] = stack[-1], stack[at]
         packed = stack.pop()
         actions = list(pickle.loads(packed).actions())
         rng.shuffle(actions)

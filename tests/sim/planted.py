@@ -29,6 +29,7 @@ SEEDS_MAX = 40
 TIMEOUT_S = 600.0
 
 _FAILED = re.compile(r"^seed (\d+) FAILED", re.MULTILINE)
+_FAILED_BY = re.compile(r"^seed (\d+) FAILED \(([^)]*)\)", re.MULTILINE)
 _RULE = re.compile(r"^  ! ([A-Za-z0-9-]+): ", re.MULTILINE)
 
 
@@ -67,7 +68,19 @@ def plant(bug: Bug, directory: Path) -> None:
 
 def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
     """Run seeds with the product in a directory until one fails."""
-    options = ["--seed", str(bug.seed), "--seeds", str(seeds), "--first"]
+    said = _run(bug, directory, ["--seed", str(bug.seed), "--seeds", str(seeds), "--first"])
+    failed = _FAILED.search(said)
+    return Finding(int(failed[1]) if failed else None, tuple(dict.fromkeys(_RULE.findall(said))))
+
+
+def share(bug: Bug, directory: Path, seeds: int) -> dict[int, list[str]]:
+    """Run all of some seeds with the product in a directory; return what was broken, for each that failed."""
+    said = _run(bug, directory, ["--seed", str(bug.seed), "--seeds", str(seeds)])
+    return {int(seed): rules.split(", ") for seed, rules in _FAILED_BY.findall(said)}
+
+
+def _run(bug: Bug, directory: Path, options: list[str]) -> str:
+    """Run the simulator as the product in a directory has it; return what it says."""
     options += ["--faults", bug.faults, "--pace", str(bug.pace_s), "--until", str(bug.until_s)]
     options += ["--nodes", bug.nodes] if bug.nodes else []
     options += ["--no-data"] if bug.nodes and not bug.data else []
@@ -81,10 +94,9 @@ def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:
         timeout=TIMEOUT_S,
         check=False,
     )
-    failed = _FAILED.search(done.stdout)
-    if done.returncode not in (0, 2) and failed is None:
+    if done.returncode not in (0, 2) and _FAILED.search(done.stdout) is None:
         raise RuntimeError(f"{bug.says}: {done.stderr[-2000:]}")
-    return Finding(int(failed[1]) if failed else None, tuple(dict.fromkeys(_RULE.findall(done.stdout))))
+    return done.stdout
 
 
 def main(words: list[str]) -> int:

@@ -154,6 +154,19 @@ class SeeingTests(CopiesCase):
             history.acknowledged(Send("p", KEY, "v", 0, 0.0, acks, False, status=OK, offset=offset))
             self.seen(*rules)
 
+    def test_held_back(self) -> None:
+        """KR17: what all have who count is committed, whatever those lack who do not."""
+        led = self.leadership._led
+        led.high_watermark -= 1
+        self.copies.look()
+        self.seen("NobodyGoneHoldsBack")
+
+    def test_before_the_start(self) -> None:
+        """KR8: nothing before the start of a log is taken for what is committed."""
+        self.follower._following.high_watermark = -1  # type: ignore[union-attr]
+        self.copies.look()
+        self.seen("CommittedIsHere")
+
     def test_waiting(self) -> None:
         """Where nobody leads, nobody waits for something to be committed."""
         self.follower.when_committed(10**6)

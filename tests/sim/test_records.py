@@ -131,7 +131,7 @@ class RemovalTests(SynchronousTestCase):
             text = (ROOT / mutant.file).read_text("utf-8")
             self.assertNotEqual(without_guard(text, mutant), text)
 
-    @pytest.mark.slow
+    @pytest.mark.planted
     def test_each_is_found(self) -> None:
         """Each is missed, from a seed near the one that is known to miss it on."""
         sought = [removal for removal in REMOVALS if removal.is_found]

@@ -28,12 +28,14 @@ class Kind:
     @ivar every_s: mean time between two of them in an episode that is not calm.
     @ivar length_s: least and most that it lasts; for deaths, until the restart.
     @ivar amount: least and most of whatever it is measured in.
+    @ivar is_apart: whether it is drawn by a chance of its own, so that seeds are as they were before it was there.
     """
 
     name: str
     every_s: float
     length_s: tuple[float, float] = (0.0, 0.0)
     amount: tuple[float, float] = (0.0, 0.0)
+    is_apart: bool = False
 
 
 KINDS = (
@@ -158,7 +160,7 @@ def draw(
         if rng.random() < CALM_SHARE:
             calm.append((start, end))
         else:
-            faults.extend(_episode(rng, start, end, kinds, among, surges))
+            faults.extend(_episode(rng, seed, start, end, kinds, among, surges))
         start = end
     faults.sort(key=lambda fault: fault.at)
     numbered = (Fault(number, one.at, one.kind, one.length_s, one.amount) for number, one in enumerate(faults))
@@ -166,12 +168,18 @@ def draw(
 
 
 def _episode(
-    rng: Random, start: float, end: float, kinds: Sequence[str], among: Sequence[Kind], surges: Sequence[float]
+    rng: Random,
+    seed: int,
+    start: float,
+    end: float,
+    kinds: Sequence[str],
+    among: Sequence[Kind],
+    surges: Sequence[float],
 ) -> list[Fault]:
     faults = []
     for kind in among:
         # Each kind is drawn whether it is wanted or not, so that wanting another does not disturb it.
-        own = Random(rng.getrandbits(64))
+        own = Random(f"{seed}/faults/{kind.name}/{start}" if kind.is_apart else rng.getrandbits(64))
         rate = (own.choice(surges) if surges else 1.0) / kind.every_s
         at = start + own.expovariate(rate)
         while at < end:

@@ -1,11 +1,13 @@
 """
-What must not happen while nothing goes wrong: in calm spans nobody is elected, and nobody who lives is fenced.
+What must not happen while nothing goes wrong: in calm spans nobody is elected, and nobody who lives is fenced, or
+leaves an ISR.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from streamline.testing.simulation.cluster.agreements import Agreements
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.faults import Plan
 from streamline.testing.simulation.world import Simulation
@@ -27,13 +29,20 @@ class Calm:
     """
 
     def __init__(
-        self, simulation: Simulation, plan: Plan, until: float, oracle: Oracle, what_is_missing: Callable[[], str]
+        self,
+        simulation: Simulation,
+        plan: Plan,
+        until: float,
+        oracle: Oracle,
+        agreements: Agreements,
+        what_is_missing: Callable[[], str],
     ) -> None:
         self.spans = 0
         self._until = until
         self._simulation = simulation
         self._plan = plan
         self._oracle = oracle
+        self._agreements = agreements
         self._what_is_missing = what_is_missing
 
     def begin(self) -> None:
@@ -54,13 +63,16 @@ class Calm:
         elif self._simulation.now + AGAIN_S < end:
             self._simulation.after(AGAIN_S, self._begins, end)
 
-    def _ends(self, elections: int, fenced: tuple[int, ...]) -> None:
-        now_elections, now_fenced = self._seen()
+    def _ends(self, elections: int, fenced: tuple[int, ...], dropped: int) -> None:
+        now_elections, now_fenced, now_dropped = self._seen()
         if now_elections > elections:
             self._oracle.broke("StableInCalm", f"{now_elections - elections} elections although nothing went wrong")
         if now_fenced != fenced:
             self._oracle.broke("LiveIsUnfenced", f"nodes {now_fenced} are fenced although nothing went wrong")
+        if now_dropped > dropped:
+            self._oracle.broke("LiveIsInSync", f"{now_dropped - dropped} left an ISR although nothing went wrong")
 
-    def _seen(self) -> tuple[int, tuple[int, ...]]:
+    def _seen(self) -> tuple[int, tuple[int, ...], int]:
         brokers = self._oracle.tip.brokers
-        return self._oracle.monitor.elections, tuple(node for node, broker in brokers.items() if not broker.is_active)
+        fenced = tuple(node for node, broker in brokers.items() if not broker.is_active)
+        return self._oracle.monitor.elections, fenced, self._agreements.dropped

@@ -17,6 +17,7 @@ from streamline.cluster.image import MetadataImage
 from streamline.interfaces import ILeadership
 from streamline.model import LogIdentity, PartitionState
 from streamline.replication.followers import FollowerFetch
+from streamline.replication.leading import LedPartition
 from streamline.services.replica import Replica
 from streamline.testing.simulation.cluster.derived import Derived
 from streamline.testing.simulation.cluster.ondisk import LogOnDisk
@@ -98,7 +99,7 @@ class Copies:
         self._places = {place.number: place for place in places}
         self._oracle = oracle
         self._copies: dict[tuple[int, LogIdentity], Copy] = {}
-        oracle.moved = self.agreed
+        oracle.listeners.append(self.agreed)
 
     # What there is
 
@@ -292,12 +293,30 @@ class Copies:
         if replica.high_watermark > log.end_offset:
             what = f"node {place.number} ends at {log.end_offset}, and takes {replica.high_watermark} to be committed"
             self._broke("CommittedIsHere", identity, what)
+        if replica.high_watermark < log.start_offset:
+            what = f"node {place.number} begins at {log.start_offset}, and knows {replica.high_watermark} as committed"
+            self._broke("CommittedIsHere", identity, what)
+        self._check_held_back(place, replica, state)
         if not replica.is_led and (waiting := len(replica._for_commit)):
             what = f"{waiting} wait at node {place.number}, which does not lead"
             self._broke("NobodyWaitsInVain", identity, what)
         if place.number in state.isr and self._is_known(place.number):
             self._check_candidates(identity, state)
         self._check_derived(place, replica)
+
+    def _check_held_back(self, place: Place, replica: Replica, state: PartitionState) -> None:
+        """Nobody waits for a replica that neither counts nor can come to count (KR17)."""
+        led: LedPartition | None = getattr(replica.leadership, "_led", None)
+        if led is None or not led.has_enough or led.leader_epoch != state.leader_epoch:
+            return
+        waited_for = [
+            follower.end_offset
+            for node, follower in led.followers.items()
+            if node in led.maximal_isr or ((broker := led._brokers.get(node)) is not None and broker.is_active)
+        ]
+        if led.high_watermark < (due := min([led.end_offset, *waited_for])):
+            what = f"node {place.number} commits {led.high_watermark}, and all who count have {due}: {led.followers}"
+            self._broke("NobodyGoneHoldsBack", replica.log.identity, what)
 
     def _check_derived(self, place: Place, replica: Replica) -> None:
         """What is known of a log without reading it is what reading it says."""

@@ -52,7 +52,7 @@ class ClusterInjector:
         self._is_over = False
         self._fabric: Fabric = clients.fabric
         self._nodes = {place.number: Injector(place.supervisor, Plan((), (), ())) for place in places}
-        self._sequences = Sequences(self._fabric.simulation, places, self, operator.partition_leader)
+        self._sequences = Sequences(self._fabric.simulation, places, self, operator)
 
     def begin(self) -> None:
         """Put every fault of the plan where it will happen."""
@@ -67,6 +67,7 @@ class ClusterInjector:
         self._fabric.heal()
         for place in self._places:
             place.courier.mend()
+            place.usher.mend()
         for injector in self._nodes.values():
             injector.mend_disk()
         for machine in self._fabric.machines.values():
@@ -103,13 +104,16 @@ class ClusterInjector:
         if fault.kind in ASKED:
             ask: Callable[[Random], bool] = getattr(self._operator, fault.kind)
             return ask(rng)
-        if fault.kind in ("cascade", "hunt"):
+        if fault.kind in ("cascade", "hunt", "duel"):
             begin: Callable[[Fault, Random], bool] = getattr(self._sequences, fault.kind)
             return begin(fault, rng)
         if fault.kind == "campaign":
             return self._campaign(rng)
         if fault.kind == "push":
             return self._victim(rng).courier.spoil(fault.length_s, fault.amount, rng)
+        if fault.kind == "alter":
+            spoilt = [place.usher.spoil(fault.length_s, fault.amount, rng) for place in self._places]
+            return any(spoilt)
         victim = self._victim(rng)
         return self._may_lose(victim, fault) and self._nodes[victim.number].strike(fault)
 
@@ -172,6 +176,20 @@ class ClusterInjector:
         for other in self._places:
             if other is not place:
                 self._detour_for(self._fabric.link(place.machine, other.machine), rng.random(), seconds)
+
+    def mute(self, place: Place, seconds: float) -> None:
+        """Let no other node hear one for so long; clients do, and it hears everybody."""
+        others = self._machines([other for other in self._places if other is not place])
+        if not self._is_over:
+            self._cut_for(self._fabric.cut([place.machine], others, both_ways=False), seconds)
+
+    def keep_in_the_dark(self, place: Place, seconds: float) -> None:
+        """Let nothing come to a node from the controller for so long."""
+        leader = self._operator.leader()
+        if leader is not None and leader is not place and not self._is_over:
+            link = self._fabric.link(leader.machine, place.machine)
+            link.cuts += 1
+            self._cut_for([link], seconds)
 
     # Links
 

@@ -127,6 +127,19 @@ class Operator:
         target = rng.sample(nodes, min(len(state.replicas), len(nodes)))
         return place.within(partial(self._move, place, partition, target))
 
+    def have_lead(self, rng: Random, name: str) -> Place | None:
+        """Have another of those in sync lead a partition, rather not the controller; return which, if any can."""
+        controller = self.leader()
+        for partition, state in self._copied():
+            others = [place for place in self._places if place.number in state.isr and place.number != state.leader]
+            if controller is None or str(partition) != name or not others:
+                continue
+            chosen = rng.choice([place for place in others if place is not controller] or others)
+            rest = [node for node in state.replicas if node != chosen.number]
+            controller.within(partial(self._move, controller, partition, [chosen.number, *rest]))
+            return chosen
+        return None
+
     def _move(self, place: Place, partition: TopicPartition, target: list[int]) -> None:
         assert place.node is not None
         decide = place.node.broker.controllership.decide

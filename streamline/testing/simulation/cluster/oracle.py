@@ -37,10 +37,6 @@ class _Disks(dict[ReplicaKey, Durable]):
         return NothingDurable(key)
 
 
-def _nobody_looks(before: MetadataImage, after: MetadataImage) -> None:
-    """Care for nothing that is agreed on."""
-
-
 @define
 class Oracle:
     """
@@ -55,7 +51,7 @@ class Oracle:
     @ivar denied: ids of topics of which somebody was told that they will never be.
     @ivar recoveries: how often a partition was led again of which nobody surely had everything (KR22).
     @ivar views: what the topics were, one after the other, and from which index on.
-    @ivar moved: hears of every image that is agreed on, and of the one before it.
+    @ivar listeners: hear of every image that is agreed on, and of the one before it.
     """
 
     anomalies: list[Anomaly]
@@ -65,7 +61,7 @@ class Oracle:
     gone: dict[bytes, int] = Factory(dict)
     denied: dict[bytes, str] = Factory(dict)
     tip_index: int = 0
-    moved: Callable[[MetadataImage, MetadataImage], object] = _nobody_looks
+    listeners: list[Callable[[MetadataImage, MetadataImage], object]] = Factory(list)
     recoveries: int = 0
     views: list[tuple[int, View]] = Factory(lambda: [(0, frozenset())])
     _places: dict[View, list[int]] = Factory(lambda: {frozenset(): [0]})
@@ -97,7 +93,8 @@ class Oracle:
         if is_news:
             before, self.tip, self.tip_index = self.tip, image, index
             self._moved(index, before, image)
-            self.moved(before, image)
+            for listener in self.listeners:
+                listener(before, image)
             self.recoveries += sum(_is_recovery(part) for part in difference(before, image).partitions)
 
     def _moved(self, index: int, before: MetadataImage, after: MetadataImage) -> None:

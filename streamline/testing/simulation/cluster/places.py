@@ -19,6 +19,7 @@ from streamline.raft import RaftNode, ReplicaKey
 from streamline.testing.simulation import guards
 from streamline.testing.simulation.cluster.courier import Courier
 from streamline.testing.simulation.cluster.oracle import Oracle
+from streamline.testing.simulation.cluster.usher import Usher
 from streamline.testing.simulation.cluster.watch import Watch
 from streamline.testing.simulation.injector import Stop, Supervisor
 from streamline.testing.simulation.machine import Machine, Process
@@ -28,6 +29,7 @@ CLIENT_PORT = 9092
 PEER_PORT = 9093
 DATA = "/data"
 RETENTION_CHECK_MS = 3000
+EASY_LAG_MS, EASY_FETCH_BYTES = 4000, 4096
 WORRYING = ("damaged", "is missing", "belongs to", "written by the replica", "does not reach", "cannot go on")
 """Words of refusals to start that no fault of these runs explains: what was durable is lost or mixed up."""
 
@@ -56,6 +58,11 @@ class Habits:
     session_slots: int = 1000
     flush_messages: int = INT64_MAX
 
+    @property
+    def is_easy(self) -> bool:
+        """Whether followers keep up in any weather: they have the time, and need not ask for batch after batch."""
+        return self.lag_ms >= EASY_LAG_MS and self.fetch_bytes >= EASY_FETCH_BYTES
+
 
 class Place:
     """
@@ -66,7 +73,10 @@ class Place:
     @ivar seeds: the addresses that the node is started with.
     @ivar watch: looks at the process.
     @ivar node: of the process.
+    @ivar habits: what it has in common with the others.
     @ivar courier: brings it what the controller pushes.
+    @ivar usher: lets in who asks its controller for an ISR.
+    @ivar stopping: stops a node in order.
     """
 
     def __init__(
@@ -84,9 +94,11 @@ class Place:
         self.node: Node | None = None
         self.watch: Watch | None = None
         self.started: Callable[[Place, Process], object] = lambda place, process: None
+        self.stopping: Callable[[Place, Node], Deferred[None]] = lambda place, node: node.stopService()
         self.courier = Courier(machine.simulation)
+        self.usher = Usher(machine.simulation)
         self.seeds = tuple(seeds)
-        self._habits = habits
+        self.habits = habits
         self._oracle = oracle
         self._refused_with = refused
         self.supervisor = Supervisor(machine, self._run)
@@ -99,21 +111,21 @@ class Place:
             listen=f"tcp:{CLIENT_PORT}:interface={self.machine.host}",
             cluster_listen=f"tcp:{PEER_PORT}:interface={self.machine.host}",
             seed_nodes=self.seeds,
-            max_voters=self._habits.max_voters,
+            max_voters=self.habits.max_voters,
             data_dir=DATA,
             rack=f"r{self.number}",
-            consensus=self._habits.consensus,
+            consensus=self.habits.consensus,
             broker=BrokerConfig(
                 offsets_topic_num_partitions=1,
-                min_insync_replicas=self._habits.min_isr,
-                replica_lag_time_max_ms=self._habits.lag_ms,
-                leader_imbalance_check_interval_seconds=self._habits.rebalance_s,
-                replica_fetch_max_bytes=self._habits.fetch_bytes,
-                replica_fetch_wait_max_ms=self._habits.fetch_wait_ms,
-                log_flush_offset_checkpoint_interval_ms=self._habits.checkpoint_ms,
+                min_insync_replicas=self.habits.min_isr,
+                replica_lag_time_max_ms=self.habits.lag_ms,
+                leader_imbalance_check_interval_seconds=self.habits.rebalance_s,
+                replica_fetch_max_bytes=self.habits.fetch_bytes,
+                replica_fetch_wait_max_ms=self.habits.fetch_wait_ms,
+                log_flush_offset_checkpoint_interval_ms=self.habits.checkpoint_ms,
                 log_retention_check_interval_ms=RETENTION_CHECK_MS,
-                max_incremental_fetch_session_cache_slots=self._habits.session_slots,
-                log_flush_interval_messages=self._habits.flush_messages,
+                max_incremental_fetch_session_cache_slots=self.habits.session_slots,
+                log_flush_interval_messages=self.habits.flush_messages,
             ),
         )
 
@@ -123,10 +135,11 @@ class Place:
         self.node = node
         self.watch = Watch(node, self.machine.platter, self._oracle)
         self.courier.serve(node, process)
+        self.usher.serve(node, process)
         node.startService().addErrback(self._refused, process)
         node.failed.addCallback(self._failed, process)
         self.started(self, process)
-        return node.stopService
+        return lambda: self.stopping(self, node)
 
     def _refused(self, failure: Failure, process: Process) -> None:
         if not process.dead:

@@ -46,6 +46,8 @@ KINDS = (
     Kind("shuffle", 6.0),
     Kind("resize", 8.0),
     Kind("crash-point", 12.0, (0.0, 6.0), (0.0, 1.0)),
+    Kind("alter", 8.0, (1.0, 8.0), (0.0, 0.5), is_apart=True),
+    Kind("duel", 8.0, (2.0, 8.0), (0.0, 1.0), is_apart=True),
 )
 """
 What there is, beside what level 2 with one node has (L{streamline.testing.simulation.faults.KINDS}).
@@ -62,6 +64,9 @@ C{deaf}: nothing comes from one node to one other; C{detour}: it takes up to hal
 C{cascade}: nodes go one by one and come back in another order (KC3); C{hunt}: whoever comes to lead some partition
 goes soon (KC5); C{shuffle}: a partition's replicas are ordered or placed anew, and the first of them leads; C{resize}:
 min.insync.replicas of a topic changes (F17, KC4).  C{crash-point}: the power is cut at one of the next durable steps.
+C{alter}: what leaders ask for is heard late and in another order, and C{amount} of it is never answered (KR12, KR13);
+C{duel}: two replicas take the lead from each other, faster than they can copy, and one that follows may not hear of it
+(KIP-279, KIP-320).
 """
 
 KIND_NAMES = tuple(kind.name for kind in KINDS)

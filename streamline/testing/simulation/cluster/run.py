@@ -13,6 +13,7 @@ from streamline.config import INT64_MAX
 from streamline.model import NO_LEADER, Endpoint
 from streamline.testing.checks import Anomaly
 from streamline.testing.history import OK, History
+from streamline.testing.simulation.cluster.agreements import Agreements
 from streamline.testing.simulation.cluster.atlas import LOSING, LOSING_DISKS, Atlas
 from streamline.testing.simulation.cluster.calm import Calm
 from streamline.testing.simulation.cluster.injector import ClusterInjector
@@ -144,6 +145,7 @@ class ClusterRun:
         self._is_synced = self._has_data and self._rng.random() < SYNCED_CHANCE
         fabric = Fabric.of(self.simulation, _weather(rng))
         self.places = self._places(fabric, rng)
+        self.agreements = Agreements(self.places, self.oracle)
         self._clients = Machine(fabric, "clients", "10.0.1.1")
         self.operator = Operator(self.simulation, self.places, self.oracle)
         losing = LOSING_DISKS if self._is_synced else LOSING
@@ -152,7 +154,9 @@ class ClusterRun:
         self.insider = Insider(self.oracle, self.simulation.stream("insider"), INSIDE_SHARE * settings.pace_s)
         self.administrators = self._administrators()
         self.records = self._made_records() if self._has_data else None
-        self.calm = Calm(self.simulation, self.plan, settings.until, self.oracle, self.what_is_missing)
+        self.calm = Calm(
+            self.simulation, self.plan, settings.until, self.oracle, self.agreements, self.what_is_missing
+        )
         self._missing = "nobody has looked"
 
     @property

@@ -4,12 +4,13 @@ Faults that are several, one after the other: what it takes to lose a record lie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 from typing import Protocol
 
 from attrs import frozen
 
+from streamline.testing.simulation.cluster.operator import Operator
 from streamline.testing.simulation.cluster.places import Place
 from streamline.testing.simulation.faults import Fault
 from streamline.testing.simulation.world import Simulation
@@ -26,6 +27,12 @@ GRACES_S = (0.0, 0.05, 0.3, 1.0)
 """How long whoever has come to lead is left alone."""
 HELD_S = 4.0
 """Longest that one who was hunted down is away."""
+ROUNDS_S = (0.2, 0.5, 1.0)
+"""Mean time from one leader to the next in a duel: clients find the new one, and write a little."""
+LOSES_CHANCE = 0.15
+"""Of whoever leads being gone for a moment, instead of giving the lead away."""
+MUTE_CHANCE = 0.7
+"""Of nobody hearing a new leader, so that what it writes stays with it."""
 
 
 class Striking(Protocol):
@@ -36,6 +43,12 @@ class Striking(Protocol):
 
     def slow(self, place: Place, seconds: float, rng: Random) -> None:
         """Let what a node sends come late for so long, to each of the others by another while."""
+
+    def mute(self, place: Place, seconds: float) -> None:
+        """Let no other node hear one for so long; clients do, and it hears everybody."""
+
+    def keep_in_the_dark(self, place: Place, seconds: float) -> None:
+        """Let nothing come to a node from the controller for so long."""
 
 
 @frozen
@@ -58,13 +71,13 @@ class Sequences:
     """
     Carries out sequences of faults.
 
-    @ivar leader_of: says who leads a partition, or a random one.
+    @ivar operator: knows who leads, and can have others lead.
     """
 
     simulation: Simulation
     places: Sequence[Place]
     striking: Striking
-    leader_of: Callable[[Random, str], tuple[str, Place | None]]
+    operator: Operator
 
     def cascade(self, fault: Fault, rng: Random) -> bool:
         """
@@ -74,7 +87,7 @@ class Sequences:
         """
         count = rng.choice((len(self.places) // 2, len(self.places) // 2 + 1, len(self.places)))
         going, gap_s = rng.sample(self.places, max(1, count)), rng.choice(GAPS_S)
-        name, first = self.leader_of(rng, "")
+        name, first = self.operator.partition_leader(rng, "")
         if first in going and rng.random() < 0.5:  # the leader is most often the last of the in-sync replicas
             going.remove(first)
             going.append(first)
@@ -89,7 +102,7 @@ class Sequences:
 
     def hunt(self, fault: Fault, rng: Random) -> bool:
         """Let whoever comes to lead one partition be gone soon, one after the other (KC5, KIP-279)."""
-        name, _ = self.leader_of(rng, "")
+        name, _ = self.operator.partition_leader(rng, "")
         if not name:
             return False
         ways = rng.choice((("kill",), ("cut",), ("kill", "cut", "stall", "power"), ("stop", "kill")))
@@ -101,13 +114,41 @@ class Sequences:
         left_s = habit.until - self.simulation.now
         if left_s <= 0:
             return
-        _, place = self.leader_of(rng, habit.name)
+        _, place = self.operator.partition_leader(rng, habit.name)
         if place is not None and place is not last:
             if habit.slows:
                 self.striking.slow(place, left_s, rng)
             delay_s, away_s = rng.random() * 2 * habit.grace_s, rng.uniform(0.0, HELD_S)
             self.simulation.after(delay_s, self.striking.befall, place, rng.choice(habit.ways), away_s, rng)
         self.simulation.after(HUNTED_S, self._hunt, habit, place or last, rng)
+
+    def duel(self, fault: Fault, rng: Random) -> bool:
+        """
+        Let replicas take the lead from each other before they can copy what each has written.
+
+        Their logs end in records of several epochs then, none of which the others have (KIP-279).  One of those who
+        follow may not hear of it, and goes on following whoever led long ago and leads again by now (KIP-320).
+        """
+        name, leader = self.operator.partition_leader(rng, "")
+        if leader is None:
+            return False
+        ends_at, pace_s = self.simulation.now + fault.length_s, rng.choice(ROUNDS_S)
+        if rng.random() < 0.5:
+            left_out = rng.choice([place for place in self.places if place is not leader] or self.places)
+            self.striking.keep_in_the_dark(left_out, fault.length_s)
+        self._duel(name, ends_at, pace_s, rng)
+        return True
+
+    def _duel(self, name: str, ends_at: float, pace_s: float, rng: Random) -> None:
+        if self.simulation.now >= ends_at:
+            return
+        _, leader = self.operator.partition_leader(rng, name)
+        round_s = pace_s * rng.uniform(0.5, 1.5)
+        if leader is not None and rng.random() < LOSES_CHANCE:
+            self.striking.befall(leader, "kill", rng.random(), Random(rng.getrandbits(64)))
+        elif (chosen := self.operator.have_lead(rng, name)) is not None and rng.random() < MUTE_CHANCE:
+            self.striking.mute(chosen, round_s)
+        self.simulation.after(round_s, self._duel, name, ends_at, pace_s, rng)
 
 
 def _sums(rng: Random, mean_s: float, count: int) -> list[float]:
