@@ -31,7 +31,8 @@ from streamline.raft import (
 )
 from streamline.services.raftapplying import Applied
 from streamline.services.raftfounding import Founding
-from streamline.services.raftreplica import Limits, RaftReplica
+from streamline.services.raftowner import Limits
+from streamline.services.raftreplica import RaftReplica
 from streamline.services.raftwaiting import refusal_of
 from streamline.services.sharing import Shared
 

@@ -14,10 +14,10 @@ for a moment, unless somebody has to be told anything at all; whoever asks what 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -40,6 +40,7 @@ from streamline.raft import (
 )
 from streamline.raft.messages import FROM_LEADER
 from streamline.services.raftapplying import Applied
+from streamline.services.raftowner import Limits, Listener
 from streamline.services.raftstore import RaftStore
 from streamline.services.raftticks import Ticks
 from streamline.services.raftwaiting import Proposals, Reads
@@ -55,31 +56,10 @@ HANDOVER_TICKS = 10
 """How long a leader that stops waits for another to take over; to who was not heard for so long it hands nothing."""
 TOLD_S = 0.005
 """After what the others are told of what was committed, where nothing else was to be told to them meanwhile."""
+APPLIED_S = 0.02
+"""How long a follower whose disk is slow waits for it before it applies what is committed."""
 KEPT_SHARE = 4
 """Of the entries that make a snapshot worth its while, one in so many is kept beside it."""
-
-
-@frozen(kw_only=True)
-class Limits:
-    """How much a replica takes on, and how long its ticks are."""
-
-    tick_s: float
-    snapshot_entries: int
-    snapshot_bytes: int
-    proposals_max: int
-
-
-class Listener(Protocol):
-    """Who hears of what concerns the node as a whole."""
-
-    def leader_changed(self, leader_id: int | None, term: int) -> None:
-        """Hear who leads; this node itself only once it has applied what was committed before its term."""
-
-    def replica_failed(self, refusal: Refused) -> None:
-        """Hear that this replica can take part no more; it has ended."""
-
-    def handed_over(self) -> None:
-        """Hear that a replica that was to stop leads no more, or has waited long enough."""
 
 
 @implementer(IInbox)
@@ -119,6 +99,8 @@ class RaftReplica:
         self._stopping_tick: int | None = None
         self._pumping: IDelayedCall | None = None
         self._telling: IDelayedCall | None = None
+        self._applying: IDelayedCall | None = None
+        self._unapplied: deque[Ready] = deque()
         self._is_pumping = False
         self._is_saving = False
         self._is_installing = False
@@ -142,7 +124,7 @@ class RaftReplica:
             return
         self._running = False
         self._ticking.stop()
-        for call in (self._pumping, self._telling):
+        for call in (self._pumping, self._telling, self._applying):
             if call is not None and call.active():
                 call.cancel()
         if self._messenger is not None:
@@ -279,17 +261,36 @@ class RaftReplica:
         """
         The order is that of L{Ready}'s docstring, and what somebody waits for comes first.
 
-        What is to be written goes to the others before, as their disks can work while ours does.  Where nothing is,
-        those who proposed are told first.
+        What is to be written goes to the others before, as their disks can work while ours does.  Where a leader has
+        nothing to write, those who proposed are told first.  Nobody waits for what a follower applies, but for what it
+        writes and says; so it applies while its disk works, or when it has said that it is done.
         """
+        self._unapplied.append(ready)
         if ready.must_write:
             self._send(ready.messages)
             self._is_installing |= ready.snapshot is not None
             self._writer.write(ready)
-            self._apply(ready)
-        else:
-            self._apply(ready)
+            if self.node.is_leader:
+                self._apply_all()
+            elif self._applying is None:
+                self._applying = self._clock.callLater(APPLIED_S, self._apply_now)
+        elif self.node.is_leader:
+            self._apply_all()
             self._send(ready.messages)
+        else:
+            self._send(ready.messages)
+            self._apply_all()
+
+    def _apply_now(self) -> None:
+        self._applying = None
+        try:
+            self._apply_all()
+        except Exception as error:
+            self._broken(error)
+
+    def _apply_all(self) -> None:
+        while self._unapplied and self._running:
+            self._apply(self._unapplied.popleft())
 
     def _send(self, messages: Sequence[Message]) -> None:
         if self._messenger is not None and self._running:
@@ -356,12 +357,14 @@ class RaftReplica:
         try:
             for ready in readies:
                 if ready.snapshot is not None:
+                    self._apply_all()  # what was handed out before it
                     self.applied.restore(ready.snapshot)
                     self._is_installing = False
                 self.node.advance(ready)
+            self._pump()
+            self._apply_all()
         except Exception as error:
             self._broken(error)
-        self._pump()
 
     def snapshot_saved(self, snapshot: Snapshot) -> int:
         """Hear that a snapshot is durable."""

@@ -52,3 +52,19 @@ class OrderTests(QuorumHarness):
         done = self.simulation.now
         self.run_until(lambda: all(one.register.texts == leader.register.texts for one in self.members.values()))
         self.assertLess(self.simulation.now, done + 0.02)
+
+    def test_applying_waits_for_no_disk(self) -> None:
+        """What a follower knows to be committed it applies, however long it writes what came with that."""
+        leader = self.the_leader()
+        self.wait(1.0)
+        follower = self.others(leader)[0]
+        told: list[object] = []
+        leader.quorum.propose(b"one").addCallback(told.append)
+        self.run_until(lambda: bool(told))
+        self.assertNotIn("one", follower.register.texts)
+        follower.machine.platter.faults.stuck_until = self.simulation.now + 5.0
+        leader.quorum.propose(b"two").addErrback(lambda _: None)
+        self.wait(0.003)
+        self.post.cut_off[leader.number] = None  # nobody says anything to it that it would answer
+        self.wait(0.06)
+        self.assertEqual(follower.register.texts[-1], "one")

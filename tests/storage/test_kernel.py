@@ -86,7 +86,8 @@ class KernelSyncsTests(KernelCase):
         self.addCleanup(os.close, fd)
         syncs.begin(fd, lambda result: 1 // 0)
         syncs.begin(fd, ended.append)
-        self.world.turn_until(lambda: bool(ended))
+        self.world.turn_until(lambda: not syncs._under_way)
+        self.assertEqual(ended, [None])
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_an_error(self) -> None:
