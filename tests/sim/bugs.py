@@ -144,7 +144,8 @@ CLUSTER_BUGS = (
     Bug(
         "votes and acknowledgements do not wait for the sync",
         WRITER,
-        "            await self._store.sync()\n        if self._running:\n            self._owner.written(readies)\n",
+        "            await self._store.sync()\n            self._is_marked = False\n        if self._running:\n"
+        "            self._owner.written(readies)\n",
         "            self._owner.written(readies)\n",
         "power,kill",
         nodes="3",
