@@ -6,7 +6,8 @@ What three nodes take to agree, to remember and to be idle: processes on loopbac
     python -m benchmarks.brain --only idle --seconds 30
 
 Rows: C{commit}, one setting of a topic is changed, asked of the controller over one connection, and C{topic}, a topic
-with two replicas is made in the same way: both beside what fdatasync of as many bytes takes between any two of them;
+with two replicas is made in the same way: both beside what fdatasync of as many bytes takes between any two of them,
+and with how long the controller took from the proposal until a majority had it (C{streamline_quorum_commit_seconds});
 C{topics}, a thousand topics in one call of an admin client; C{restart}, from the start of a process with all its
 partitions until it serves, which it does last of all, and until it is in sync again, after SIGTERM and after kill -9;
 C{idle}, the processor time that all three use together while nobody asks anything.
@@ -56,13 +57,24 @@ def bare_file(directory: str) -> Iterator[Callable[[], float]]:
         yield sync
 
 
+def median_between(before: dict[float, int], after: dict[float, int]) -> float:
+    """Return the median of what came to a histogram, evenly spread within its bucket."""
+    came = {bound: count - before[bound] for bound, count in sorted(after.items())}
+    half, below, below_s = max(came.values()) / 2, 0, 0.0
+    for bound_s, count in came.items():
+        if count >= half:
+            return below_s + (bound_s - below_s) * (half - below) / (count - below)
+        below, below_s = count, bound_s
+    raise ValueError("nothing came")
+
+
 def beside(trio: Trio, directory: str, name: str, trials: int, one: Callable[[int], object]) -> None:
     """Do something over and over, a bare sync after each, and print both, their ratio, and what the nodes used."""
-    ours, theirs = [], []
+    ours, theirs, controller = [], [], trio.controller()
     with bare_file(directory) as sync:
         for number in range(-WARM_UP, 0):
             one(number)
-        cpu_s, wakeups = trio.cpu_s(), trio.wakeups()
+        cpu_s, wakeups, counts = trio.cpu_s(), trio.wakeups(), trio.commit_counts(controller)
         for number in range(trials):
             began = time.perf_counter()
             one(number)
@@ -71,7 +83,9 @@ def beside(trio: Trio, directory: str, name: str, trials: int, one: Callable[[in
         cpu_s, wakeups = trio.cpu_s() - cpu_s, trio.wakeups() - wakeups
     show(name, ours)
     show("  fdatasync between them", theirs)
-    print(f"  {statistics.median(ours) / statistics.median(theirs):.1f} times fdatasync, at p50", flush=True)
+    synced, committed = statistics.median(theirs), median_between(counts, trio.commit_counts(controller))
+    print(f"  {statistics.median(ours) / synced:.1f} times fdatasync, at p50, until the client has its answer")
+    print(f"  {committed / synced:.1f} times, {committed * 1000:.2f} ms, from the proposal to the commit", flush=True)
     each = f"{cpu_s / trials * 1e6:.0f} us of processor time and {wakeups / trials:.1f} wake-ups each"
     print(f"  {each}, all nodes together", flush=True)
 

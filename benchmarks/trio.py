@@ -7,11 +7,15 @@ node says to another passes through the process that measures then.  Here nothin
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.request import urlopen
+
+from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.processes import cpu_s, wakeups
 from streamline.errors import ErrorCode, ProtocolError
@@ -75,6 +79,25 @@ class Trio:
         self._nodes[one].wait(GIVE_UP_S)
 
     # What they say
+
+    def commit_counts(self, one: int) -> dict[float, int]:
+        """Return how many commands took a node no longer than each bound, in seconds, to have agreed on, so far."""
+        with urlopen(f"http://{self._pages(one)}/metrics", timeout=ANSWER_S) as answer:
+            families = text_string_to_metric_families(answer.read().decode())
+            samples = [sample for family in families for sample in family.samples]
+        name = "streamline_quorum_commit_seconds_bucket"
+        return {float(one.labels["le"]): int(one.value) for one in samples if one.name == name}
+
+    def _pages(self, one: int) -> str:
+        """Return where a node has its metrics, which it says when it has begun to serve clients."""
+        until = time.monotonic() + GIVE_UP_S
+        while time.monotonic() < until:
+            for line in list(self._nodes[one].tail):
+                said = json.loads(line)
+                if said["logger"] == "streamline.http.site":
+                    return str(said["address"])
+            time.sleep(LOOK_AGAIN_S)
+        raise TimeoutError(f"node {one} has no metrics")
 
     def talk(self, one: int) -> Conversation:
         """Connect to a node as a client."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from streamline.cluster.greeting import Reason
 from streamline.cluster.image import MetadataImage
-from streamline.interfaces import IConsensus
+from streamline.interfaces import IConsensus, IQuorum
+from streamline.raft import CommitTimes
 from streamline.services.peers import Peers
 from streamline.services.replicas import Replicas
 
@@ -44,6 +45,17 @@ def quorum_metrics(consensus: IConsensus) -> Iterator[Metric]:
     yield GaugeMetricFamily("streamline_quorum_term", "The term of the quorum, which is its epoch.", consensus.term)
     yield GaugeMetricFamily(
         "streamline_quorum_applied_index", "The last command that this node has applied.", consensus.applied_index
+    )
+    if IQuorum.providedBy(consensus):
+        yield _commit_times(consensus.commit_times)
+
+
+def _commit_times(times: CommitTimes) -> Metric:
+    return HistogramMetricFamily(
+        "streamline_quorum_commit_seconds",
+        "From a proposal on this node, as the controller, until a majority was known to have it on its disks.",
+        buckets=[*((str(bound_s), count) for bound_s, count in times.up_to()), ("+Inf", times.count)],
+        sum_value=times.total_s,
     )
 
 

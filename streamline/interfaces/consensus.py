@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Attribute, Interface
 
 if TYPE_CHECKING:
-    from streamline.raft import Change, Configuration, Message, QuorumStatus, Replica, ReplicaKey
+    from streamline.raft import Change, CommitTimes, Configuration, Message, QuorumStatus, Replica, ReplicaKey
 
 
 class IStateMachine(Interface):
@@ -126,6 +126,7 @@ class IQuorum(IConsensus):
     key: ReplicaKey = Attribute("Who this replica is, once it was told.")
     tick_s: float = Attribute("How long a tick is, in which L{describe} says when members were heard of.")
     configuration: Configuration = Attribute("Who takes part, by the latest word in the log; once it has started.")
+    commit_times: CommitTimes = Attribute("How long it took to agree on what was proposed here, since the start.")
 
     def identify(directory_id: bytes, messenger: IMessenger | None = None) -> None:
         """Hear which directory this is (KIP-853), and what carries messages; without that it is alone."""

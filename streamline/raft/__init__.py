@@ -43,6 +43,7 @@ The names RF1 to RF18 in here are known mistakes of other implementations; each 
 that fails when the line that guards against it is taken out.
 """
 
+from streamline.raft.commit_times import CommitTimes
 from streamline.raft.configuration import (
     Configuration,
     Replica,
@@ -73,6 +74,7 @@ __all__ = [
     "AddVoter",
     "BadMessage",
     "Change",
+    "CommitTimes",
     "Configuration",
     "Entry",
     "EntryKind",

@@ -21,6 +21,7 @@ from streamline.interfaces import Host, IMessenger, IQuorum, IStateMachine
 from streamline.model import ZERO_UUID
 from streamline.raft import (
     Change,
+    CommitTimes,
     Configuration,
     NotProposed,
     QuorumStatus,
@@ -89,6 +90,11 @@ class RaftConsensus:
     def configuration(self) -> Configuration:
         """Who takes part."""
         return Configuration() if self._replica is None else self._replica.node.configuration
+
+    @property
+    def commit_times(self) -> CommitTimes:
+        """How long it took to agree on what was proposed here."""
+        return CommitTimes() if self._replica is None else self._replica.commit_times
 
     # Before the start
 

@@ -28,6 +28,7 @@ from streamline.errors import ErrorCode, ProtocolError, Refused
 from streamline.interfaces import Host, IInbox, IMessenger
 from streamline.raft import (
     BadMessage,
+    CommitTimes,
     Configuration,
     InvariantBroken,
     Message,
@@ -134,6 +135,11 @@ class RaftReplica:
         self._proposals.fail(refusal)
         self._reads.fail(refusal)
 
+    @property
+    def commit_times(self) -> CommitTimes:
+        """How long it took to agree on what was proposed here."""
+        return self._proposals.times
+
     # What is asked for
 
     def propose(self, command: bytes) -> Deferred[Any]:
@@ -152,7 +158,7 @@ class RaftReplica:
     def proposed(self, proposal: Proposal) -> Deferred[Any]:
         """Return what fires with what becomes of a proposal that the core has taken."""
         self._pump_soon()
-        return self._proposals.add(proposal, self._ticks)
+        return self._proposals.add(proposal, self._ticks, self._clock.seconds())
 
     def read_barrier(self) -> Deferred[None]:
         """Return what fires once all is applied that is committed by now."""
@@ -298,11 +304,12 @@ class RaftReplica:
                 self._messenger.send(message)
 
     def _apply(self, ready: Ready) -> None:
+        now_s = self._clock.seconds()
         results = self.applied.apply(ready.committed, self._proposals)
         if ready.committed and self.node.is_leader:
             self._tell_soon()
         for outcome in ready.outcomes:
-            self._proposals.settle(outcome, results.get(outcome.proposal))
+            self._proposals.settle(outcome, results.get(outcome.proposal), now_s)
         for state in ready.reads:
             self._reads.answer(state)
         self._reads.applied(self.applied.index)

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IRandom
-from streamline.raft import Fate, NotProposed, Outcome, Proposal, ReadState, Reason
+from streamline.raft import CommitTimes, Fate, NotProposed, Outcome, Proposal, ReadState, Reason
 
 NONCE_BYTES = 8
 
@@ -44,6 +44,7 @@ def refusal_of(reason: NotProposed) -> Refused:
 class _Waiting:
     told: Deferred[Any]
     until_tick: int
+    since_s: float
 
 
 class Proposals:
@@ -51,9 +52,11 @@ class Proposals:
     Those in flight.
 
     @param ticks_max: how long anybody waits.
+    @ivar times: how long those took that were committed.
     """
 
     def __init__(self, ticks_max: int) -> None:
+        self.times = CommitTimes()
         self._ticks_max = ticks_max
         self._waiting: dict[Proposal, _Waiting] = {}
 
@@ -63,22 +66,24 @@ class Proposals:
     def __contains__(self, proposal: Proposal) -> bool:
         return proposal in self._waiting
 
-    def add(self, proposal: Proposal, tick: int) -> Deferred[Any]:
+    def add(self, proposal: Proposal, tick: int, now_s: float) -> Deferred[Any]:
         """Return what fires with what becomes of it."""
-        waiting = _Waiting(Deferred(), tick + self._ticks_max)
+        waiting = _Waiting(Deferred(), tick + self._ticks_max, now_s)
         self._waiting[proposal] = waiting
         return waiting.told
 
-    def settle(self, outcome: Outcome, result: Any) -> None:
+    def settle(self, outcome: Outcome, result: Any, now_s: float) -> None:
         """
         Tell who waits for this one.
 
         @param result: what applying it returned, where it was committed; a Failure is told as such.
+        @param now_s: when it became known.
         """
         waiting = self._waiting.pop(outcome.proposal, None)
         if waiting is None:
             return
         if outcome.fate is Fate.COMMITTED:
+            self.times.note(now_s - waiting.since_s)
             waiting.told.callback(result)
         elif outcome.fate is Fate.DROPPED:
             waiting.told.errback(Refused(ErrorCode.NOT_CONTROLLER, "another node leads, and the change was dropped"))

@@ -54,6 +54,11 @@ class GaugesTests(SynchronousTestCase):
         self.assertEqual(self.value("streamline_quorum_term"), 1)
         index = self.broker.node.broker.metadata.consensus.applied_index
         self.assertEqual(self.value("streamline_quorum_applied_index"), index)
+        self.assertGreater(self.value("streamline_quorum_commit_seconds_count"), 1)
+        self.assertEqual(
+            self.value("streamline_quorum_commit_seconds_count"),
+            self.value("streamline_quorum_commit_seconds_bucket", le="+Inf"),
+        )
         self.assertEqual((self.value("streamline_replicas"), self.value("streamline_replicas_leading")), (2, 2))
         self.assertEqual(self.value("streamline_replicas_under_replicated"), 0)
         self.assertEqual(self.value("streamline_replicas_under_min_isr"), 0)

@@ -38,6 +38,20 @@ class OrderTests(QuorumHarness):
         self.assertEqual(happened[:told].count("1 sent"), 2)
         self.assertNotIn("committed", happened[:told])
 
+    def test_how_long_it_takes(self) -> None:
+        """From the proposal until a majority has it, which is when whoever proposed it is told; others count none."""
+        leader = self.the_leader()
+        self.wait(1.0)
+        self.post.delay_s = 0.05
+        times = leader.quorum.commit_times
+        count, total_s, began_s = times.count, times.total_s, self.simulation.now
+        told: list[object] = []
+        leader.quorum.propose(b"one").addCallback(told.append)
+        self.run_until(lambda: bool(told))
+        self.assertEqual(times.count, count + 1)
+        self.assertAlmostEqual(times.total_s - total_s, self.simulation.now - began_s)
+        self.assertEqual([one.quorum.commit_times.count for one in self.others(leader)], [0, 0])
+
     def test_one_command_after_another(self) -> None:
         """Each needs a message to every other node and its answer, and no more; then all are told how far it is."""
         leader = self.the_leader()
