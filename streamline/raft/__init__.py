@@ -38,6 +38,7 @@ Where to look:
 | L{membership<streamline.raft.membership>} | changes of members, handing over |
 | L{log<streamline.raft.log>} | which entries there are, and how far they have come |
 | L{quorum<streamline.raft.quorum>} | majorities |
+| L{commit_times<streamline.raft.commit_times>} | nothing: it counts how long agreeing took |
 
 The names RF1 to RF18 in here are known mistakes of other implementations; each has a test
 that fails when the line that guards against it is taken out.
