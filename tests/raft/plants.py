@@ -234,7 +234,7 @@ PLANTS = (
         "return Configuration(target.voters, target.learners, outgoing=configuration.voters)",
         "return target",
         (f"{RULES}MemberTests::test_rf7_changes_are_joint",),
-        options=("--faults", "member,cut,kill,power,wipe,one-way"),
+        options=("--faults", "member,cut,transfer,break"),
     ),
     Plant(
         "RF8",
