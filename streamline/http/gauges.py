@@ -144,7 +144,7 @@ def _stalls(pulse: Pulse) -> Iterator[Metric]:
     buckets = [(str(bound_ms / 1000), float(count)) for bound_ms, count in counts]
     yield HistogramMetricFamily(
         "streamline_reactor_stall_seconds",
-        "How long the reactor was held up, asked ten times a second: what a client would have waited at that moment.",
+        "How long the reactor was held up, asked once a second: what a client would have waited at that moment.",
         buckets=[*buckets, ("+Inf", float(pulse.beats))],
         sum_value=pulse.total_ms / 1000,
     )

@@ -1,6 +1,5 @@
 """
-The real disk: with L{streamline.storage.threads} and L{streamline.storage.kernel}, for what waits for the device, the
-only modules that call C{os}.
+The real disk: with the modules it is made of (C{threads}, C{kernel}, C{descriptors}, C{libc}), all that calls C{os}.
 
 It decides nothing.  It carries out what L{IDisk} and L{IFile} promise, has the kernel sync
 (L{streamline.storage.kernel}) or waits for the device in threads of its own

@@ -40,7 +40,11 @@ CALLS: Final = {"x86_64": Calls(206, 207, 209, 208), "aarch64": Calls(0, 1, 2, 4
 """By machine; both have 64 bits, the lower ones first."""
 
 UNDER_WAY_MAX: Final = 64
-"""Requests that the kernel keeps for us at once; beyond it, it takes none."""
+"""
+Requests that may be under way at once.
+
+The kernel would take more than it was asked to keep, and what has ended is told of once: as much must be fetched then.
+"""
 
 _REQUEST: Final = Struct("<QIIHhIQQqQII")
 """C{struct iocb}: our number for it, key, flags, what to do, priority, descriptor, 4 unused, notify, eventfd."""
@@ -90,6 +94,8 @@ class KernelSyncs:
 
         @return: whether it has begun; where not, nothing has happened.
         """
+        if len(self._under_way) >= UNDER_WAY_MAX:
+            return False
         number = self._number + 1
         _REQUEST.pack_into(self._request, 0, number, 0, 0, _FDSYNC, 0, fd, 0, 0, 0, 0, _NOTIFY, self._fd)
         try:
@@ -109,7 +115,9 @@ class KernelSyncs:
         most = ctypes.c_long(UNDER_WAY_MAX)
         count = self._call(self._calls.getevents, self._context, ctypes.c_long(0), most, self._events, None)
         for number, _, result, _ in list(_EVENT.iter_unpack(self._events.raw[: count * _EVENT.size])):
-            done = self._under_way.pop(number)
+            done = self._under_way.pop(number, None)
+            if done is None:
+                return  # one of those before has closed this
             try:
                 done(Failure(OSError(-result, os.strerror(-result))) if result else None)
             except Exception:

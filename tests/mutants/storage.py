@@ -14,6 +14,7 @@ SYNCING = "streamline/storage/syncing.py"
 CHECKPOINTS = "streamline/storage/checkpoints.py"
 DISK = "streamline/storage/disk.py"
 TOGETHERS = "streamline/storage/together.py"
+KERNEL = "streamline/storage/kernel.py"
 
 CRASHES = "tests/storage/test_crashes.py::CrashTests::"
 SYNCED = "tests/storage/test_durability.py::SyncedTests::"
@@ -23,8 +24,8 @@ FAILING = "tests/storage/test_faults.py::FailingDiskTests::"
 READING = "tests/storage/test_reading.py::ReadingTests::"
 REAL = "tests/storage/test_disk.py::RealDiskTests::"
 CONTRACT = "tests/storage/test_contract.py::SegmentTests::"
-
 TOGETHER = "tests/storage/test_together.py::TogetherTests::"
+ASKED = "tests/storage/test_kernel.py::KernelSyncsTests::"
 
 STEPS = (
     Mutant(
@@ -328,6 +329,14 @@ FAULTS = (
         "except OSError as error:\n    self._failure = error\n    raise",
         "except OSError:\n    raise",
         [f"{REAL}test_failed_sync_is_final"],
+    ),
+    Mutant(
+        "DK12",
+        "What the kernel could not sync by itself has failed as well.",
+        KERNEL,
+        "done(Failure(OSError(-result, os.strerror(-result))) if result else None)",
+        "done(None)",
+        [f"{ASKED}test_an_error"],
     ),
     Mutant(
         "DK12",

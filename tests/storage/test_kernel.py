@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.storage import kernel
-from streamline.storage.kernel import KernelSyncs
+from streamline.storage.kernel import UNDER_WAY_MAX, KernelSyncs
 from streamline.testing.worlds import RealWorld
 
 
@@ -42,9 +43,10 @@ class KernelSyncsTests(KernelCase):
 
     def make(self) -> KernelSyncs:
         """Make it, where there is such a thing."""
+        if sys.platform != "linux" or os.uname().machine not in kernel.CALLS:
+            self.skipTest("only Linux syncs by itself, and only where its calls' numbers are known")
         made = self.disk._kernel_syncs()
-        if made is None:
-            self.skipTest("this kernel does not sync by itself")
+        assert made is not None
         return made
 
     def test_it_syncs(self) -> None:
@@ -70,6 +72,18 @@ class KernelSyncsTests(KernelCase):
             self.assertTrue(syncs.begin(fd, note(number)))
         self.world.turn_until(lambda: len(ended) == 5)
         self.assertEqual(sorted(ended), [(number, None) for number in range(5)])
+
+    def test_more_than_it_keeps(self) -> None:
+        """Who is taken is told of the end, however many ask before the reactor turns; the others are not taken."""
+        syncs = self.make()
+        ended: list[Any] = []
+        fd = os.open(tempfile.gettempdir(), os.O_RDONLY)
+        self.addCleanup(os.close, fd)
+        taken = [syncs.begin(fd, ended.append) for _ in range(3 * UNDER_WAY_MAX)]
+        self.assertEqual(taken, [True] * UNDER_WAY_MAX + [False] * 2 * UNDER_WAY_MAX)
+        self.world.turn_until(lambda: len(ended) == UNDER_WAY_MAX)
+        self.assertTrue(syncs.begin(fd, ended.append))
+        self.world.turn_until(lambda: len(ended) == UNDER_WAY_MAX + 1)
 
     def test_what_cannot_be_synced(self) -> None:
         """It is not begun, and nobody is told of an end."""
@@ -100,6 +114,16 @@ class KernelSyncsTests(KernelCase):
         os.eventfd_write(syncs.fileno(), 1)
         syncs.doRead()
         self.assertEqual([one.value.errno for one in ended], [errno.EIO])
+
+    def test_closed_by_one_that_is_told(self) -> None:
+        """Nobody hears of anything more, although it has ended."""
+        syncs = self.make()
+        syncs._under_way.update({1: lambda _: syncs.close(), 2: self.fail})
+        syncs._events.raw = b"".join(kernel._EVENT.pack(number, 0, 0, 0) for number in (1, 2))
+        self.patch(syncs, "_call", lambda *args: 2)
+        os.eventfd_write(syncs.fileno(), 1)
+        syncs.doRead()
+        self.assertEqual(syncs.fileno(), -1)
 
     def test_another_machine(self) -> None:
         """Where the kernel has no such thing, threads sync."""
