@@ -74,7 +74,7 @@ STEPS = (
         SEGMENT,
         "self.file.truncate(size)\nself.file.sync()",
         "self.file.truncate(size)",
-        [f"{CRASHES}test_truncated_and_filled_again"],
+        [f"{CRASHES}test_a_cut_is_durable"],
     ),
     Mutant(
         "DK5",

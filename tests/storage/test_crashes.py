@@ -97,6 +97,20 @@ class CrashTests(SynchronousTestCase):
             self.assertIn(station.log.end_offset, (38, 39))
             self.assert_sound(station)
 
+    def test_a_cut_is_durable(self) -> None:
+        """What a cut took away does not come back, whichever segment it ended in and whatever the power cut loses."""
+        for seed in range(10):
+            for target in (33, 12):
+                station = Station(seed, segment_ms=500)
+                station.start()
+                self.synced(station)
+                station.log.truncate(target)
+                station.fill(3, leader_epoch=1)
+                station.restart(power=True)
+                self.assertLessEqual(station.log.end_offset, target + 3)
+                epochs = {header.partition_leader_epoch for header in station.log.headers(target)}
+                self.assertLessEqual(epochs, {1})
+
     def test_truncated_and_filled_again(self) -> None:
         """After a cut below what was noted as durable, other batches in its place are scanned like any."""
 
