@@ -22,33 +22,22 @@ from attrs import frozen
 from tests.mutants.mutant import Mutant
 from tests.mutants.planting import planted
 from tests.mutants.table import AREAS
-from tests.sim.bugs import Bug
 from tests.sim.planted import Finding, copied, find
+from tests.sim.searches import HARD, Search
 
 SEEDS_MAX = 12
-HARD = "kill,power,cut,one-way,stall,stop,clog,slow-disk"
 DEAF = "hunt,detour,stall,stuck-disk,deaf"
-ROUGH = f"{HARD},stuck-disk,deaf,detour,cascade,hunt,shuffle,resize"
 
 
 @frozen
-class Removal:
+class Removal(Search):
     """
     A rule that is taken out.
 
     @ivar says: the sentence by which L{tests.mutants.table} knows it.
-    @ivar seed: where to begin; one that found it, not long ago.
-    @ivar is_found: whether any seed is known to miss it; of the others a few were tried.
     """
 
     says: str
-    seed: int = 1
-    faults: str = ROUGH
-    pace_s: float = 2.0
-    records_pace_s: float = 0.4
-    until_s: float = 35.0
-    nodes: str = "3"
-    is_found: bool = True
 
 
 PARTITION = "streamline/services/partition.py"
@@ -148,21 +137,8 @@ def mutant_of(removal: Removal) -> Mutant:
 
 def look(removal: Removal, directory: Path, seeds: int = SEEDS_MAX) -> Finding:
     """Take a rule out of a copy of the product for a while, and run seeds there until one fails."""
-    bug = Bug(
-        removal.says,
-        "",
-        "",
-        "",
-        removal.faults,
-        removal.seed,
-        removal.pace_s,
-        removal.until_s,
-        nodes=removal.nodes,
-        data=True,
-        records_pace_s=removal.records_pace_s,
-    )
     with planted(directory, mutant_of(removal)):
-        return find(bug, directory, seeds=seeds)
+        return find(removal.bug(removal.says), directory, seeds=seeds)
 
 
 def chosen(words: list[str]) -> Iterator[Removal]:

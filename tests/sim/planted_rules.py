@@ -24,12 +24,10 @@ from attrs import evolve, frozen
 from tests.mutants.mutant import Mutant
 from tests.mutants.planting import planted
 from tests.mutants.table import AREAS
-from tests.sim.bugs import Bug
 from tests.sim.planted import Finding, copied, find, share
+from tests.sim.searches import Search
 
 SEEDS_MAX = 5
-HARD = "kill,power,cut,one-way,stall,stop,clog,slow-disk"
-ROUGH = f"{HARD},stuck-disk,deaf,detour,cascade,hunt,shuffle,resize"
 DUEL = "duel,kill"
 
 ALTERING = "streamline/cluster/altering.py"
@@ -51,7 +49,7 @@ def _edit(file: str, guard: str, instead: str) -> Mutant:
 
 
 @frozen(kw_only=True)
-class Rule:
+class Rule(Search):
     """
     A rule, and how it is missed.
 
@@ -59,23 +57,14 @@ class Rule:
     @ivar says: what no longer holds.
     @ivar guards: what L{tests.mutants.table} says of those that go, or edits that are not there.
     @ivar sees: what the simulator calls it; at least one of these.
-    @ivar seed: where to begin.
     @ivar share: how many of the four seeds from 1 on found it when they were last counted.
-    @ivar is_found: whether any seed is known to miss it.
     """
 
     name: str
     says: str
     guards: Sequence[str | Mutant]
     sees: Sequence[str]
-    seed: int = 1
     share: int = 0
-    faults: str = ROUGH
-    pace_s: float = 2.0
-    records_pace_s: float = 0.4
-    until_s: float = 35.0
-    nodes: str = "3"
-    is_found: bool = True
 
 
 LOST = ("CandidatesHaveAll", "LeaderHasAll", "CommittedStays", "CommittedIsHere", "lost-write", "vanished-read")
@@ -441,26 +430,10 @@ def without(rule: Rule, directory: Path) -> Iterator[None]:
         yield
 
 
-def _bug(rule: Rule) -> Bug:
-    return Bug(
-        rule.says,
-        "",
-        "",
-        "",
-        rule.faults,
-        rule.seed,
-        rule.pace_s,
-        rule.until_s,
-        nodes=rule.nodes,
-        data=True,
-        records_pace_s=rule.records_pace_s,
-    )
-
-
 def look(rule: Rule, directory: Path, seeds: int = SEEDS_MAX) -> Finding:
     """Take a rule out of a copy of the product for a while, and run seeds there until one fails."""
     with without(rule, directory):
-        return find(_bug(rule), directory, seeds=seeds)
+        return find(rule.bug(rule.says), directory, seeds=seeds)
 
 
 def is_seen(rule: Rule, names: Iterable[str]) -> bool:
@@ -471,7 +444,7 @@ def is_seen(rule: Rule, names: Iterable[str]) -> bool:
 def _count(rule: Rule, directory: Path, seeds: int) -> str:
     """Return how many of some seeds find it, each by itself."""
     with without(rule, directory):
-        found = share(evolve(_bug(rule), seed=1), directory, seeds)
+        found = share(evolve(rule.bug(rule.says), seed=1), directory, seeds)
     seen = [str(seed) for seed, names in found.items() if is_seen(rule, names)]
     names = dict.fromkeys(name for one in found.values() for name in one)
     return f"{len(seen)} of {seeds} ({', '.join(seen)}): {', '.join(names)}"

@@ -21,7 +21,8 @@ from streamline.testing.simulation.faults import Fault
 from streamline.testing.simulation.pages import Inode
 from tests.mutants.planting import without_guard
 from tests.sim.planted import ROOT, Finding, copied
-from tests.sim.planted_records import HARD, REMOVALS, Removal, look, mutant_of
+from tests.sim.planted_records import REMOVALS, Removal, look, mutant_of
+from tests.sim.searches import HARD
 from tests.sim.side_by_side import side_by_side
 
 SEEDS = int(os.environ.get("STREAMLINE_SIM_SEEDS", "2"))

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from random import Random
 from typing import Any
 
 from attrs import evolve
@@ -15,36 +14,20 @@ from streamline.api import pushes
 from streamline.cluster.foresight import Foresight
 from streamline.net.peer import Guest, PeerApi
 from streamline.node import Node
+from streamline.testing.simulation.cluster.between import GoBetween
 from streamline.testing.simulation.machine import Process
-from streamline.testing.simulation.world import Simulation
 
 LATE_MEAN_S = 0.3
 TWICE_CHANCE = 0.3
 
 
-class Courier:
+class Courier(GoBetween):
     """
     Stands between the controller and one node.
 
-    @ivar counts: how many pushes were brought as they came, late, twice, or not at all, and how many roles of
-        partitions they were the first to bring.
+    It counts pushes that were brought as they came, late, twice, or not at all, and how many roles of partitions they
+    were the first to bring.
     """
-
-    def __init__(self, simulation: Simulation) -> None:
-        self.counts: dict[str, int] = {}
-        self._simulation = simulation
-        self._bad_until = 0.0
-        self._loss = 0.0
-        self._rng = Random(0)
-
-    def spoil(self, length_s: float, loss: float, rng: Random) -> bool:
-        """Bring pushes badly from now on: some never, some late or twice."""
-        self._bad_until, self._loss, self._rng = self._simulation.now + length_s, loss, rng
-        return True
-
-    def mend(self) -> None:
-        """Bring everything as it comes."""
-        self._bad_until = 0.0
 
     def serve(self, node: Node, process: Process) -> None:
         """Stand before a node that has been built."""
@@ -59,10 +42,10 @@ class Courier:
     def _may_bring(
         self, bring: Callable[[Guest, Any], Any], response: type[Any], process: Process, guest: Guest, push: Any
     ) -> Any:
-        if self._simulation.now >= self._bad_until:
+        if not self._is_bad:
             self._count("as it came")
             return bring(guest, push)
-        if self._rng.random() < self._loss:
+        if self._loses():
             self._count("lost")
             return response()
         process.reactor.callLater(self._rng.expovariate(1 / LATE_MEAN_S), bring, guest, push)
@@ -77,6 +60,3 @@ class Courier:
         answer = api.answer(guest, push)
         self._count("roles taken", foresight.taken - before)
         return answer
-
-    def _count(self, how: str, count: int = 1) -> None:
-        self.counts[how] = self.counts.get(how, 0) + count
