@@ -3,7 +3,7 @@ Value classes, which attrs completes when the first instance of each is made.
 
 Said and used as in attrs: C{frozen} and C{define} are its own but for the moment in which it writes and compiles a
 constructor, comparisons and the rest of a class.  A node declares some two hundred of them and needs a third to start;
-completing all took a fifth of the start.
+completing all took a tenth of the start.
 
 # Note [Classes that are completed later]
 
