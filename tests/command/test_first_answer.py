@@ -1,4 +1,4 @@
-"""What a start does before clients are served; each thing that it leaves for later makes their first answer come sooner."""
+"""What a start leaves for later, so that the first answer comes sooner."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LATER = (
     "streamline.wire.construct_spec",
     "streamline.wire.recordcheck",
 )
-"""What nobody needs who is answered for the first time: HTTP comes a moment later, tables for odd batches with these."""
+"""What the first answer does not need: HTTP comes a moment later, tables for odd batches with the first of those."""
 LEFT_OPEN_AT_LEAST = 110
 """Of some 160 value classes, how many a node is put together without."""
 
