@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from attrs import frozen
-
 from streamline.config import BrokerConfig
 from streamline.interfaces import IClock
+from streamline.values import frozen
 
 SOCKET_SHARE = 0.8
 """Of the sockets that the process may open; the rest is for logs and other nodes."""
