@@ -114,10 +114,9 @@ class Replicas(Service):
 
     async def _close_all(self) -> None:
         await self._on_disk.all_done()
-        closing = [
-            partition.close(_STOPPING.again()).addErrback(self._not_closed, partition)
-            for partition in self._partitions.values()
-        ]
+        closing: list[Deferred[None]] = []
+        ends = (partition.close(_STOPPING.again()).addErrback(self._not_closed, partition) for partition in self)
+        await in_turns(self._host.clock, map(closing.append, ends))
         self._partitions.clear()
         await gatherResults(closing)
 

@@ -270,7 +270,9 @@ class CrashTests(IdempotenceCase):
         self.broker.machine.platter.faults.stuck_until = self.broker.simulation.now + 3600
         for number in range(1, 4):
             self.accepts(number, number)
-        self.broker.partition("t").books.close()
+        partition = self.broker.partition("t")
+        for name, data in partition.books._producers_below(4):
+            partition.log.put_checkpoint(name, data)
         self.broker.machine.platter.rng = Random(seed)  # what a node drew before decides nothing
         self.broker.crash(power=True)
         kept = self.files()
