@@ -171,7 +171,7 @@ class Partition(Taking):
         Those before the last roll were written with it, and stay: told otherwise, their producer would send them again.
         """
         kept = self.log.flushed_offset
-        self.producers.take_back(kept)
+        self.producers.take_back(kept, self._clock.wall_ms())
         for receipt in receipts:
             if receipt.next_offset > kept:
                 receipt.refusal = refusal
