@@ -23,6 +23,7 @@ class Limits:
     """
     What a connection may do, and what all may together.
 
+    @ivar kernel_bytes: what the kernel keeps of a connection's answers; -1 where that is up to it.
     @ivar pending_max: requests of one connection that may wait for their answers; then nothing more is read.
     @ivar unsent_bytes_max: answers of one connection that have not left, above which no further request is taken.
     @ivar inbound_bytes_max: unfinished requests of all connections together.
@@ -41,6 +42,7 @@ class Limits:
     produce_bytes_max: int
     other_bytes_max: int
     idle_s_max: float
+    kernel_bytes: int = -1
     pending_max: int = 100
     unsent_bytes_max: int = 1 << 20
     inbound_bytes_max: int = 256 << 20
@@ -61,6 +63,7 @@ class Limits:
             produce_bytes_max=broker.socket_request_max_bytes,
             other_bytes_max=max(65_536, broker.socket_request_max_bytes // 100),
             idle_s_max=broker.connections_max_idle_ms / 1000,
+            kernel_bytes=broker.socket_send_buffer_bytes,
         )
 
     def frame_bytes_max(self, api_key: int) -> int:
