@@ -16,7 +16,7 @@ from attrs import field
 from twisted.internet.defer import Deferred
 
 from streamline.config import NodeConfig
-from streamline.interfaces import Host, IReplicaSelector
+from streamline.interfaces import Host, IReplicaSelector, Whim
 from streamline.model import Buffer, Controllers, Endpoint
 from streamline.replication.selecting import LeaderOnly
 from streamline.replication.sessions import FetchSessions
@@ -67,6 +67,8 @@ class BrokerServices:
     controllers: Callable[[], Controllers | None] = no_controllers
     relay: Relay | None = None
     selector: IReplicaSelector = field(factory=LeaderOnly)
+    cuts_short: Whim | None = None
+    answers_early: Whim | None = None
 
 
 class Room(Protocol):

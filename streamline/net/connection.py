@@ -117,6 +117,8 @@ class KafkaConnection(Protocol):
         self._sender.expects(self._frames.missing_bytes)
         self._backlog_bytes = 0
         self._pump()
+        if self.factory.leaves is not None and self.factory.leaves():
+            self.finish()
         if backlog:
             self._backlog_bytes = sum(map(len, backlog))
             self._settle()

@@ -139,8 +139,9 @@ class Link:
         self._failures = 0
         self._ping = _Ping()
         self._redial = Redial(
-            host.clock, self._connect, PeerCall.drop, lambda: wait_s(self._failures, host.rng.random())
-        )
+            host.clock, self._connect, PeerCall.drop, lambda: wait_s(self._failures, host.rng.random()),
+            host.whim("dialled-at-once"),
+        )  # fmt: skip
 
     @property
     def call(self) -> PeerCall | None:
