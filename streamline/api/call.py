@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 from twisted.internet.defer import Deferred
 
 from streamline.config import NodeConfig
@@ -32,6 +32,7 @@ from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.throttles import Throttles
 from streamline.services.turns import Turns
+from streamline.values import frozen
 from streamline.wire.schema import Message
 
 

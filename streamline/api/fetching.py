@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import define
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
@@ -26,6 +25,7 @@ from streamline.model import NO_LEADER, NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import Wanted
 from streamline.services.deadlines import Deadline
 from streamline.services.partition import Partition
+from streamline.values import define
 
 CROWD_PARTITIONS = 100
 """A fetch of more partitions is not kept waiting while too much waits already."""

@@ -25,9 +25,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 
-from attrs import frozen
-
 from streamline.model import NO_LEADER, PartitionState, quorum_of
+from streamline.values import frozen
 
 Nodes = tuple[int, ...]
 

@@ -24,7 +24,7 @@ from streamline.interfaces.replication import (
     IReplicator,
 )
 from streamline.interfaces.serving import IAuthenticator, IAuthorizer, IReplicaSelector
-from streamline.interfaces.storage import ILendsRecords, IPartitionLog, IStorage, ITakesRuns
+from streamline.interfaces.storage import IKeepsLater, ILendsRecords, IPartitionLog, IStorage, ITakesRuns
 
 __all__ = [
     "Host",
@@ -38,6 +38,7 @@ __all__ = [
     "IFile",
     "IFollowing",
     "IInbox",
+    "IKeepsLater",
     "ILeadership",
     "ILendsRecords",
     "IMessenger",

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocol, IProtocolFactory, IReactorTime
 from zope.interface import Attribute, Interface
 
 from streamline.model import Buffer, Stretch
+from streamline.values import frozen
 
 
 class IClock(IReactorTime):

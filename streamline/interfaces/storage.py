@@ -144,6 +144,20 @@ class ILendsRecords(IPartitionLog):
         """Return what L{read} would, but where it is much that lies in a file, lend a stretch of that instead."""
 
 
+class IKeepsLater(IPartitionLog):
+    """What a log may offer besides: to keep blobs that nobody waits for, many logs' together."""
+
+    def put_checkpoints_later(blobs: Sequence[tuple[str, bytes]]) -> Deferred[None]:
+        """
+        Keep blobs as so many calls of L{put_checkpoint} would, in this order, without waiting for a device here.
+
+        One that L{put_checkpoint} puts or L{drop_checkpoint} drops meanwhile may be overtaken by this.
+
+        @raise streamline.errors.StorageFailed: at once where the log is closed, and through the Deferred where not all
+            of it is kept; the log goes on then.
+        """
+
+
 class IStorage(Interface):
     """
     Where partitions' bytes live.

@@ -93,7 +93,7 @@ class KafkaConnection(Protocol):
         )
         self._alike = Alike(self.factory.broker, self.factory.routes, self.caller)
         transport.setTcpNoDelay(True)
-        self._sender = sender_over(transport, self)
+        self._sender = sender_over(transport, self, self.factory.limits.kernel_bytes)
         self.factory.opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from attrs import define
-
 from streamline.errors import ErrorCode, Refused
+from streamline.values import define
 
 NO_SESSION = 0
 INITIAL_EPOCH = 0

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
@@ -25,6 +24,7 @@ from streamline.model import PartitionState
 from streamline.services.brain import Brain
 from streamline.services.controllership import Controllership
 from streamline.services.peer_call import NoAnswer
+from streamline.values import frozen
 from streamline.wire.messages.peer import (
     AlterPartitionRequest,
     AlterPartitionResponse,

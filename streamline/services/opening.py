@@ -65,7 +65,7 @@ async def open_partition(
     now_ms = clock.wall_ms()
     epochs, written, from_epochs = _load_epochs(kept)
     producers, from_producers = restore_producers(kept, now_ms)
-    replayed = 0
+    replayed = read_bytes = 0
     headers = kept.headers(min(from_epochs, from_producers))
     while True:
         read = 0
@@ -73,6 +73,7 @@ async def open_partition(
             if header.base_offset >= from_epochs:  # before that they are known, and this may begin within one
                 epochs.assign(header.partition_leader_epoch, header.base_offset)
             replayed += replay(header, producers, from_producers, now_ms)
+            read_bytes += header.size
             read += 1
             if read == SLICE_HEADERS:
                 break
@@ -83,6 +84,7 @@ async def open_partition(
     partition = Replica(kept, state, config, acks, clock, epochs, producers, gathering)
     partition.books.epochs_changed = epochs.entries() != written
     partition.books.unsaved_batches = replayed
+    partition.books.unsaved_bytes = read_bytes
     if written and written[-1][1] > kept.end_offset:
         partition.books.write_epochs()  # as after a cut: once the log has grown again, nobody could tell
     return partition
@@ -99,10 +101,11 @@ def _load_epochs(log: IPartitionLog) -> tuple[LeaderEpochs, list[tuple[int, int]
         return LeaderEpochs(), [], log.start_offset
     epochs = LeaderEpochs(written)
     epochs.truncate_end(log.end_offset)
-    _forget_the_unwritten(epochs, log)
-    if log.start_offset < log.end_offset and epochs.epoch_at(log.start_offset) == NO_EPOCH:
-        return LeaderEpochs(), written, log.start_offset  # whatever it is of, it is not of this log
     newest = next(log.headers(log.end_offset - 1), None) if log.end_offset > log.start_offset else None
+    if newest is None or newest.partition_leader_epoch != epochs.latest:
+        _forget_the_unwritten(epochs, log)
+    if newest is not None and epochs.epoch_at(log.start_offset) == NO_EPOCH:
+        return LeaderEpochs(), written, log.start_offset  # whatever it is of, it is not of this log
     if newest is None or newest.partition_leader_epoch == epochs.latest:
         return epochs, written, log.end_offset
     return epochs, written, max(log.start_offset, epochs.entries()[-1][1])

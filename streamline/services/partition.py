@@ -108,8 +108,8 @@ class Partition(Taking):
     def close(self, refusal: Refused) -> Deferred[None]:
         """Be nothing any more; whoever waits is told C{refusal}."""
         self._stop(refusal)
-        self.books.close()
-        return self.log.close()
+        written_down = self.books.close()
+        return self.log.close().addCallback(lambda _: written_down)
 
     def abandon(self, refusal: Refused) -> None:
         """Be nothing any more, without writing anything: the log is about to be discarded."""
@@ -141,6 +141,7 @@ class Partition(Taking):
         receipts, self._unflushed = self._unflushed, []
         size_bytes, self._unflushed_bytes = self._unflushed_bytes, 0
         self.appended_bytes += size_bytes
+        self.books.unsaved_bytes += size_bytes
         try:
             log.flush()
         except StorageFailed as error:
@@ -170,7 +171,7 @@ class Partition(Taking):
         Those before the last roll were written with it, and stay: told otherwise, their producer would send them again.
         """
         kept = self.log.flushed_offset
-        self.producers.take_back(kept)
+        self.producers.take_back(kept, self._clock.wall_ms())
         for receipt in receipts:
             if receipt.next_offset > kept:
                 receipt.refusal = refusal

@@ -33,12 +33,12 @@ def restore_producers(log: IPartitionLog, now_ms: int) -> tuple[ProducerStates, 
     return producers, log.start_offset
 
 
-def drop_stale(log: IPartitionLog) -> None:
-    """Drop what says more than the log: once the log has grown again, it would pass for the truth."""
-    for name in log.checkpoint_names():
-        offset = blob_offset(name)
-        if offset is not None and offset > log.end_offset:
-            log.drop_checkpoint(name)
+def drop_stale(log: IPartitionLog) -> bool:
+    """Drop what says more than the log: once the log has grown again, it would pass for the truth; tell of any."""
+    names = [name for name in log.checkpoint_names() if (blob_offset(name) or 0) > log.end_offset]
+    for name in names:
+        log.drop_checkpoint(name)
+    return bool(names)
 
 
 def replay(header: BatchHeader, producers: ProducerStates, from_offset: int, now_ms: int) -> bool:

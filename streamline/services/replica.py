@@ -26,6 +26,7 @@ from streamline.errors import Refused, StorageFailed, StorageStarved
 from streamline.interfaces import IReplica, IReplicator
 from streamline.model import NO_OFFSET, NO_PRODUCER_ID, Buffer, PartitionState
 from streamline.replication.roles import Role
+from streamline.services.bookkeeping import SNAPSHOT_AFTER_BYTES
 from streamline.services.partition import Partition
 from streamline.services.remembering import drop_stale, rebuild_producers
 from streamline.transactions.producers import ProducerStates
@@ -145,14 +146,21 @@ class Replica(Partition):
         self._dropping(lambda: self.log.truncate(end_offset))
         if self.counted_offset < self.log.end_offset:
             self._sync()  # the one that these records waited for says nothing any more
-        if self.producers.truncate(self.log.end_offset, self._clock.wall_ms()):
-            self._rebuild()  # of those whose latest batches have gone, earlier ones are there, and may come again
+        changed = self.producers.truncate(self.log.end_offset, self._clock.wall_ms())
+        if changed or self._rebuilding is not None:
+            # Of those whose latest batches have gone, earlier ones are there, and may come again.  What is being read
+            # may have gone as well.
+            self._rebuild()
 
     def begin_anew(self, offset: int) -> None:
         """Drop everything."""
         self._dropping(lambda: self.log.restart_at(offset), keeps_epochs=False)
         self.counted_offset = offset
+        if self._rebuilding is not None:
+            self._rebuilding.cancel()
+            self._rebuilding = None
         self.producers.forget()
+        self.books.knows_producers = True
 
     def advance_start(self, offset: int) -> None:
         """Hide what the leader keeps no longer."""
@@ -167,7 +175,8 @@ class Replica(Partition):
         """Drop records, and forget what was known because of them; write the epochs down at once."""
         try:
             drop()
-            drop_stale(self.log)
+            if drop_stale(self.log):  # what is left may be far behind
+                self.books.unsaved_bytes = SNAPSHOT_AFTER_BYTES
         except (StorageFailed, Refused, OSError) as error:
             raise self._broken(error) from error
         end_offset = self.log.end_offset
@@ -194,6 +203,7 @@ class Replica(Partition):
         """Read from the log again who wrote it; nobody leads without that knowledge (KR27)."""
         if self._rebuilding is not None:
             self._rebuilding.cancel()
+        self.books.knows_producers = False
         rebuilding = ensureDeferred(rebuild_producers(self.log, self._clock))
         self._rebuilding = rebuilding
         rebuilding.addCallbacks(self._rebuilt, self._not_rebuilt, callbackArgs=(self._cuts,))
@@ -201,6 +211,7 @@ class Replica(Partition):
     def _rebuilt(self, producers: ProducerStates, cuts: int) -> None:
         if cuts == self._cuts:
             self._rebuilding = None
+            self.books.knows_producers = True
             self.producers.restore(producers.producers(), self._clock.wall_ms())
             self._lead_now()
 

@@ -114,10 +114,9 @@ class Replicas(Service):
 
     async def _close_all(self) -> None:
         await self._on_disk.all_done()
-        closing = [
-            partition.close(_STOPPING.again()).addErrback(self._not_closed, partition)
-            for partition in self._partitions.values()
-        ]
+        closing: list[Deferred[None]] = []
+        ends = (partition.close(_STOPPING.again()).addErrback(self._not_closed, partition) for partition in self)
+        await in_turns(self._host.clock, map(closing.append, ends))
         self._partitions.clear()
         await gatherResults(closing)
 
@@ -331,7 +330,7 @@ class Replicas(Service):
         try:
             partition = self._partitions.get((topic, index)) or self.leading(topic, index)
             if produce_version is not None and (self.full is not None or topic in INTERNAL_TOPICS):
-                self._refuse_client(topic)
+                self._refuse_client(topic, partition, records)
             looked = partition.look(records, self._wall_ms())
             if looked is None:
                 return self._append_closely(partition, records, acks, produce_version, leader_epoch)
@@ -378,10 +377,11 @@ class Replicas(Service):
         self.flush()
         return work
 
-    def _refuse_client(self, topic: str) -> NoReturn:
+    def _refuse_client(self, topic: str, partition: Partition, records: Buffer | None) -> NoReturn:
         if topic in INTERNAL_TOPICS:
             raise Refused(ErrorCode.INVALID_TOPIC_EXCEPTION, f"{topic} belongs to the cluster itself")
         assert self.full is not None
+        partition.pass_over(records)
         raise self.full.again()
 
     def flush(self) -> None:

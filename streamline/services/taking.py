@@ -15,12 +15,13 @@ from twisted.logger import Logger
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
 from streamline.interfaces import IAcksPolicy, IClock, ILeadership, IPartitionLog, ITakesRuns
-from streamline.model import NO_PRODUCER_ID, NO_TIMESTAMP, Buffer, PartitionState
+from streamline.model import NO_PRODUCER_ID, NO_SEQUENCE, NO_TIMESTAMP, Buffer, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.services.bookkeeping import Bookkeeping
 from streamline.services.receipts import Receipt
 from streamline.transactions.producers import Batch, ProducerStates
 from streamline.wire.batch import (
+    HEADER_BYTES,
     LOG_OVERHEAD,
     BatchHeader,
     read_header,
@@ -181,6 +182,7 @@ class Taking:
         try:
             log.append(header, (head, records[len(head) :]))
         except StorageFailed as error:
+            self._passed_over(header)
             raise self._not_written(error) from error
         next_offset = log.end_offset
         if log.segment_offset != self._segment_offset:
@@ -193,9 +195,14 @@ class Taking:
         self._unflushed.append(receipt)
         return receipt
 
+    def pass_over(self, records: Buffer | None) -> None:
+        """Hear that what may be a batch is refused at the moment, without a look at it."""
+        if records is not None and len(records) >= HEADER_BYTES:
+            self._passed_over(read_header(records))
+
     def _passed_over(self, header: BatchHeader) -> None:
         """Hear that a batch is refused at the moment, and may be taken when it comes again (KR26)."""
-        if header.producer_id != NO_PRODUCER_ID:
+        if header.producer_id != NO_PRODUCER_ID and header.base_sequence != NO_SEQUENCE:
             self.producers.passed_over(
                 header.producer_id, header.producer_epoch, header.base_sequence, self._clock.wall_ms()
             )

@@ -4,10 +4,14 @@ Small files beside a log's segments, whose content is their owner's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from streamline.interfaces import IDisk
-from streamline.storage.layout import is_checkpoint_name
+from twisted.internet.defer import Deferred
+
+from streamline.interfaces import IDisk, IFile
+from streamline.storage.layout import TEMPORARY, is_checkpoint_name
+from streamline.storage.together import Done, Together
 
 
 class Blobs:
@@ -35,6 +39,16 @@ class Blobs:
         self._names[name] = None  # also where that fails: it may be there all the same
         self._disk.replace_file(path, data)
 
+    def put_later(self, blobs: Sequence[tuple[str, bytes]], together: Together) -> Deferred[None]:
+        """
+        Keep blobs without waiting: each of them durably and whole, in this order, or as it was.
+
+        @raise OSError: through the Deferred; those before the one that failed may be there.
+        """
+        paths = [(self._path(name), data) for name, data in blobs]
+        self._names.update((name, None) for name, _ in blobs)
+        return together.do(partial(_put_aside, self._disk, paths))
+
     def get(self, name: str) -> bytes | None:
         """Return a blob."""
         path = self._path(name)
@@ -55,3 +69,20 @@ class Blobs:
         if name in self._names and self._disk.exists(path):
             self._disk.remove(path)
         self._names.pop(name, None)
+
+
+def _put_aside(disk: IDisk, blobs: Sequence[tuple[str, bytes]]) -> Done:
+    """Write blobs under other names, which they lose once they are durable."""
+    written: list[IFile] = []
+    try:
+        for path, data in blobs:
+            aside = path + TEMPORARY
+            if disk.exists(aside):
+                disk.remove(aside)
+            written.append(disk.open(aside, create=True))
+            written[-1].write([data], 0)
+    except OSError:
+        for file in written:
+            file.close()
+        raise
+    return Done(None, passing=tuple(written), renames=tuple((path + TEMPORARY, path) for path, _ in blobs))

@@ -13,11 +13,12 @@ from contextlib import suppress
 from typing import ParamSpec, TypeVar
 
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed, StorageStarved, StreamlineError
-from streamline.interfaces import ILendsRecords, ITakesRuns
+from streamline.interfaces import IKeepsLater, ILendsRecords, ITakesRuns
 from streamline.model import Buffer, LogIdentity, PlainBatch
 from streamline.storage.blobs import Blobs
 from streamline.storage.chain import Chain
@@ -30,7 +31,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@implementer(ITakesRuns, ILendsRecords)
+@implementer(ITakesRuns, ILendsRecords, IKeepsLater)
 class SegmentLog(ReadableLog):
     """
     The log of one partition in a directory of segments, with the half that is written.
@@ -268,6 +269,17 @@ class SegmentLog(ReadableLog):
     def put_checkpoint(self, name: str, data: bytes) -> None:
         """Keep a blob in a file; blocks for two syncs."""
         self._blob(self._blobs.put, name, data)
+
+    def put_checkpoints_later(self, blobs: Sequence[tuple[str, bytes]]) -> Deferred[None]:
+        """Keep blobs together with what other logs keep, elsewhere."""
+        self._check()
+        return self._blobs.put_later(blobs, self._commons.together).addErrback(self._not_kept)
+
+    def _not_kept(self, failure: Failure) -> Failure:
+        """They are what somebody would like to find again, and not what was promised to anybody: the log goes on."""
+        if not isinstance(failure.value, OSError):
+            return failure
+        raise StorageFailed(f"{self.identity}: {failure.value}")
 
     def get_checkpoint(self, name: str) -> bytes | None:
         """Return a blob."""

@@ -1,5 +1,5 @@
 """
-What waits for the device, done for many logs at a time: loading them, and closing them.
+What waits for the device, done for many logs at a time: loading them, keeping what is beside them, and closing them.
 
 Whoever comes while others are being served is taken along by the next turn of a
 thread.  What fails is no other one's concern.
@@ -8,6 +8,7 @@ thread.  What fails is no other one's concern.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred
@@ -31,12 +32,14 @@ class Done(NamedTuple):
     @ivar files: what is still to be synced, and stays open.
     @ivar passing: the same, to be closed afterwards.
     @ivar directories: whose names are still to be synced.
+    @ivar renames: which names change to which others once all of that is durable; durable themselves in the end.
     """
 
     result: Any
     files: tuple[IFile, ...] = ()
     passing: tuple[IFile, ...] = ()
     directories: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_durable(self) -> bool:
@@ -96,7 +99,14 @@ def _tell(done: Deferred[Any], outcome: Outcome) -> None:
 
 def do_together(disk: IDisk, works: Sequence[Work]) -> list[Outcome]:
     """Do all of it, one after another; return what came of each, which is durable."""
-    outcomes = [_try(work) for work in works]
+    outcomes = _durable(disk, [_try(work) for work in works])
+    if any(isinstance(one, Done) and one.renames for one in outcomes):
+        outcomes = _durable(disk, [_try(partial(_renamed, disk, one)) for one in outcomes])
+    return outcomes
+
+
+def _durable(disk: IDisk, outcomes: list[Outcome]) -> list[Outcome]:
+    """Sync what is left of each."""
     doubtful = [one for one in outcomes if isinstance(one, Done) and not one.is_durable]
     if len(doubtful) < TOGETHER_MIN or not _synced_together(disk, doubtful):
         outcomes = [_settled(disk, one) if isinstance(one, Done) else one for one in outcomes]
@@ -111,6 +121,19 @@ def _try(work: Work) -> Outcome:
         return work()
     except Exception as error:
         return error
+
+
+def _renamed(disk: IDisk, one: Outcome) -> Done:
+    """
+    Give files their names, now that what is in them is durable.
+
+    @raise Exception: what came of it before.
+    """
+    if isinstance(one, Exception):
+        raise one
+    for source, target in one.renames:
+        disk.rename(source, target)
+    return Done(one.result, directories=tuple(dict.fromkeys(target.rpartition("/")[0] for _, target in one.renames)))
 
 
 def _synced_together(disk: IDisk, doubtful: Sequence[Done]) -> bool:

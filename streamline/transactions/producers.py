@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_PRODUCER_EPOCH, NO_SEQUENCE
+from streamline.values import frozen
 
 REMEMBERED_BATCHES = 5
 SEQUENCE_MAX = 2**31 - 1
@@ -157,13 +158,19 @@ class ProducerStates:
         """Hear that all that was written so far is there to stay."""
         self._undo.clear()
 
-    def take_back(self, end_offset: int) -> None:
-        """Forget what was written since L{settle} at or beyond C{end_offset}: the log could not keep it."""
+    def take_back(self, end_offset: int, now_ms: int) -> None:
+        """
+        Forget what was written since L{settle} at or beyond C{end_offset}: the log could not keep it.
+
+        Of a new producer nothing counts before it comes again, as where it is L{passed_over}.
+        """
         for offset, producer_id, before in reversed(self._undo):
             if offset < end_offset:
                 break
             if before is None:
-                self._producers.pop(producer_id, None)
+                lost = self._producers.pop(producer_id, None)
+                if lost is not None:
+                    self.passed_over(producer_id, lost.epoch, lost.batches[0].first_sequence, now_ms)
             else:
                 self._producers[producer_id] = before
         self._undo.clear()

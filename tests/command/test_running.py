@@ -6,13 +6,24 @@ import os
 import pty
 import re
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+from streamline.services.host import SWITCH_S
 from tests.clients.brokers import free_port
 from tests.command.conftest import Launch
-from tests.command.launching import TWIST, TWISTD_DAEMON, TWISTD_FOREGROUND, Daemon, events, read_until, until_served
+from tests.command.launching import (
+    TWIST,
+    TWISTD_DAEMON,
+    TWISTD_FOREGROUND,
+    Daemon,
+    Launched,
+    events,
+    read_until,
+    until_served,
+)
 
 FOREGROUND = (TWIST, TWISTD_FOREGROUND)
 REACTORS = ("epoll", "poll", "select", "asyncio")
@@ -153,3 +164,21 @@ def test_hang_up_begins_the_log_anew(launch: Launch, launcher: str, tmp_path: Pa
     assert (code, err) == (-signal.SIGTERM, "")
     assert [event for event in events(moved.read_text()) if "listening for clients" in event["message"]]
     assert [event for event in events(log.read_text()) if "SIGTERM" in event["message"]]
+
+
+def test_threads_share_the_interpreter(tmp_path: Path) -> None:
+    """They give it to the reactor sooner than Python by itself has them do."""
+    program = (
+        "import sys\n"
+        "from streamline.tap import Options, makeService\n"
+        "options = Options()\n"
+        "options.parseOptions(['--listen=tcp:0:interface=127.0.0.1'])\n"
+        "before = sys.getswitchinterval()\n"
+        "makeService(options)\n"
+        "print(before, sys.getswitchinterval())\n"
+    )
+    code, out, err = Launched(tmp_path, [sys.executable, "-c", program]).ended()
+    assert code == 0, err
+    before, after = map(float, out.split())
+    assert after == pytest.approx(SWITCH_S)
+    assert after < before

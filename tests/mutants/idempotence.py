@@ -111,7 +111,7 @@ SEQUENCES = (
         "SQ4",
         "A batch that could not be written is not remembered.",
         PARTITION,
-        "self.producers.take_back(kept)",
+        "self.producers.take_back(kept, self._clock.wall_ms())",
         "",
         [f"{SERVICE}WireTests::test_refused_batches_leave_no_trace"],
     ),
@@ -218,8 +218,8 @@ REBUILDING = (
         "KR27",
         "A snapshot of more than the log holds goes.",
         REMEMBERING,
-        "if offset is not None and offset > log.end_offset:",
-        "if False:",
+        "names = [name for name in log.checkpoint_names() if (blob_offset(name) or 0) > log.end_offset]",
+        "names: list[str] = []",
         [f"{SERVICE}CrashTests::test_a_snapshot_of_more_than_the_log_holds"],
     ),
     Mutant(
@@ -247,8 +247,8 @@ REBUILDING = (
         "KR27",
         "What cannot be written down is in the log, and nobody is refused for it.",
         BOOKS,
-        "except (StreamlineError, OSError) as error:",
-        "except ZeroDivisionError as error:",
+        "failure.trap(StreamlineError, OSError)",
+        "failure.trap(ZeroDivisionError)",
         [f"{SERVICE}BookkeepingTests::test_full_disk"],
     ),
     Mutant(
@@ -263,13 +263,29 @@ REBUILDING = (
         "KR27",
         "Where some of a producer's last batches are cut off, those before them are known again.",
         "streamline/services/replica.py",
-        "if self.producers.truncate(self.log.end_offset, self._clock.wall_ms()):",
+        "changed = self.producers.truncate(self.log.end_offset, self._clock.wall_ms())",
         """
         before = len(self.producers)
         self.producers.truncate(self.log.end_offset, self._clock.wall_ms())
-        if len(self.producers) < before:
+        changed = len(self.producers) < before
         """,
         ["tests/services/test_replica.py::CuttingTests::test_producers_are_known_as_far_back"],
+    ),
+    Mutant(
+        "KR27",
+        "They are read once more where the log is cut meanwhile.",
+        "streamline/services/replica.py",
+        "if changed or self._rebuilding is not None:",
+        "if changed:",
+        ["tests/services/test_replica.py::CuttingTests::test_cut_while_producers_are_read"],
+    ),
+    Mutant(
+        "KR27",
+        "No snapshot is taken while not all of them are known.",
+        BOOKS,
+        "if not self.knows_producers:\n    return []",
+        "pass",
+        ["tests/services/test_replica.py::CuttingTests::test_nothing_is_said_while_producers_are_read"],
     ),
     Mutant(
         "KR26",
@@ -278,6 +294,30 @@ REBUILDING = (
         "self._passed_over(looked[0])",
         "pass",
         ["tests/services/test_replica.py::CuttingTests::test_who_was_refused"],
+    ),
+    Mutant(
+        "KR26",
+        "Nor before what could not be written.",
+        PRODUCERS,
+        "self.passed_over(producer_id, lost.epoch, lost.batches[0].first_sequence, now_ms)",
+        "pass",
+        [f"{SERVICE}RefusedTests::test_not_written", f"{SERVICE}RefusedTests::test_several_are_not_written"],
+    ),
+    Mutant(
+        "KR26",
+        "Nor before what the log could not take.",
+        TAKING,
+        "self._passed_over(header)\nraise self._not_written(error) from error",
+        "raise self._not_written(error) from error",
+        [f"{SERVICE}RefusedTests::test_no_new_segment"],
+    ),
+    Mutant(
+        "KR26",
+        "Nor before what there was no space for.",
+        "streamline/services/replicas.py",
+        "partition.pass_over(records)",
+        "pass",
+        [f"{SERVICE}RefusedTests::test_no_space"],
     ),
     Mutant(
         "KR26",

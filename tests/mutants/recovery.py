@@ -144,6 +144,22 @@ RECOVERING = (
         [f"{TWICE}test_recovered_is_durable"],
     ),
     Mutant(
+        "DK15",
+        "A file that takes another one's place is durable before it does.",
+        TOGETHERS,
+        "outcomes = _durable(disk, [_try(work) for work in works])",
+        "outcomes = [_try(work) for work in works]",
+        [f"{CRASHES}test_put_checkpoints_later"],
+    ),
+    Mutant(
+        "DK15",
+        "And in its place, once that is said.",
+        TOGETHERS,
+        "outcomes = _durable(disk, [_try(partial(_renamed, disk, one)) for one in outcomes])",
+        "outcomes = [_try(partial(_renamed, disk, one)) for one in outcomes]",
+        [f"{TOGETHER}test_blobs"],
+    ),
+    Mutant(
         "DK6",
         "So is what many logs keep that are recovered together.",
         TOGETHERS,

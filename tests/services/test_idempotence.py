@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.errors import ErrorCode
+from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_OFFSET
 from streamline.replication.epochs import CHECKPOINT_NAME
 from streamline.services.bookkeeping import SNAPSHOT_AFTER_BATCHES
@@ -270,7 +270,9 @@ class CrashTests(IdempotenceCase):
         self.broker.machine.platter.faults.stuck_until = self.broker.simulation.now + 3600
         for number in range(1, 4):
             self.accepts(number, number)
-        self.broker.partition("t").books.close()
+        partition = self.broker.partition("t")
+        for name, data in partition.books._producers_below(4):
+            partition.log.put_checkpoint(name, data)
         self.broker.machine.platter.rng = Random(seed)  # what a node drew before decides nothing
         self.broker.crash(power=True)
         kept = self.files()
@@ -377,6 +379,54 @@ class BookkeepingTests(IdempotenceCase):
         self.restart()
         self.accepts(0, 0)
         self.accepts(2, 2)
+
+
+class RefusedTests(IdempotenceCase):
+    """KR26: what could not be kept comes first, also where nothing else is known of who sent it."""
+
+    configs = {"segment_bytes": str(1 << 20)}
+
+    def assert_first_comes_first(self, offset: int) -> None:
+        """Now that all is well again."""
+        self.refuses(ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER, 1)
+        self.accepts(offset, 0)
+        self.accepts(offset + 1, 1)
+
+    def test_not_written(self) -> None:
+        """The write fails."""
+        self.broker.machine.platter.faults.full = True
+        self.refuses(ErrorCode.KAFKA_STORAGE_ERROR, 0)
+        self.broker.machine.platter.faults.full = False
+        self.assert_first_comes_first(0)
+
+    def test_several_are_not_written(self) -> None:
+        """The first of those that were written together."""
+        client = self.broker.connect()
+        self.broker.machine.platter.faults.full = True
+        for number in range(3):
+            batch = batch_of(b"v", producer_id=PRODUCER, producer_epoch=0, base_sequence=number)
+            client.send(produce_request("t", batch), 9)
+        self.broker.machine.platter.faults.full = False
+        self.assert_first_comes_first(0)
+
+    def test_no_new_segment(self) -> None:
+        """The log cannot roll."""
+        for _ in range(10):
+            self.broker.produce("t", batch_of(bytes(100_000)))
+        self.broker.machine.platter.faults.full = True
+        self.refuses(ErrorCode.KAFKA_STORAGE_ERROR, 0, bytes(100_000))
+        self.broker.machine.platter.faults.full = False
+        self.assert_first_comes_first(10)
+
+    def test_no_space(self) -> None:
+        """Nothing is taken at the moment."""
+        replicas = self.broker.node.broker.replicas
+        replicas.full = Refused(ErrorCode.KAFKA_STORAGE_ERROR, "full")
+        self.refuses(ErrorCode.KAFKA_STORAGE_ERROR, 0)
+        self.assertEqual(self.broker.produce("t", batch_of(b"v")).error_code, ErrorCode.KAFKA_STORAGE_ERROR)
+        self.assertEqual(self.broker.produce("t", b"no batch").error_code, ErrorCode.KAFKA_STORAGE_ERROR)
+        replicas.full = None
+        self.assert_first_comes_first(0)
 
 
 class InitProducerIdTests(IdempotenceCase):

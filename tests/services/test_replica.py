@@ -14,9 +14,11 @@ from streamline.replication.acks import StrictAcks
 from streamline.replication.epochs import CHECKPOINT_NAME
 from streamline.replication.followers import FollowerFetch
 from streamline.replication.roles import Role
+from streamline.services import remembering
 from streamline.services.opening import open_partition
 from streamline.services.receipts import Receipt
 from streamline.services.replica import Replica
+from streamline.transactions.snapshots import snapshot_name
 from streamline.wire.batch import read_header
 from tests.broker import Broker, batch_of
 
@@ -218,7 +220,8 @@ class CuttingTests(CopyCase):
         replica = self.replica
         for sequence in range(3):
             if sequence == 2:
-                replica.books._save_producers(4)
+                replica.books._save(replica.books._producers_below, 4)
+                self.broker.wait(1)
             self.copy(1, sequence, PRODUCER)
         self.copy(2)
         replica.books.save_epochs()
@@ -227,6 +230,63 @@ class CuttingTests(CopyCase):
         opened = self.opened()
         self.assertEqual(opened.epochs.entries(), known)
         self.assertEqual(list(opened.producers.producers()), list(replica.producers.producers()))
+
+    def snapshots(self) -> list[str]:
+        """Return the names of the snapshots of producers."""
+        return [name for name in self.replica.log.checkpoint_names() if name.endswith(".snapshot")]
+
+    def test_nothing_is_said_while_producers_are_read(self) -> None:
+        """KR27: a snapshot would forget those of whom the log has not told yet."""
+        books = self.replica.books
+        for sequence in range(3):
+            self.copy(1, sequence, PRODUCER)
+        books.knows_producers = False
+        books.close()
+        self.assertEqual(self.snapshots(), [])
+        self.replica.cut(3)  # and reads them
+        closing = books.close()
+        self.broker.wait(1)
+        self.successResultOf(closing)
+        self.assertEqual(self.snapshots(), [snapshot_name(3)])
+
+    def test_cut_while_producers_are_read(self) -> None:
+        """What was read may have gone; they are read once more, or nobody would lead ever again."""
+        for sequence in range(4):
+            self.copy(1, sequence, PRODUCER)
+        self.patch(remembering, "SLICE_HEADERS", 1)
+        self.replica.cut(5)
+        self.assertFalse(self.replica.books.knows_producers)
+        self.copy(2)
+        self.replica.cut(5)
+        self.broker.wait(1)
+        self.assertTrue(self.replica.books.knows_producers)
+        self.become(Role.LEADER, 3)
+        self.assertTrue(self.replica.is_led)
+
+    def test_begun_anew_while_producers_are_read(self) -> None:
+        """There is nobody then, and nothing to wait for."""
+        for sequence in range(4):
+            self.copy(1, sequence, PRODUCER)
+        self.patch(remembering, "SLICE_HEADERS", 1)
+        self.replica.cut(5)
+        self.replica.begin_anew(10)
+        self.assertTrue(self.replica.books.knows_producers)
+        self.become(Role.LEADER, 3)
+        self.assertTrue(self.replica.is_led)
+
+    def test_a_snapshot_is_cut_off(self) -> None:
+        """The one before may be far back, so the next checkpoint writes another."""
+        books = self.replica.books
+        for sequence in range(3):
+            self.copy(1, sequence, PRODUCER)
+        books.close()
+        self.broker.wait(1)
+        self.assertEqual(self.snapshots(), [snapshot_name(5)])
+        self.replica.cut(4)
+        self.assertEqual(self.snapshots(), [])
+        self.replica.checkpoint()
+        self.broker.wait(1)
+        self.assertEqual(self.snapshots(), [snapshot_name(4)])
 
     def test_begun_anew(self) -> None:
         self.replica.begin_anew(10)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from struct import iter_unpack
+from typing import cast
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.interfaces import IKeepsLater
 from streamline.model import LogIdentity
 from streamline.storage.layout import decode_offsets
 from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, make_batch
@@ -214,6 +216,27 @@ class CrashTests(SynchronousTestCase):
         for station in self.deaths(prepare, lambda station: station.log.put_checkpoint("leader-epoch-checkpoint",
                                                                                        b"new")):
             self.assertIn(station.log.get_checkpoint("leader-epoch-checkpoint"), (b"old", b"new"))
+
+    def test_put_checkpoints_later(self) -> None:
+        """Each is the old or the new one, in their order, and new once it is said to be kept."""
+        kept: list[object] = []
+
+        def prepare(station: Station) -> None:
+            kept.clear()
+            for name in ("a", "b"):
+                station.log.put_checkpoint(name, b"old")
+
+        def act(station: Station) -> None:
+            log = cast(IKeepsLater, station.log)
+            kept.append(station.wait(log.put_checkpoints_later([("a", b"new"), ("b", b"new")])))
+
+        found: list[list[bytes | None]] = []
+        for station in self.deaths(prepare, act):
+            found.append([station.log.get_checkpoint(name) for name in ("a", "b")])
+            possible = [[b"new", b"new"]] if kept else [[b"old", b"old"], [b"new", b"old"], [b"new", b"new"]]
+            self.assertIn(found[-1], possible)
+        self.assertIn([b"old", b"old"], found)
+        self.assertIn([b"new", b"new"], found)
 
     def test_checkpoint(self) -> None:
         """Noted offsets are old or new, and never ahead of what is there."""

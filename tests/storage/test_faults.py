@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from typing import cast
 
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StartRefused, StorageFailed, StorageStarved
-from streamline.interfaces import IPartitionLog
+from streamline.interfaces import IKeepsLater, IPartitionLog
 from streamline.model import LogIdentity
 from streamline.storage.segments import SegmentStorage
 from streamline.testing.contracts.storage_harness import IDENTITY, OTHER_TOPIC_ID, make_batch
@@ -241,6 +242,15 @@ class FullDiskTests(SynchronousTestCase):
         self.station.log.put_checkpoint("a.snapshot", b"old")
         self.station.faults.full = True
         self.assertRaises(StorageFailed, self.station.log.put_checkpoint, "a.snapshot", b"new")
+        self.assertEqual(self.station.log.get_checkpoint("a.snapshot"), b"old")
+        self.assert_goes_on()
+
+    def test_blobs_that_nobody_waits_for(self) -> None:
+        """The same: they stay as they were."""
+        self.station.log.put_checkpoint("a.snapshot", b"old")
+        self.station.faults.full = True
+        keeping = cast(IKeepsLater, self.station.log).put_checkpoints_later([("a.snapshot", b"new")])
+        self.assertRaises(StorageFailed, self.station.wait, keeping)
         self.assertEqual(self.station.log.get_checkpoint("a.snapshot"), b"old")
         self.assert_goes_on()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from twisted.internet.defer import DeferredList
@@ -111,6 +112,34 @@ class TogetherTests(SynchronousTestCase):
         self.station.restart(power=True)
         self.logs = self.opened()
         self.assertEqual(self.ends(), LOGS * [20])
+
+    def kept(self, data: bytes) -> list[object]:
+        """Have each log keep a blob; return what came of each."""
+        keeping = [log.put_checkpoints_later([("a.snapshot", data)]) for log in self.logs]
+        outcomes: Any = self.station.wait(DeferredList(keeping, consumeErrors=True))
+        return [result if is_kept else result.type for is_kept, result in outcomes]
+
+    def test_blobs(self) -> None:
+        """Blobs of many logs are durable with few waits: once under another name, and once under their own."""
+        self.kept(b"old")
+        self.together.clear()
+        self.assertEqual(self.kept(b"new"), LOGS * [None])
+        self.assertGreaterEqual(sum(self.together), LOGS - AT_ONCE)
+        self.assertEqual(len(self.together), 2 * len([files for files in self.together if files]))
+        self.station.restart(power=True)
+        self.logs = self.opened()
+        self.assertEqual([log.get_checkpoint("a.snapshot") for log in self.logs], LOGS * [b"new"])
+
+    def test_one_blob_fails(self) -> None:
+        """It stays as it was, its log goes on, and the others are kept."""
+        self.kept(b"old")
+        self.station.faults.failing_syncs = 1
+        outcomes = self.kept(b"new")
+        self.assertEqual(Counter(outcomes), {None: LOGS - 1, StorageFailed: 1})
+        found = [log.get_checkpoint("a.snapshot") for log in self.logs]
+        self.assertEqual(found, [b"new" if outcome is None else b"old" for outcome in outcomes])
+        self.fill()
+        self.assertEqual(self.ends(), LOGS * [1])
 
     def test_one_cannot_be_closed(self) -> None:
         """A sync that fails as logs are closed makes that the stop is no clean one (DK12)."""

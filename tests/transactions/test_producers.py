@@ -145,7 +145,7 @@ class TakingBackTests(ProducerCase):
 
     def test_an_unknown_producer(self) -> None:
         self.send(0, 0)
-        self.states.take_back(0)
+        self.states.take_back(0, 0)
         self.assertIsNone(self.states.get(PRODUCER))
 
     def test_back_to_the_last_settlement(self) -> None:
@@ -154,7 +154,7 @@ class TakingBackTests(ProducerCase):
         before = self.states.get(PRODUCER)
         self.send(1, 1)
         self.send(2, 2)
-        self.states.take_back(1)
+        self.states.take_back(1, 0)
         self.assertEqual(self.states.get(PRODUCER), before)
         self.assertIsNone(self.send(1, 1))
 
@@ -162,20 +162,20 @@ class TakingBackTests(ProducerCase):
         """The log rolled, and wrote the first batch with that; only the second is lost."""
         self.send(0, 0)
         self.send(1, 1)
-        self.states.take_back(1)
+        self.states.take_back(1, 0)
         self.assertIsNotNone(self.send(0, 0))
         self.assertIsNone(self.send(1, 1))
 
     def test_settled_is_settled(self) -> None:
         self.send(0, 0)
         self.states.settle()
-        self.states.take_back(0)
+        self.states.take_back(0, 0)
         self.assertIsNotNone(self.states.get(PRODUCER))
 
     def test_expired_meanwhile(self) -> None:
         self.send(0, 0)
         self.states.expire(before_ms=1)
-        self.states.take_back(0)
+        self.states.take_back(0, 0)
         self.assertIsNone(self.states.get(PRODUCER))
 
 
