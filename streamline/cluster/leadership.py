@@ -25,8 +25,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 
-from attrs import evolve
-
 from streamline.model import NO_LEADER, PartitionState, quorum_of
 from streamline.values import frozen
 
@@ -82,6 +80,10 @@ class Aim:
 
 def settle(state: PartitionState, aim: Aim) -> PartitionState:
     """Return what a partition is next, with its epochs grown; the same object where nothing changes."""
+    return state if _rests(state, aim) else _settled(state, aim)
+
+
+def _settled(state: PartitionState, aim: Aim) -> PartitionState:
     move, isr = _completed(*_aimed(state, aim), aim.min_isr)
     elr = _eligible(state, move.replicas, isr, aim)
     leader, is_unclean = _elected(state, move.replicas, isr, elr, aim)
@@ -104,6 +106,25 @@ def settle(state: PartitionState, aim: Aim) -> PartitionState:
     return with_epochs(state, settled)
 
 
+def _rests(state: PartitionState, aim: Aim) -> bool:
+    """
+    Say of a partition whether nothing can follow: nobody comes or goes, its leader is there, its ISR is large enough.
+
+    Almost all are like that whenever something happens; of very many, only the others take time.
+    """
+    is_plain = not (state.adding or state.removing or state.elr or state.last_known_elr or state.is_recovering)
+    return (
+        is_plain
+        and aim.move is None
+        and not aim.lost
+        and (aim.isr is None or aim.isr == state.isr)
+        and aim.election is not Election.PREFERRED
+        and state.leader in state.isr
+        and aim.can_lead(state.leader)
+        and len(state.isr) >= quorum_of(aim.min_isr, state.replicas)
+    )
+
+
 def with_epochs(before: PartitionState, after: PartitionState) -> PartitionState:
     """
     Return C{after} with its epochs: the partition's grows with any change, the leader's with each new leader.
@@ -113,8 +134,18 @@ def with_epochs(before: PartitionState, after: PartitionState) -> PartitionState
     if after == before:
         return before
     is_new = after.leader != before.leader or any(node not in after.replicas for node in before.replicas)
-    return evolve(
-        after, leader_epoch=before.leader_epoch + is_new, partition_epoch=before.partition_epoch + 1
+    return PartitionState(
+        index=after.index,
+        replicas=after.replicas,
+        isr=after.isr,
+        leader=after.leader,
+        leader_epoch=before.leader_epoch + is_new,
+        partition_epoch=before.partition_epoch + 1,
+        elr=after.elr,
+        adding=after.adding,
+        removing=after.removing,
+        last_known_elr=after.last_known_elr,
+        is_recovering=after.is_recovering,
     )
 
 

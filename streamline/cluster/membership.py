@@ -293,8 +293,9 @@ def crashed(image: MetadataImage, sessions: Sessions, node: int, epoch: int) -> 
 def fence_silent(image: MetadataImage, sessions: Sessions, now: float) -> list[Command]:
     """Fence every broker that was not heard of for too long."""
     commands: list[Command] = []
+    step: list[Command] = []
     for node in sessions.overdue(image, now):
-        step = fence(image, node)
         image = after(image, step)
+        step = fence(image, node)
         commands += step
     return commands

@@ -225,6 +225,7 @@ class Line:
         self._is_asking = False
         self._is_hurried = False
         self._timer: IDelayedCall | None = None
+        self._is_soon = False
         self._is_stopped = False
 
     def now_s(self) -> float:
@@ -273,17 +274,20 @@ class Line:
     # Asking
 
     def _wait_no_more(self) -> None:
+        self._is_soon = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _go_on_soon(self) -> None:
-        self._wait_no_more()
-        if not self._is_stopped:
+        """Go on in the next turn; whoever comes until then, and that may be thousands, is fetched with the others."""
+        if not (self._is_stopped or self._is_soon):
+            self._wait_no_more()
+            self._is_soon = True
             self._timer = self._clock.callLater(0, self._due)
 
     def _due(self) -> None:
-        self._timer = None
+        self._timer, self._is_soon = None, False
         self._go_on()
 
     def _go_on(self) -> None:

@@ -68,7 +68,8 @@ class Membership(Service):
         self._sessions = Sessions(self._timeout_s)
         self._peers = peers
         self._looking: IDelayedCall | None = None
-        self._is_fencing = False
+        self._fencing: dict[object, None] = {}
+        """What is being agreed on; who is about to be fenced is not overdue as well."""
         self._deciding: dict[tuple[int, int], Shared[Pulse]] = {}
         """Node and epoch of each broker about which something is decided that is not agreed on yet."""
         controllership.add_duty(self)
@@ -85,7 +86,7 @@ class Membership(Service):
     def took_over(self) -> None:
         """Give everybody half a time-out, but for those whose process is known to be gone."""
         self._sessions.adopt(self._metadata.image, self._clock.seconds())
-        self._is_fencing = False
+        self._fencing.clear()
         for key in () if self._peers is None else self._peers.gone:
             self._fence_crashed(key)
         self._look_at_deadline()
@@ -204,7 +205,7 @@ class Membership(Service):
 
     def _look_at_deadline(self) -> None:
         """Set the timer for when somebody is overdue; one that is set already rings early enough."""
-        if self._looking is None and not self._is_fencing and self._controllership.is_active:
+        if self._looking is None and not self._fencing and self._controllership.is_active:
             deadline = self._sessions.deadline(self._metadata.image)
             if deadline is not None:
                 self._look_at(deadline)
@@ -216,25 +217,29 @@ class Membership(Service):
 
     def _look(self, due: float) -> None:
         self._looking = None
+        if self._fencing:
+            return  # L{_fenced} looks again
         now = self._clock.seconds()
         if now - due > self._timeout_s * LATE_SHARE:
             self._sessions.slept(now)
             self._look_at(now + AGAIN_S)
         elif self._sessions.overdue(self._metadata.image, now):
-            self._is_fencing = True
-            self._fence(lambda image: fence_silent(image, self._sessions, now)).addCallback(self._fenced)
+            self._fence(lambda image: fence_silent(image, self._sessions, now))
         else:
             self._look_at_deadline()
 
-    def _fenced(self, is_done: bool) -> None:
-        self._is_fencing = False
+    def _fence(self, plan: Plan) -> None:
+        this = object()
+        self._fencing[this] = None
+        agreeing = self._controllership.decide(plan).addCallbacks(_say_changed, _not_fenced)
+        agreeing.addCallback(self._fenced, this)
+
+    def _fenced(self, is_done: bool, this: object) -> None:
+        self._fencing.pop(this, None)
         if is_done:
             self._look_at_deadline()
-        elif self._controllership.is_active:
+        elif self._controllership.is_active and self._looking is None:
             self._look_at(self._clock.seconds() + AGAIN_S)
-
-    def _fence(self, plan: Plan) -> Deferred[bool]:
-        return self._controllership.decide(plan).addCallbacks(_say_changed, _not_fenced)
 
 
 def _say_changed(results: list[Any]) -> bool:

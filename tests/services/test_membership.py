@@ -5,6 +5,7 @@ from __future__ import annotations
 from streamline.cluster.membership import Heartbeat
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused
+from streamline.raft import ReplicaKey
 from streamline.services.membership import AGAIN_S, Membership
 from tests.services.controller_case import ControllershipCase
 
@@ -87,6 +88,19 @@ class SilenceTests(ControllershipCase):
         self.assertEqual(self.clock.getDelayedCalls(), [], "nobody looks while that is not agreed on")
         self.quorum.release()
         self.assertEqual((self.fenced, len(self.clock.getDelayedCalls())), ([2], 1))
+
+    def test_one_that_is_gone_is_not_silent_as_well(self) -> None:
+        """It has no session from then on; what is being agreed on about it is not proposed again."""
+        self.quorum.is_held = True
+        index = self.metadata.image.index
+        self.membership.peer_gone(ReplicaKey(2, self.metadata.image.brokers[2].directory_id))
+        self.wait(SESSION_S - STEP_S, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [], "nobody looks while that is not agreed on")
+        self.quorum.release()
+        self.assertEqual((self.metadata.image.index, self.fenced), (index + 1, [2]))
+        self.quorum.is_held = False
+        self.wait(SESSION_S + STEP_S)
+        self.assertEqual(self.fenced, [1, 2], "the others are looked after again")
 
     def test_a_broker_whose_return_takes_long(self) -> None:
         """It says again that it lives while that is not agreed on, and is decided about once."""
