@@ -118,7 +118,7 @@ class Replicas(Service):
         ends = (partition.close(_STOPPING.again()).addErrback(self._not_closed, partition) for partition in self)
         await in_turns(self._host.clock, map(closing.append, ends))
         self._partitions.clear()
-        await gatherResults(closing)
+        _ = [await closed for closed in closing]
 
     def _not_closed(self, failure: Failure, partition: Partition) -> None:
         """One that cannot be closed as it should does not keep the others from it; the storage knows of it."""
