@@ -21,9 +21,11 @@ SECONDS = 8.0
 SHOWN = 25
 
 
-def _requests(batch: bytes, partitions: int, connections: int) -> Callable[[BrokerProcess, Path], None]:
+def _requests(
+    batch: bytes, partitions: int, connections: int, settings: Mapping[str, str] = {}
+) -> Callable[[BrokerProcess, Path], None]:
     def load(broker: BrokerProcess, directory: Path) -> None:
-        rdkafka.create_topic(broker.bootstrap, "profiled", partitions)
+        rdkafka.create_topic(broker.bootstrap, "profiled", partitions, dict(settings))
         sent = native.run_produce(
             broker.port,
             "profiled",
@@ -56,6 +58,7 @@ KINDS: Mapping[str, Callable[[BrokerProcess, Path], None]] = {
     "small": _requests(frames.record_batch(100), 8, 8),
     "16KiB": _requests(frames.batch_of_bytes(16384), 4, 4),
     "1MiB": _requests(frames.batch_of_bytes(1 << 20), 4, 4),
+    "durable": _requests(frames.record_batch(100), 1, 8, {"flush.messages": "1"}),
     "produce": _rdkafka_produce,
     "consume": _rdkafka_consume,
 }

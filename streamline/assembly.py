@@ -135,7 +135,7 @@ def _services(
     """Make what handlers talk to."""
     acks: IAcksPolicy = make(IAcksPolicy, config.acks, host, config, installed)
     placement: IPlacement = make(IPlacement, config.placement, host, config, installed)
-    deadlines = Deadlines(host.clock)
+    deadlines = Deadlines(host.clock, host.whim("late-deadline"))
     peers, session_s = None if room is None else room.peers, config.broker.broker_session_timeout_ms / 1000
     doubts = Doubts(host.clock, deadlines, config.node_id, metadata, peers, session_s)
     forwarding = Forwarding(host.clock, metadata.consensus, config.node_id, peers)
@@ -157,9 +157,13 @@ def _services(
         groups=GroupCoordinator(host, config, metadata, controller, replicas, deadlines),
         deadlines=deadlines,
         doubts=doubts,
-        turns=Turns(host.clock),
+        turns=Turns(host.clock, host.whim("short-turn")),
         throttles=throttles,
-        sessions=FetchSessions(config.broker.max_incremental_fetch_session_cache_slots),
+        sessions=FetchSessions(
+            config.broker.max_incremental_fetch_session_cache_slots, forgets=host.whim("session-forgotten")
+        ),
+        cuts_short=host.whim("short-fetch"),
+        answers_early=host.whim("fetch-answered-early"),
         controllers=no_controllers if room is None else room.controllers,
         selector=make(IReplicaSelector, config.reads, host, config, installed),
         relay=relay,

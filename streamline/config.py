@@ -166,6 +166,10 @@ class BrokerConfig:
     socket_request_max_bytes: int = setting(
         100 * 1024 * 1024, "Largest Produce request; any other is limited to a hundredth.", at_least(1024)
     )
+    socket_send_buffer_bytes: int = setting(
+        102_400, "What the system keeps of an answer that a client has not taken yet; -1: as much as it likes.",
+        at_least(-1),
+    )  # fmt: skip
     fetch_max_bytes: int = setting(55 * 1024 * 1024, "Largest answer to a Fetch.", at_least(1024))
     max_incremental_fetch_session_cache_slots: int = setting(1000, "Most fetch sessions kept.", at_least(0))
     max_request_partition_size_limit: int = setting(

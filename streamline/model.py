@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
+
+from streamline.values import frozen
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 """Anything that gives bytes without a copy."""

@@ -17,26 +17,23 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import attrs
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred
-from twisted.internet.error import ReactorNotRunning
-from twisted.logger import Logger
-from twisted.python.failure import Failure
+from streamline.services.collector import calm_collector, collector_held
 
-from streamline.errors import StartRefused
-from streamline.launcher import Launcher
-from streamline.options.command import Options
-from streamline.services.data_directory import DataDirectory
-from streamline.services.doorstep import Doorstep
-from streamline.services.host import (
-    calm_collector,
-    collector_held,
-    keep_freed_memory,
-    real_host,
-    share_interpreter,
-)
-from streamline.storage.disk import RealDisk
+with collector_held():
+    import attrs
+    from twisted.application.service import Service
+    from twisted.internet.defer import Deferred
+    from twisted.internet.error import ReactorNotRunning
+    from twisted.logger import Logger
+    from twisted.python.failure import Failure
+
+    from streamline.errors import StartRefused
+    from streamline.launcher import Launcher
+    from streamline.options.command import Options
+    from streamline.services.data_directory import DataDirectory
+    from streamline.services.doorstep import Doorstep
+    from streamline.services.host import keep_freed_memory, real_host, share_interpreter
+    from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
     from streamline.node import Node
@@ -84,7 +81,7 @@ def _make(options: Options, reactor: Any) -> Program:
         # Here, because it takes as long as all the rest: neither --help nor a refusal should wait for it.
         from streamline.assembly import build
 
-        node = build(config, attrs.evolve(host, network=doorstep), directory)
+        node = build(config, attrs.evolve(host, network=doorstep), directory, options.installed)
     except StartRefused as refusal:
         _tell(str(refusal))
         sys.exit(EXIT_REFUSED)

@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 from twisted.internet.defer import Deferred
 
 from streamline.config import NodeConfig
-from streamline.interfaces import Host, IReplicaSelector
+from streamline.interfaces import Host, IReplicaSelector, Whim
 from streamline.model import Buffer, Controllers, Endpoint
 from streamline.replication.selecting import LeaderOnly
 from streamline.replication.sessions import FetchSessions
@@ -32,6 +32,7 @@ from streamline.services.relaying import Relay
 from streamline.services.replicas import Replicas
 from streamline.services.throttles import Throttles
 from streamline.services.turns import Turns
+from streamline.values import frozen
 from streamline.wire.schema import Message
 
 
@@ -66,6 +67,8 @@ class BrokerServices:
     controllers: Callable[[], Controllers | None] = no_controllers
     relay: Relay | None = None
     selector: IReplicaSelector = field(factory=LeaderOnly)
+    cuts_short: Whim | None = None
+    answers_early: Whim | None = None
 
 
 class Room(Protocol):

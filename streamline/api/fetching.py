@@ -16,16 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import define
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
 from streamline.errors import ErrorCode, Refused
+from streamline.interfaces import fires
 from streamline.model import NO_LEADER, NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import Wanted
 from streamline.services.deadlines import Deadline
 from streamline.services.partition import Partition
+from streamline.values import define
 
 CROWD_PARTITIONS = 100
 """A fetch of more partitions is not kept waiting while too much waits already."""
@@ -66,6 +67,8 @@ class Reading:
         self._wanted = wanted
         answer_bytes = max(ANSWER_BYTES_LEAST, int(ANSWER_BYTES_MAX * call.broker.turns.share))
         self._max_bytes = min(max_bytes, call.broker.config.broker.fetch_max_bytes, answer_bytes)
+        if (cuts_short := call.broker.cuts_short) is not None and cuts_short():
+            self._max_bytes = min(self._max_bytes, 1)
         self._min_bytes = min(min_bytes, self._max_bytes)
         self._max_wait_s = max_wait_s
         self._missing_bytes = 0
@@ -99,7 +102,8 @@ class Reading:
     def _park(self) -> None:
         """Wait for what partitions say."""
         if self._deadline is None:
-            self._deadline = self._call.broker.deadlines.after(self._max_wait_s, self.hurry)
+            wait_s = 0.0 if fires(self._call.broker.answers_early) else self._max_wait_s
+            self._deadline = self._call.broker.deadlines.after(wait_s, self.hurry)
             self._listen()
 
     def _listen(self) -> None:

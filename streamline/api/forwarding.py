@@ -12,12 +12,12 @@ from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call, Parked
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Buffer
+from streamline.values import frozen
 from streamline.wire.header import read_response_header
 from streamline.wire.messages.peer import EnvelopeRequest
 from streamline.wire.schema import Message

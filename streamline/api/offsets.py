@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import Call, Later, LaterBy
@@ -27,6 +26,7 @@ from streamline.groups.offsets import Commit, NewOffset
 from streamline.groups.shard import GroupShard
 from streamline.model import NO_OFFSET, ZERO_UUID, Topic, TopicPartition
 from streamline.services.shards import Reply
+from streamline.values import frozen
 from streamline.wire.messages.offsets import (
     OffsetCommitRequest,
     OffsetCommitRequestTopic,

@@ -25,7 +25,7 @@ from streamline.api.fetch import Answer, forgotten_of, session_of
 from streamline.api.fetching import Read, Reading
 from streamline.api.standing import Standing
 from streamline.errors import ProtocolError, Refused
-from streamline.interfaces import ILeadership
+from streamline.interfaces import ILeadership, Whim, fires
 from streamline.model import NO_OFFSET, Endpoint, LogSlice
 from streamline.raft import ReplicaKey
 from streamline.replication.followers import FollowerFetch
@@ -57,7 +57,8 @@ class ReplicaFetches:
     def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
         self._caller = Caller("", Endpoint("", 0), lambda why: None, _Node())
-        self._sessions = FetchSessions(SESSIONS)
+        self._sessions = FetchSessions(SESSIONS, forgets=broker.host.whim("follower-session-forgotten"))
+        self._keeps_silent = broker.host.whim("high-watermark-told-late")
         self._standings: dict[int, tuple[Session, Standing]] = {}
         """By node; each has one session, and a new one ends the one before."""
         self._latest: dict[int, FollowerReading] = {}
@@ -83,7 +84,7 @@ class ReplicaFetches:
         is_incremental = is_incremental and session is not None
         standing = self._standing(state, session, named, request)
         reading = self._latest[state.replica_id] = FollowerReading(
-            call, state, standing, named, request, is_incremental
+            call, state, standing, named, request, is_incremental, self._keeps_silent
         )
         done = reading.begin()
         answer = Answer(call, READ_UNCOMMITTED, session, is_incremental)
@@ -149,12 +150,14 @@ class FollowerReading(Reading):
         wanted: Sequence[Wanted],
         request: FetchRequest,
         is_incremental: bool,
+        keeps_silent: Whim | None,
     ) -> None:
         super().__init__(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
         self._node_id = state.replica_id
         self._broker_epoch = state.replica_epoch
         self._standing = standing
         self._is_incremental = is_incremental
+        self._keeps_silent = keeps_silent
         self._is_committed = False
         self._is_held_back = False
         self._heard: dict[Key, ILeadership | None] = {}
@@ -176,6 +179,8 @@ class FollowerReading(Reading):
         """Hear of another high watermark, or start, to be told of.  See Note [News of what is committed]."""
         if self._deadline is not None and self._done is not None and not self._is_committed:
             self._is_committed = True
+            if fires(self._keeps_silent):
+                return  # it is told when this fetch has waited for as long as it may
             self._deadline.cancel()
             self._deadline = self._call.broker.deadlines.after(min(COMMITTED_S, self._max_wait_s), self.hurry)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import Attribute, frozen
+from attrs import Attribute
 
 from streamline.cluster.commands import CLUSTER_WIDE
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.settings import DYNAMIC, LISTS
 from streamline.config import INT32_MAX, BrokerConfig, NodeConfig, TopicConfig
 from streamline.settings import format_value, parse_value, settings_of
+from streamline.values import frozen
 
 DYNAMIC_TOPIC = 1
 DYNAMIC_BROKER = 2

@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import frozen
-
 from streamline.api import (
     api_versions,
     cluster,
@@ -37,6 +35,7 @@ from streamline.api import (
 )
 from streamline.api.call import Answer, Call
 from streamline.api.forwarding import AtController, Refusal, to_controller
+from streamline.values import frozen
 from streamline.wire.messages import REQUESTS, RESPONSES
 from streamline.wire.schema import Message
 

@@ -62,7 +62,7 @@ def run(nodes: int, data: str | None, port: int | None, default_port: int) -> in
 
 def _start(nodes: int, data: str | None, port: int | None, default_port: int) -> Cluster | str:
     """Return the running cluster, or why there is none."""
-    from streamline.services.host import calm_collector, collector_held
+    from streamline.services.collector import calm_collector, collector_held
 
     try:
         with collector_held():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.cluster.commands import load
 from streamline.cluster.image import MetadataImage, apply
@@ -21,6 +21,7 @@ from streamline.services import commandlog, raftstore
 from streamline.services.data_directory import META_NAME, METADATA_NAME, Meta, decode_meta
 from streamline.services.raftfounding import SINGLE_TERM
 from streamline.services.raftrecords import read_contents
+from streamline.values import frozen
 
 
 class NothingToRead(Exception):

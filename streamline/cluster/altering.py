@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.cluster.commands import ChangePartitions
 from streamline.cluster.failover import change_of
@@ -24,6 +24,7 @@ from streamline.cluster.leadership import Aim, settle
 from streamline.cluster.rules import rules_of
 from streamline.errors import ErrorCode, Refused
 from streamline.model import PartitionState
+from streamline.values import frozen
 
 
 @frozen

@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
-
 from streamline.cluster.image import MetadataImage
 from streamline.model import PartitionState, Topic
+from streamline.values import frozen
 
 
 @frozen(kw_only=True)

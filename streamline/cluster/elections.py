@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from attrs import frozen
-
 from streamline.cluster.commands import ChangePartitions, Command
 from streamline.cluster.failover import change_of, changes
 from streamline.cluster.image import MetadataImage
@@ -17,6 +15,7 @@ from streamline.cluster.leadership import Aim, Election, settle
 from streamline.cluster.rules import Rules, rules_of
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_LEADER, PartitionState, TopicPartition
+from streamline.values import frozen
 
 
 @frozen

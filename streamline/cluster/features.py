@@ -12,11 +12,10 @@ from collections.abc import Mapping, Sequence
 from enum import IntEnum
 from typing import Final
 
-from attrs import frozen
-
 from streamline.cluster.commands import ChangeFeatures, FeatureLevel
 from streamline.cluster.image import MetadataImage
 from streamline.errors import ErrorCode, Refused
+from streamline.values import frozen
 
 Levels = Mapping[str, tuple[int, int]]
 """Features by name, and the lowest and the highest level."""

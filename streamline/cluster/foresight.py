@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.cluster.image import MetadataImage
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_LEADER, Broker, Endpoint, PartitionState, Topic
+from streamline.values import frozen
 from streamline.wire.messages.peer import KAFKA_LISTENER
 from streamline.wire.messages.peer_pushes import (
     EPOCH_DURING_DELETE,

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from attrs import frozen
+from streamline.values import frozen
 
 
 class Founder(NamedTuple):

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from enum import Enum
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.errors import ErrorCode
 from streamline.model import ZERO_UUID
+from streamline.values import frozen
 from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse, ReplicaKey
 
 ANYBODY = -1

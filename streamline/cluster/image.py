@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, field
 
 from streamline.cluster.commands import (
     TOPIC_CONFIGS,
@@ -35,6 +35,7 @@ from streamline.cluster.commands import (
 from streamline.cluster.guards import check_aftermath, check_change, check_features, check_placement
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Broker, Endpoint, PartitionState, Topic
+from streamline.values import frozen
 from streamline.wire.schema import Message
 
 

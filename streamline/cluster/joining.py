@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrs import frozen
-
 from streamline.errors import ErrorCode, Refused
+from streamline.values import frozen
 
 
 @frozen(kw_only=True)

@@ -25,9 +25,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from enum import Enum
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.model import NO_LEADER, PartitionState, quorum_of
+from streamline.values import frozen
 
 Nodes = tuple[int, ...]
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import Enum
 
-from attrs import field, frozen
+from attrs import field
 
 from streamline.cluster.commands import Command, RegisterBroker, SupportedFeature
 from streamline.cluster.failover import after, begin_shutdown, departures, fence, repair, unfence
@@ -36,6 +36,7 @@ from streamline.cluster.image import MetadataImage
 from streamline.cluster.sessions import Sessions
 from streamline.errors import ErrorCode, Refused
 from streamline.model import ZERO_UUID, Broker, Endpoint
+from streamline.values import frozen
 
 NO_BROKER_EPOCH = -1
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from attrs import field, frozen
+from attrs import field
 
 from streamline.cluster.commands import AddPartitions, ConfigEntry, CreateTopic, PartitionPlacement
 from streamline.cluster.image import MetadataImage
@@ -17,6 +17,7 @@ from streamline.cluster.names import check_new_topic_name
 from streamline.config import BrokerConfig, topic_config
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IPlacement
+from streamline.values import frozen
 
 PARTITIONS_PER_REQUEST_MAX = 10_000
 """Kafka's bound on what one request may make; a topic is made by one request."""

@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from attrs import frozen
-
 from streamline.cluster.delta import Delta, PartitionDelta
 from streamline.cluster.image import MetadataImage
 from streamline.model import Broker, PartitionState, Topic
+from streamline.values import frozen
 from streamline.wire.messages.peer import KAFKA_LISTENER
 from streamline.wire.messages.peer_pushes import (
     EPOCH_DURING_DELETE,

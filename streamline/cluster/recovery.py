@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.cluster.commands import ChangePartitions, Command
 from streamline.cluster.failover import change_of
@@ -33,6 +33,7 @@ from streamline.cluster.leadership import with_epochs
 from streamline.cluster.rules import recovers
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_LEADER, PartitionState, Topic, TopicPartition
+from streamline.values import frozen
 
 
 @frozen(order=True)

@@ -13,11 +13,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from attrs import frozen
-
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, ChangeConfigs, ConfigChange
 from streamline.config import BALANCED, BrokerConfig, TopicConfig
 from streamline.settings import default_of, format_value, parse_value, settings_of
+from streamline.values import frozen
 
 if TYPE_CHECKING:
     from streamline.cluster.image import MetadataImage

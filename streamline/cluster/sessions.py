@@ -13,9 +13,8 @@ was set for the next deadline and came late, and gives everybody half a time-out
 
 from __future__ import annotations
 
-from attrs import define
-
 from streamline.cluster.image import MetadataImage
+from streamline.values import define
 
 NOTHING_APPLIED = -1
 

@@ -16,7 +16,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Final
 
-from attrs import fields, frozen
+from attrs import fields
 
 from streamline.cluster.commands import BROKER_CONFIGS, CLUSTER_WIDE, TOPIC_CONFIGS, ChangeConfigs, ConfigChange
 from streamline.cluster.image import MetadataImage
@@ -24,6 +24,7 @@ from streamline.cluster.rules import MIN_ISR, RECOVERY, UNCLEAN
 from streamline.config import KEPT_MAX, BrokerConfig, TopicConfig, topic_config
 from streamline.errors import ErrorCode, Refused
 from streamline.settings import evolve, format_value, nearest, settings_of
+from streamline.values import frozen
 
 RATES: Final = ("leader.replication.throttled.rate", "follower.replication.throttled.rate")
 DYNAMIC: Final = (

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from attrs import frozen
-
 from streamline.model import NO_EPOCH, NO_TIMESTAMP, ZERO_UUID, TopicPartition
+from streamline.values import frozen
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.config import BrokerConfig
 from streamline.errors import ErrorCode
@@ -30,6 +30,7 @@ from streamline.groups.messages import (
     Token,
 )
 from streamline.groups.states import TRANSITIONS, Cause, GroupState
+from streamline.values import frozen
 
 
 @frozen

@@ -8,11 +8,12 @@ vote) is the same on every replay.
 
 from __future__ import annotations
 
-from attrs import define, field
+from attrs import field
 
 from streamline.errors import ErrorCode
 from streamline.groups.entries import MemberMetadata
 from streamline.groups.messages import NO_MEMBER_ID, JoinedMember, Protocol, Token
+from streamline.values import define
 
 
 @define(eq=False, kw_only=True)

@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
-from attrs import field, frozen
+from attrs import field
 
 from streamline.errors import ErrorCode
 from streamline.groups.entries import GroupEntry
 from streamline.groups.states import GroupState
+from streamline.values import frozen
 
 Token: TypeAlias = object
 """The service's own name for a request that is waiting; compared by identity, never looked into."""

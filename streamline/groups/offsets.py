@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from attrs import frozen
-
 from streamline.errors import ErrorCode
 from streamline.groups.entries import CommittedOffset, OffsetEntry
 from streamline.groups.messages import NO_GENERATION, NO_MEMBER_ID, Decision
 from streamline.groups.partitioning import utf16_units
 from streamline.model import NO_EPOCH, NO_TIMESTAMP, ZERO_UUID, TopicPartition
+from streamline.values import frozen
 
 NO_RETENTION_MS = -1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.config import BrokerConfig
 from streamline.errors import ErrorCode
@@ -38,6 +38,7 @@ from streamline.groups.messages import (
 from streamline.groups.offsets import Commit, CommitDecided, Offsets, check_offsets
 from streamline.groups.states import GroupState
 from streamline.model import ZERO_UUID, TopicPartition
+from streamline.values import frozen
 
 GROUP_TYPE = "classic"
 """The type of every group here, as ListGroups names it (KIP-848)."""

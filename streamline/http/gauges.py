@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sized
 from typing import Protocol
 
-from attrs import frozen
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -27,6 +26,7 @@ from streamline.services.metadata import Metadata
 from streamline.services.peers import Peers
 from streamline.services.pulse import Pulse
 from streamline.services.replicas import Replicas
+from streamline.values import frozen
 
 STALL_BOUNDS_MS = (1, 2, 5, 10, 20, 50, 100, 250, 500, 1000, 2500, 5000)
 

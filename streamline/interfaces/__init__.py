@@ -13,7 +13,7 @@ a L{Deferred}; nothing returns a bare coroutine.
 """
 
 from streamline.interfaces.consensus import IConsensus, IInbox, IMessenger, IQuorum, IStateMachine
-from streamline.interfaces.doors import Host, IClock, IDisk, IFile, INetwork, IRandom
+from streamline.interfaces.doors import Host, IClock, IDisk, IFile, INetwork, IRandom, Whim, fires
 from streamline.interfaces.replication import (
     IAcksPolicy,
     ICluster,
@@ -53,4 +53,6 @@ __all__ = [
     "IStateMachine",
     "IStorage",
     "ITakesRuns",
+    "Whim",
+    "fires",
 ]

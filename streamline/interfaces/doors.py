@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IListeningPort, IProtocol, IProtocolFactory, IReactorTime
 from zope.interface import Attribute, Interface
 
 from streamline.model import Buffer, Stretch
+from streamline.values import frozen
 
 
 class IClock(IReactorTime):
@@ -182,11 +182,31 @@ class IDisk(Interface):
         """Run a blocking call where it does not hold up the reactor; fire with its result."""
 
 
+Whim = Callable[[], bool]
+"""Says, each time that somebody comes by, whether to do there what is rare and allowed."""
+
+
+def without_whims(site: str) -> Whim | None:
+    """Have none, whatever the site: nobody does on purpose what is rare."""
+    return None
+
+
+def fires(whim: Whim | None) -> bool:
+    """Say whether to do what is rare, where there is a whim at all."""
+    return whim is not None and whim()
+
+
 @frozen
 class Host:
-    """The four doors together: all that a node has of the world outside."""
+    """
+    The four doors together: all that a node has of the world outside.
+
+    @ivar whim: gives the simulator's say at a site of the product (C{docs/simulation.md}); None where there is none,
+        as always in production.  It is asked for when something is made, so that a site costs a look at an attribute.
+    """
 
     clock: IClock
     disk: IDisk
     network: INetwork
     rng: IRandom
+    whim: Callable[[str], Whim | None] = without_whims

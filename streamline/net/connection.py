@@ -93,7 +93,7 @@ class KafkaConnection(Protocol):
         )
         self._alike = Alike(self.factory.broker, self.factory.routes, self.caller)
         transport.setTcpNoDelay(True)
-        self._sender = sender_over(transport, self)
+        self._sender = sender_over(transport, self, self.factory.limits.kernel_bytes)
         self.factory.opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -117,6 +117,8 @@ class KafkaConnection(Protocol):
         self._sender.expects(self._frames.missing_bytes)
         self._backlog_bytes = 0
         self._pump()
+        if self.factory.leaves is not None and self.factory.leaves():
+            self.finish()
         if backlog:
             self._backlog_bytes = sum(map(len, backlog))
             self._settle()

@@ -48,6 +48,7 @@ class KafkaFactory(Factory):
         self.turned_away = 0
         self.ended = 0
         self.is_serving = False
+        self.leaves = broker.host.whim("connection-closed")
         self._turnstile = Turnstile(limits, broker.host.clock)
         self._complaints = 0
         self._relief: IDelayedCall | None = None

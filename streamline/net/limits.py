@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from attrs import frozen
-
 from streamline.config import BrokerConfig
 from streamline.interfaces import IClock
+from streamline.values import frozen
 
 SOCKET_SHARE = 0.8
 """Of the sockets that the process may open; the rest is for logs and other nodes."""
@@ -23,6 +22,7 @@ class Limits:
     """
     What a connection may do, and what all may together.
 
+    @ivar kernel_bytes: what the kernel keeps of a connection's answers; -1 where that is up to it.
     @ivar pending_max: requests of one connection that may wait for their answers; then nothing more is read.
     @ivar unsent_bytes_max: answers of one connection that have not left, above which no further request is taken.
     @ivar inbound_bytes_max: unfinished requests of all connections together.
@@ -41,6 +41,7 @@ class Limits:
     produce_bytes_max: int
     other_bytes_max: int
     idle_s_max: float
+    kernel_bytes: int = -1
     pending_max: int = 100
     unsent_bytes_max: int = 1 << 20
     inbound_bytes_max: int = 256 << 20
@@ -61,6 +62,7 @@ class Limits:
             produce_bytes_max=broker.socket_request_max_bytes,
             other_bytes_max=max(65_536, broker.socket_request_max_bytes // 100),
             idle_s_max=broker.connections_max_idle_ms / 1000,
+            kernel_bytes=broker.socket_send_buffer_bytes,
         )
 
     def frame_bytes_max(self, api_key: int) -> int:

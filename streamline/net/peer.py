@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory, connectionDone
@@ -29,6 +28,7 @@ from streamline.raft import ReplicaKey
 from streamline.raft.translation import replica_key
 from streamline.services.peer_protocol import PeerProtocol, is_message, read_message
 from streamline.services.peers import Peers
+from streamline.values import frozen
 from streamline.wire.codec import reader, writer
 from streamline.wire.header import RequestHeader, read_request_header
 from streamline.wire.messages.peer_raft import ONE_WAY, GreetingRequest, GreetingResponse

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import define
-
 from streamline.api.api_versions import API_VERSIONS
 from streamline.api.call import Call
 from streamline.api.familiar import Familiar, begins_at
 from streamline.api.forwarding import keeping_bytes, or_passed
 from streamline.api.table import TABLE, Api, flexible_of
 from streamline.model import Buffer
+from streamline.values import define
 from streamline.wire.codec import reader, writer
 
 PRODUCE = 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from attrs import define
 from twisted.application.service import Service
 from twisted.internet.interfaces import IDelayedCall
 
@@ -18,6 +17,7 @@ from streamline.interfaces import IClock
 from streamline.net.connection import KafkaConnection
 from streamline.net.kafka import KafkaFactory
 from streamline.services.beats import until_beat
+from streamline.values import define
 
 LOOK_EVERY_S = 1.0
 STRETCH = 500

@@ -18,7 +18,7 @@ from streamline.config import NodeConfig
 from streamline.options.declared import NO_PLUGIN, OPTIONS, PLUGIN_POINTS
 from streamline.options.settling import settle
 from streamline.options.sources import gather
-from streamline.plugins import discover
+from streamline.plugins import Installed, discover
 from streamline.settings import nearest
 
 EXIT_USAGE = 2
@@ -34,6 +34,7 @@ class Options(UsageOptions):
     of help around the reason, and one of them on stdout.
 
     @ivar config: the node's settings, once parsed.
+    @ivar installed: the plugins that they were checked against.
     @ivar log_format: C{auto}, C{text} or C{json}.
     """
 
@@ -50,6 +51,7 @@ class Options(UsageOptions):
     ]
 
     config: NodeConfig
+    installed: Installed
     log_format: str
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
@@ -68,12 +70,12 @@ class Options(UsageOptions):
     def postOptions(self) -> None:
         """Settle what the node's settings are."""
         spoken = {name: self[name] for name in OPTIONS if self[name] is not None}
-        installed = discover()
-        for reason in installed.passed_over:
+        self.installed = discover()
+        for reason in self.installed.passed_over:
             log.warn("{reason}", reason=reason)
         try:
             gathered = gather(spoken, os.environ)
-            self.config = settle(gathered, installed)
+            self.config = settle(gathered, self.installed)
         except ValueError as error:
             raise UsageError(str(error)) from None
         log_format = gathered.options.get("log-format")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import Attribute, fields, frozen
+from attrs import Attribute, fields
 from zope.interface.interface import InterfaceClass
 
 from streamline.config import BrokerConfig, NodeConfig
@@ -18,6 +18,7 @@ from streamline.interfaces import (
     IStorage,
 )
 from streamline.settings import format_value, settings_of
+from streamline.values import frozen
 
 NODE_OPTIONS: dict[str, Attribute[Any]] = {
     attribute.name.replace("_", "-"): attribute for attribute in fields(NodeConfig) if "doc" in attribute.metadata

@@ -8,11 +8,10 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
-
 from streamline.config import BrokerConfig
 from streamline.options.declared import OPTIONS
 from streamline.settings import format_value, nearest, settings_of
+from streamline.values import frozen
 
 PREFIX = "STREAMLINE_"
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from attrs import field, frozen
+from attrs import field
 
 from streamline.errors import ProtocolError
 from streamline.model import Buffer
+from streamline.values import frozen
 from streamline.wire.codec import decode, encode
 from streamline.wire.schema import Message, message, struct, wire
 from streamline.wire.types import ARRAY, INT32, STRING, UUID

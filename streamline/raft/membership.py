@@ -15,14 +15,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from attrs import frozen
-
 from streamline.raft.configuration import Configuration, Replica, ReplicaKey, encode_configuration
 from streamline.raft.core import Core
 from streamline.raft.messages import Entry, EntryKind, TimeoutNow
 from streamline.raft.progress import Progress
 from streamline.raft.ready import NotProposed, Proposal, Reason
 from streamline.raft.roles import Leader, Transfer
+from streamline.values import frozen
 
 
 @frozen

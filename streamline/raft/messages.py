@@ -16,9 +16,8 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import TypeAlias
 
-from attrs import frozen
-
 from streamline.raft.configuration import Configuration, ReplicaKey
+from streamline.values import frozen
 
 ENTRY_OVERHEAD_BYTES = 32
 """What an entry takes beside its payload, on a wire or a disk, about."""

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 from enum import Enum
 
-from attrs import define
-
 from streamline.raft.log import Log
 from streamline.raft.messages import AppendRejection, Entry, Snapshot
 from streamline.raft.settings import RaftSettings
+from streamline.values import define
 
 PIECE_HEARTBEATS = 5
 """After so many heartbeats without an answer, a piece of a snapshot is sent again."""

@@ -7,10 +7,11 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from attrs import field, frozen
+from attrs import field
 
 from streamline.raft.configuration import Configuration, ReplicaKey
 from streamline.raft.messages import Entry, Message, Snapshot
+from streamline.values import frozen
 
 
 class HardState(NamedTuple):

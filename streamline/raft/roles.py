@@ -21,10 +21,11 @@ from __future__ import annotations
 from collections import deque
 from typing import TypeAlias
 
-from attrs import Factory, define, frozen
+from attrs import Factory
 
 from streamline.raft.configuration import ReplicaKey
 from streamline.raft.progress import Progress
+from streamline.values import define, frozen
 
 
 @define

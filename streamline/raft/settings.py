@@ -4,8 +4,10 @@ The quorum's settings: time in ticks, limits in entries and bytes.
 
 from __future__ import annotations
 
-from attrs import Attribute, Factory, field, frozen
+from attrs import Attribute, Factory, field
 from attrs.validators import ge
+
+from streamline.values import frozen
 
 HEARTBEATS_PER_ELECTION = 10
 """An election waits for at least so many heartbeats (RF18): one that is late, or a short stall, is no reason for it."""

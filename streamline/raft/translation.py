@@ -8,16 +8,16 @@ sent is refused as any malformed bytes are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
-
-import attrs
 
 from streamline.errors import ProtocolError
 from streamline.model import Buffer
 from streamline.raft import messages as core
 from streamline.raft.configuration import Configuration, Replica, ReplicaKey
+from streamline.values import fields
 from streamline.wire.codec import writer
 from streamline.wire.messages import peer_raft as peer
 from streamline.wire.schema import Message
@@ -65,7 +65,7 @@ def understand(message: Message) -> core.Message:
     try:
         values = {
             name: getattr(message, name) if convert is None else convert(getattr(message, name))
-            for name, convert in _FIELDS[cls]
+            for name, convert in _fields(cls)
         }
     except ValueError as error:
         raise ProtocolError(f"{type(message).__name__}: {error}") from None
@@ -113,7 +113,8 @@ _CONVERTERS: Final[Mapping[str, Callable[[Any], Any]]] = MappingProxyType(
 )
 """What becomes of a field, by its name; all others are numbers, flags and bytes."""
 
-_FIELDS: Final[Mapping[type, tuple[tuple[str, Callable[[Any], Any] | None], ...]]] = MappingProxyType(
-    {cls: tuple((field.name, _CONVERTERS.get(field.name)) for field in attrs.fields(cls)) for cls in _DECLARED}
-)
-"""The fields of each message, with what becomes of them where that is not what was read."""
+
+@cache
+def _fields(cls: type) -> Sequence[tuple[str, Callable[[Any], Any] | None]]:
+    """Return the fields of a message, with what becomes of them where that is not what was read."""
+    return tuple((field.name, _CONVERTERS.get(field.name)) for field in fields(cls))

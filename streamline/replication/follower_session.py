@@ -10,11 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
-
 from streamline.errors import ErrorCode
 from streamline.replication.following import Position
 from streamline.replication.sessions import EPOCH_MAX, INITIAL_EPOCH, NO_SESSION
+from streamline.values import frozen
 
 PartitionKey = tuple[bytes, int]
 """(topic id, partition)."""

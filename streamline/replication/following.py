@@ -16,13 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from attrs import frozen
-
 from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.throttle import Throttle
 from streamline.replication.truncation import Divergence, LogRange, cut_offset, last_epoch_of
+from streamline.values import frozen
 from streamline.wire.batch import BatchHeader
 
 BACK_OFF_S = 0.02

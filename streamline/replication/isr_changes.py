@@ -25,10 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from attrs import frozen
-
 from streamline.errors import ErrorCode
 from streamline.model import Broker, PartitionState
+from streamline.values import frozen
 
 BACK_OFF_S = 0.05
 BACK_OFF_MAX_S = 1.0

@@ -10,11 +10,10 @@ Pure: time and chance come in as arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from attrs import define
+from collections.abc import Callable, Iterable
 
 from streamline.errors import ErrorCode, Refused
+from streamline.values import define
 
 NO_SESSION = 0
 INITIAL_EPOCH = 0
@@ -89,7 +88,11 @@ class FetchSessions:
     @ivar partitions: how many they remember together.
     """
 
-    def __init__(self, slots: int, partitions_max: int = PARTITIONS_MAX) -> None:
+    def __init__(
+        self, slots: int, partitions_max: int = PARTITIONS_MAX, forgets: Callable[[], bool] | None = None
+    ) -> None:
+        """@param forgets: says of a session that is continued whether it is forgotten, as if it had been evicted."""
+        self._forgets = forgets
         self._slots = slots
         self._partitions_max = partitions_max
         self._sessions: dict[int, Session] = {}
@@ -132,6 +135,8 @@ class FetchSessions:
         @raise Refused: FETCH_SESSION_ID_NOT_FOUND, also where it has become too large and has been ended for that;
             INVALID_FETCH_SESSION_EPOCH, or FETCH_SESSION_TOPIC_ID_ERROR.
         """
+        if self._forgets is not None and self._forgets():
+            self.end(session_id)
         session = self._sessions.get(session_id)
         if session is None:
             raise Refused(ErrorCode.FETCH_SESSION_ID_NOT_FOUND)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
@@ -20,11 +19,12 @@ from streamline.cluster.altering import IsrChange, alter_partition
 from streamline.cluster.commands import ChangePartitions, Command, PartitionChange
 from streamline.cluster.image import MetadataImage
 from streamline.errors import ErrorCode, Refused, code_of
-from streamline.interfaces import Host
+from streamline.interfaces import Host, fires
 from streamline.model import PartitionState
 from streamline.services.brain import Brain
 from streamline.services.controllership import Controllership
 from streamline.services.peer_call import NoAnswer
+from streamline.values import frozen
 from streamline.wire.messages.peer import (
     AlterPartitionRequest,
     AlterPartitionResponse,
@@ -97,6 +97,7 @@ class Altering:
         @param broker_epoch: returns the epoch of this process' registration.
         """
         self._clock = host.clock
+        self._is_lone = host.whim("isr-asked-alone")
         self._node_id = node_id
         self._controllership = brain.controllership
         self._line = brain.line
@@ -141,7 +142,8 @@ class Altering:
 
     def _send(self) -> None:
         self._sending = None
-        batch = [self._waiting.pop(key) for key in list(self._waiting)[:BATCH_MAX]]
+        size = 1 if fires(self._is_lone) else BATCH_MAX
+        batch = [self._waiting.pop(key) for key in list(self._waiting)[:size]]
         changes = [change for change, _ in batch]
         self._is_under_way = True
         asking = self._decided(changes) if self._line.is_here else self._asked(changes)

@@ -36,5 +36,5 @@ class Brain:
         self.membership = Membership(host, config, metadata, self.controllership, peers)
         self.balancing = Balancing(host, config, self.controllership)
         self.moving = Moving(metadata, self.controllership)
-        self.pushing = Pushing(host.clock, config.node_id, metadata, self.controllership, peers)
+        self.pushing = Pushing(host, config.node_id, metadata, self.controllership, peers)
         self.line = ControllerLine(host.clock, config.node_id, metadata.consensus, peers)

@@ -12,7 +12,6 @@ from streamline.model import Buffer
 from streamline.wire.batch import BatchHeader, check, produced_header
 from streamline.wire.quick import Looked
 from streamline.wire.recompress import CODECS, recompress
-from streamline.wire.recordcheck import checking
 
 
 def look_closely(
@@ -27,6 +26,9 @@ def look_closely(
     @param produce_version: that of the client's request; None where it is of our own making.
     @raise Refused: something is wrong with it.
     """
+    # Here, because its tables take longer to make than a start should wait for what it does not need.
+    from streamline.wire.recordcheck import checking
+
     header = produced_header(records)
     assert records is not None
     check(

@@ -21,9 +21,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
-from attrs import frozen
-
 from streamline.errors import StartRefused
+from streamline.values import frozen
 from streamline.wire.crc import crc32c
 
 ENTRIES_NAME = "commands.log"

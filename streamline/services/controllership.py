@@ -27,7 +27,7 @@ from streamline.cluster.commands import Command, Together, together
 from streamline.cluster.failover import repair
 from streamline.cluster.image import MetadataImage
 from streamline.errors import ErrorCode, Refused
-from streamline.interfaces import Host, IQuorum
+from streamline.interfaces import Host, IQuorum, fires
 from streamline.services.metadata import Metadata
 
 log = Logger()
@@ -72,6 +72,7 @@ class Controllership(Service):
 
     def __init__(self, host: Host, node_id: int, metadata: Metadata) -> None:
         self._clock = host.clock
+        self._plans_twice = host.whim("planned-again")
         self._node_id = node_id
         self._metadata = metadata
         self._duties: list[Duty] = []
@@ -156,6 +157,8 @@ class Controllership(Service):
         for _ in range(PLANS_MAX):
             if not self._leads or epoch != self.epoch:
                 raise not_controller()
+            if fires(self._plans_twice):
+                plan(self._metadata.image)  # as where the image has moved on meanwhile
             command = together(plan(self._metadata.image))
             if command is None:
                 return []

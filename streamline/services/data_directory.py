@@ -13,13 +13,13 @@ import errno
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 
-from attrs import frozen
 from twisted.application.service import Service
 from twisted.logger import Logger
 
 from streamline.config import NodeConfig
 from streamline.errors import StartRefused
 from streamline.interfaces import Host
+from streamline.values import frozen
 
 META_NAME = "meta.properties"
 LOCK_NAME = ".lock"

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from streamline.interfaces import IClock
+from streamline.interfaces import IClock, Whim, fires
 
 log = Logger()
 
 BUCKET_S = 0.01
+LATE_S = 0.05
+"""How late they all may be where a whim says so."""
 
 
 class Deadline:
@@ -39,8 +41,9 @@ class Deadline:
 class Deadlines:
     """Sets time-outs on a clock."""
 
-    def __init__(self, clock: IClock) -> None:
+    def __init__(self, clock: IClock, is_late: Whim | None = None) -> None:
         self._clock = clock
+        self._is_late = is_late
         self._buckets: dict[int, dict[Deadline, None]] = {}
         self._timer: IDelayedCall | None = None
         self._timer_bucket = 0
@@ -66,6 +69,9 @@ class Deadlines:
 
     def _ring(self) -> None:
         self._timer = None
+        if fires(self._is_late):
+            self._timer = self._clock.callLater(LATE_S, self._ring)
+            return
         # The clock may show a hair less than what the timer was set for; the bucket that it was set for is due.
         now = max(self._timer_bucket, int(self._clock.seconds() / BUCKET_S))
         for number in sorted(number for number in self._buckets if number <= now):

@@ -24,7 +24,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Final
 
-from attrs import define
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -38,6 +37,7 @@ from streamline.services.peer_call import NoAnswer
 from streamline.services.peers import Peers
 from streamline.services.sharing import Shared
 from streamline.services.turns import next_turn
+from streamline.values import define
 
 log = Logger()
 

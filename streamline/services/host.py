@@ -8,13 +8,10 @@ simulator's twin is C{streamline.testing.simulation}.
 from __future__ import annotations
 
 import ctypes
-import gc
 import random
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -39,8 +36,6 @@ KEPT_BYTES = 8 * 1024 * 1024
 TOP_PAD_BYTES = 1024 * 1024
 SWITCH_S = 0.0005
 """How long a thread may keep the interpreter where another one wants it."""
-COLLECTOR_THRESHOLDS = (10_000, 20, 50)
-"""New objects before the youngest are looked at, and how often that happens before older ones are."""
 
 
 def server_endpoint(reactor: Any, description: str) -> IStreamServerEndpoint:
@@ -128,34 +123,6 @@ def share_interpreter() -> None:
     for five milliseconds each time that it wakes up; and a busy reactor a thread whose sync has ended.
     """
     sys.setswitchinterval(SWITCH_S)
-
-
-@contextmanager
-def collector_held() -> Iterator[None]:
-    """
-    Keep the garbage collector from looking at what is there and what is made meanwhile, until L{calm_collector}.
-
-    Nearly nothing of what is imported and put together is garbage, and looking for some takes a sixth of a start.
-    """
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-def calm_collector() -> None:
-    """
-    Take everything that a started node is made of out of the garbage collector's sight.
-
-    It would look at all modules and classes again and again, for tens of milliseconds each time in which nobody is
-    served; requests make no cycles that have to be found soon.
-    """
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTOR_THRESHOLDS)
 
 
 def real_host(reactor: Any, disk: IDisk) -> Host:

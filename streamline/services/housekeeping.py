@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StorageFailed
-from streamline.interfaces import Host
+from streamline.interfaces import Host, fires
 from streamline.services.beats import until_beat
 from streamline.services.partition import Partition
 from streamline.services.replicas import Replicas
@@ -27,6 +27,8 @@ from streamline.services.turns import next_turn
 log = Logger()
 
 LOOK_EVERY_MS = 1000
+SOON_S = 0.05
+"""After what a chore is done again where a whim says so."""
 RESERVE_SHARE = 0.05
 """The reserve is never more than this share of the file system."""
 
@@ -36,6 +38,8 @@ class Chore:
 
     def __init__(self, host: Host, every_ms: int, work: Callable[[], Deferred[None]], name: str) -> None:
         self._clock = host.clock
+        self._comes_early = host.whim("chore-soon-again")
+        self._comes_late = host.whim("chore-late")
         self._every_s = every_ms / 1000
         self._work = work
         self._name = name
@@ -61,13 +65,19 @@ class Chore:
         self._ended = Shared()
         self._work().addErrback(self._failed).addCallback(self._again)
 
+    def _rest_s(self) -> float:
+        if fires(self._comes_early):
+            return min(SOON_S, self._every_s)
+        late_s = self._every_s / 2 if fires(self._comes_late) else 0.0
+        return until_beat(self._clock, self._every_s) + late_s
+
     def _failed(self, failure: Failure) -> None:
         log.error("{chore} failed: {why}", chore=self._name, why=failure.getErrorMessage())
 
     def _again(self, _: object) -> None:
         ended, self._ended = self._ended, None
         if self._running:
-            self._timer = self._clock.callLater(until_beat(self._clock, self._every_s), self._due)
+            self._timer = self._clock.callLater(self._rest_s(), self._due)
         if ended is not None:
             ended.tell(None)
 

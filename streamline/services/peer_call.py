@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -17,6 +16,7 @@ from streamline.errors import ProtocolError, StreamlineError
 from streamline.raft import Message as RaftMessage
 from streamline.services.deadlines import Deadline, Deadlines
 from streamline.services.peer_protocol import CORRELATION_IDS, PeerProtocol, is_message, read_message
+from streamline.values import frozen
 from streamline.wire.codec import reader, writer
 from streamline.wire.header import read_response_header, write_request_header
 from streamline.wire.messages import RESPONSES

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IProtocol
@@ -28,6 +27,7 @@ from streamline.services.beats import until_beat
 from streamline.services.deadlines import Deadlines
 from streamline.services.peer_call import NoAnswer, PeerCall
 from streamline.services.redial import Redial
+from streamline.values import define
 from streamline.wire.messages.peer_raft import GreetingRequest, GreetingResponse
 
 CONNECT_S: Final = 1.0
@@ -139,8 +139,9 @@ class Link:
         self._failures = 0
         self._ping = _Ping()
         self._redial = Redial(
-            host.clock, self._connect, PeerCall.drop, lambda: wait_s(self._failures, host.rng.random())
-        )
+            host.clock, self._connect, PeerCall.drop, lambda: wait_s(self._failures, host.rng.random()),
+            host.whim("dialled-at-once"),
+        )  # fmt: skip
 
     @property
     def call(self) -> PeerCall | None:

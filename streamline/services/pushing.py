@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from streamline.cluster.delta import difference
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.pushing import Push, Pusher, pushes, unsettles
-from streamline.interfaces import IClock
+from streamline.interfaces import Host, fires
 from streamline.raft import ReplicaKey
 from streamline.services.controllership import Controllership
 from streamline.services.metadata import Metadata
@@ -26,6 +26,8 @@ from streamline.wire.messages import RESPONSES
 ANSWER_S: Final = 2.0
 UNDER_WAY_MAX: Final = 16
 """Pushes to one node that are not answered yet; beyond it, the log is as quick."""
+HELD_S: Final = 0.1
+"""How long what is to be pushed is held, where a whim says so, to go with what comes meanwhile."""
 
 
 class Pushing:
@@ -36,9 +38,11 @@ class Pushing:
     """
 
     def __init__(
-        self, clock: IClock, node_id: int, metadata: Metadata, controllership: Controllership, peers: Peers | None
+        self, host: Host, node_id: int, metadata: Metadata, controllership: Controllership, peers: Peers | None
     ) -> None:
-        self._clock = clock
+        self._clock = host.clock
+        self._holds = host.whim("push-held")
+        self._skips = host.whim("push-left-out")
         self._node_id = node_id
         self._metadata = metadata
         self._controllership = controllership
@@ -75,6 +79,9 @@ class Pushing:
 
     def _push(self) -> None:
         self._waiting = None
+        if fires(self._holds):
+            self._waiting = self._clock.callLater(HELD_S, self._push)
+            return
         base, self._base = self._base, None
         assert base is not None, "who resigns forgets what it was about to push"
         epoch = self._controllership.epoch
@@ -84,7 +91,7 @@ class Pushing:
 
     def _send(self, key: ReplicaKey, push: Push) -> None:
         under_way = self._under_way.get(key, 0)
-        if under_way >= UNDER_WAY_MAX:
+        if under_way >= UNDER_WAY_MAX or fires(self._skips):
             return
         assert self._peers is not None, "who has no peers pushes nothing"
         self._under_way[key] = under_way + 1

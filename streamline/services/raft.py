@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StartRefused
-from streamline.interfaces import Host, IMessenger, IQuorum, IStateMachine
+from streamline.interfaces import Host, IMessenger, IQuorum, IStateMachine, fires
 from streamline.model import ZERO_UUID
 from streamline.raft import (
     Change,
@@ -39,6 +40,8 @@ from streamline.services.sharing import Shared
 
 PATIENCE = RaftSettings(heartbeat_ticks=1, election_ticks=10, spread_ticks=5)
 """As few ticks as will do: each of them wakes a node that has nothing else to do."""
+MORSELS = {"message_entries_max": 1, "snapshot_chunk_bytes": 256, "ready_bytes_max": 1}
+"""How little goes into a message, or is handed out to be applied at once, where a whim says so."""
 
 
 @implementer(IQuorum)
@@ -68,6 +71,7 @@ class RaftConsensus:
             snapshot_bytes=int(snapshot_bytes),
             proposals_max=int(proposals_max),
         )
+        self._settings = evolve(PATIENCE, **MORSELS) if fires(host.whim("small-messages")) else PATIENCE
         self._founding = Founding(host.disk, config)
         self._messenger: IMessenger | None = None
         self._replica: RaftReplica | None = None
@@ -121,7 +125,7 @@ class RaftConsensus:
         except StartRefused:
             self._founding.store.close()
             return fail()
-        node = RaftNode(self.key, recovered, PATIENCE, self._draw)
+        node = RaftNode(self.key, recovered, self._settings, self._draw)
         self._replica = RaftReplica(
             self._host, node, self._founding.store, applied, self._messenger, self._limits, self
         )

@@ -7,8 +7,6 @@ voter: so it goes on as it was, and may be joined by others from then on.
 
 from __future__ import annotations
 
-from attrs import frozen
-
 from streamline.config import NodeConfig
 from streamline.errors import StartRefused
 from streamline.interfaces import IDisk
@@ -16,6 +14,7 @@ from streamline.raft import Configuration, Entry, HardState, Recovered, Replica,
 from streamline.services.commandlog import ENTRIES_NAME, SNAPSHOT_NAME, decode_snapshot, read_entries
 from streamline.services.raftrecords import Beginning
 from streamline.services.raftstore import RaftStore, encode_snapshot
+from streamline.values import frozen
 
 SINGLE_TERM = 1
 """The term that consensus of one is in, always."""

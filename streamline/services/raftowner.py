@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from attrs import frozen
-
 from streamline.errors import Refused
+from streamline.values import frozen
 
 
 @frozen(kw_only=True)

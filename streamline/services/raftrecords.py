@@ -25,12 +25,11 @@ import struct
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
 
-from attrs import frozen
-
 from streamline.errors import ProtocolError, StartRefused
 from streamline.model import ZERO_UUID
 from streamline.raft import Configuration, Entry, EntryKind, HardState, ReplicaKey
 from streamline.raft.configuration import decode_configuration, encode_configuration
+from streamline.values import frozen
 from streamline.wire.crc import crc32c
 
 MAGIC = 0x534C5231

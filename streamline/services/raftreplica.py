@@ -25,7 +25,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.errors import ErrorCode, ProtocolError, Refused
-from streamline.interfaces import Host, IInbox, IMessenger
+from streamline.interfaces import Host, IInbox, IMessenger, fires
 from streamline.raft import (
     BadMessage,
     CommitTimes,
@@ -57,6 +57,8 @@ HANDOVER_TICKS = 10
 """How long a leader that stops waits for another to take over; to who was not heard for so long it hands nothing."""
 TOLD_S = 0.005
 """After what the others are told of what was committed, where nothing else was to be told to them meanwhile."""
+TOLD_LATE_S = 0.5
+"""The same, where a whim says so."""
 APPLIED_S = 0.02
 """How long a follower whose disk is slow waits for it before it applies what is committed."""
 KEPT_SHARE = 4
@@ -87,6 +89,9 @@ class RaftReplica:
         self.node = node
         self.applied = applied
         self._clock = host.clock
+        self._saves_early = host.whim("early-snapshot")
+        self._tells_late = host.whim("commit-told-late")
+        self._applies_late = host.whim("metadata-applied-late")
         self._store = store
         self._messenger = messenger
         self._limits = limits
@@ -245,10 +250,11 @@ class RaftReplica:
 
     def _tell_soon(self) -> None:
         """See Note [What is committed is told later]."""
+        after_s = TOLD_LATE_S if fires(self._tells_late) else TOLD_S
         if self._telling is not None and self._telling.active():
-            self._telling.reset(TOLD_S)
+            self._telling.reset(after_s)
         elif self._messenger is not None and self._running:
-            self._telling = self._clock.callLater(TOLD_S, self._pump, tells=True)
+            self._telling = self._clock.callLater(after_s, self._pump, tells=True)
 
     def _pump(self, *, tells: bool = False) -> None:
         if self._is_pumping:
@@ -285,7 +291,10 @@ class RaftReplica:
             self._send(ready.messages)
         else:
             self._send(ready.messages)
-            self._apply_all()
+            if self._applying is None and fires(self._applies_late):
+                self._applying = self._clock.callLater(APPLIED_S, self._apply_now)
+            else:
+                self._apply_all()
 
     def _apply_now(self) -> None:
         self._applying = None
@@ -351,7 +360,8 @@ class RaftReplica:
     def _save_if_worthwhile(self) -> None:
         applied, limits = self.applied, self._limits
         is_long = applied.bytes_since >= limits.snapshot_bytes
-        if is_long or applied.entries_since >= limits.snapshot_entries:
+        is_worthwhile = is_long or applied.entries_since >= limits.snapshot_entries
+        if is_worthwhile or (self._saves_early is not None and applied.entries_since and self._saves_early()):
             self._is_saving = True
             # Some are kept for replicas that are a little behind, if they are short.
             self._keep_entries = 0 if is_long else limits.snapshot_entries // KEPT_SHARE

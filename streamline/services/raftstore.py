@@ -17,7 +17,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from attrs import Factory, define, evolve
+from attrs import Factory, evolve
 from twisted.internet.defer import Deferred
 
 from streamline.errors import ProtocolError, StartRefused
@@ -25,6 +25,7 @@ from streamline.interfaces import IDisk, IFile
 from streamline.raft import Configuration, Entry, HardState, Ready, Recovered, ReplicaKey, Snapshot
 from streamline.raft.configuration import decode_configuration, encode_configuration
 from streamline.services.raftrecords import Beginning, Kind, RecordWriter, read_contents
+from streamline.values import define
 from streamline.wire.crc import crc32c
 
 LOG_NAME = "raft.log"

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import define, frozen
 from twisted.internet.defer import Deferred
 
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IRandom
 from streamline.raft import CommitTimes, Fate, NotProposed, Outcome, Proposal, ReadState, Reason
+from streamline.values import define, frozen
 
 NONCE_BYTES = 8
 

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from attrs import frozen
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
@@ -25,6 +24,7 @@ from twisted.python.failure import Failure
 from streamline.interfaces import IClock
 from streamline.raft import Ready, Snapshot
 from streamline.services.raftstore import RaftStore
+from streamline.values import frozen
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 RETRY_S = 1.0

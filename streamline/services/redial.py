@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.python.failure import Failure
 
-from streamline.interfaces import IClock
+from streamline.interfaces import IClock, Whim, fires
 
 
 class Redial:
@@ -32,8 +32,10 @@ class Redial:
         connect: Callable[[], Deferred[Any]],
         close: Callable[[Any], object],
         wait_s: Callable[[], float],
+        is_hasty: Whim | None = None,
     ) -> None:
         self._clock = clock
+        self._is_hasty = is_hasty
         self._connect = connect
         self._close = close
         self._wait_s = wait_s
@@ -92,7 +94,8 @@ class Redial:
 
     def _again(self) -> None:
         if self._is_running:
-            self._timer = self._clock.callLater(self._wait_s(), self._dial)
+            after_s = 0.0 if fires(self._is_hasty) else self._wait_s()
+            self._timer = self._clock.callLater(after_s, self._dial)
             return
         stopped, self._stopped = self._stopped, None
         if stopped is not None:

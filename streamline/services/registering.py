@@ -27,7 +27,7 @@ from streamline.cluster.image import MetadataImage
 from streamline.cluster.membership import NO_BROKER_EPOCH, Heartbeat, Registration
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused, StartRefused, code_of
-from streamline.interfaces import Host, IStorage
+from streamline.interfaces import Host, IStorage, fires
 from streamline.model import Broker
 from streamline.services.beats import until_beat
 from streamline.services.brain import Brain
@@ -84,6 +84,7 @@ class Registrar(Service):
         @param introduce: says who this process is, once it listens; the incarnation id is always the same.
         """
         self._host = host
+        self._beats_again = host.whim("heartbeat-repeated")
         self._config = config
         self._metadata = metadata
         self._membership = brain.membership
@@ -268,6 +269,8 @@ class Registrar(Service):
             return self._not_answered(f"the controller gave no answer: {error}")
         self._failures = 0
         if not self._patience:
+            if fires(self._beats_again):
+                return 0.0
             return until_beat(self._host.clock, self._heartbeat_s)
         self._patience[0].reset(self._session_s)
         return min(LEAVING_AGAIN_S, self._heartbeat_s)

@@ -32,7 +32,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from attrs import frozen
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -48,6 +47,7 @@ from streamline.services.metadata import Metadata
 from streamline.services.peers import Peers
 from streamline.services.purgatory import Gathering
 from streamline.services.receipts import Receipt
+from streamline.values import frozen
 from streamline.wire.messages.peer_produce import RelayedProduceRequest, RelayedProduceResponse
 from streamline.wire.messages.produce import PartitionProduceData, TopicProduceData
 

@@ -123,11 +123,17 @@ class Replica(Partition):
         try:
             self.log.append(header, (batch,))
         except StorageFailed as error:
+            # What was collected before may be lost as well, and is forgotten with it.
             self._not_written(error)
+            self.flush()
             raise
         if self.log.segment_offset != self._segment_offset:
             self._segment_offset = self.log.segment_offset
             books.rolled()
+            # Where that could not be written, the log was closed, and has lost what it had collected.
+            if self.log.end_offset < header.next_offset:
+                self.flush()
+                raise StorageFailed(f"{self.log.identity} cannot be written")
         if self.epochs.assign(header.partition_leader_epoch, header.base_offset):
             books.epochs_changed = True
         if header.producer_id != NO_PRODUCER_ID and not header.is_control:

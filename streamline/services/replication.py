@@ -17,7 +17,7 @@ from zope.interface import implementer
 
 from streamline.config import NodeConfig
 from streamline.errors import ErrorCode, Refused
-from streamline.interfaces import Host, ICluster, IFollowing, ILeadership, IReplica, IReplicator
+from streamline.interfaces import Host, ICluster, IFollowing, ILeadership, IReplica, IReplicator, fires
 from streamline.model import Broker, LogIdentity, PartitionState
 from streamline.replication.follower_session import Fetch
 from streamline.replication.isr_changes import BACK_OFF_S, IsrAsk
@@ -36,6 +36,9 @@ LOOKS_PER_LAG = 10
 """How often in C{replica.lag.time.max.ms} leaders look who has become late by silence, at least."""
 LOOK_S = 3.0
 """How often they look, where that is more often; it is a look at every partition."""
+LATE_S = 0.2
+"""How late they consider what has changed where a whim says so."""
+FEW_BYTES = 1
 
 
 @implementer(IReplicator)
@@ -49,6 +52,10 @@ class IsrReplicator:
         self.node_id = config.node_id
         self.lag_max_s = broker.replica_lag_time_max_ms / 1000
         self._clock = host.clock
+        self._looks_again = host.whim("late-sought-at-once")
+        self._considers_late = host.whim("isr-considered-late")
+        self._asks_again = host.whim("isr-asked-again-at-once")
+        self._fetches_little = host.whim("batch-fetched-alone")
         self._broker = broker
         self._led: dict[LogIdentity, ILeadership] = {}
         self._followed: dict[LogIdentity, Following] = {}
@@ -146,7 +153,7 @@ class IsrReplicator:
             self.cluster.broker_epoch,
             max_wait_ms=broker.replica_fetch_wait_max_ms,
             max_bytes=broker.replica_fetch_response_max_bytes,
-            partition_max_bytes=broker.replica_fetch_max_bytes,
+            partition_max_bytes=FEW_BYTES if fires(self._fetches_little) else broker.replica_fetch_max_bytes,
         )
         timeout_s = broker.replica_fetch_wait_max_ms / 1000 + PATIENCE_S
         answer: Deferred[FetchResponse] = self.cluster.ask(leader, request, FetchResponse, timeout_s)
@@ -168,7 +175,8 @@ class IsrReplicator:
         if self._is_running:
             self._considered[leadership] = None
             if self._considering is None:
-                self._considering = self._clock.callLater(0, self._consider)
+                late_s = LATE_S if fires(self._considers_late) else 0.0
+                self._considering = self._clock.callLater(late_s, self._consider)
 
     def _consider(self) -> None:
         self._considering = None
@@ -178,7 +186,8 @@ class IsrReplicator:
 
     def _look_later(self) -> None:
         every_s = min(self.lag_max_s / LOOKS_PER_LAG, LOOK_S)
-        self._looking = self._clock.callLater(until_beat(self._clock, every_s), self._look)
+        after_s = 0.0 if fires(self._looks_again) else until_beat(self._clock, every_s)
+        self._looking = self._clock.callLater(after_s, self._look)
 
     def _look(self) -> None:
         """Replicas become late by silence, too."""
@@ -211,7 +220,8 @@ class IsrReplicator:
         """Ask again once the leadership has rested; one timer goes round for all of them."""
         self._later[leadership] = None
         if self._retrying is None and self._is_running:
-            self._retrying = self._clock.callLater(BACK_OFF_S, self._retry)
+            after_s = 0.0 if fires(self._asks_again) else BACK_OFF_S
+            self._retrying = self._clock.callLater(after_s, self._retry)
 
     def _retry(self) -> None:
         self._retrying = None

@@ -35,22 +35,40 @@ RECEIVE_BYTES_MAX = 1 << 19
 BLOCKED_BYTES = RECEIVE_BYTES
 """With more than this unsent, whoever sends is told to wait, as by Twisted's own transports."""
 
+AS_THE_SYSTEM_DOES = -1
+"""Leaves the size of a buffer to the kernel, as -1 does in Kafka's settings."""
+
 MSG_MORE = 0x8000 if sys.platform == "linux" else 0
 """Tells the kernel that more follows at once, so that a small part does not leave alone."""
+
+_SEND_BUFFER = (1, 7) if sys.platform == "linux" else (0xFFFF, 0x1001)
+"""SOL_SOCKET and SO_SNDBUF, here and on what descends from BSD."""
 
 _BUFFERS = frozenset({bytes, bytearray, memoryview})
 
 
-def sender_over(transport: Any, producer: IPushProducer) -> Sender:
+def sender_over(transport: Any, producer: IPushProducer, kernel_bytes: int = AS_THE_SYSTEM_DOES) -> Sender:
     """
     Return what sends over a transport.
 
     @param producer: is told to pause when too much waits, to resume when everything has been sent, and to stop when
         the connection is gone.
+    @param kernel_bytes: how much the kernel keeps of what was sent and not yet taken.  Where that is little, the one
+        who reads does so while the rest is on its way; megabytes that are handed over at once wait, on one machine,
+        until the sender has done with all of them.
     """
+    innermost = _innermost(transport)
+    if innermost is not None and kernel_bytes != AS_THE_SYSTEM_DOES:
+        innermost.socket.setsockopt(*_SEND_BUFFER, kernel_bytes)
     if isinstance(transport, tcp.Connection) and not getattr(transport, "TLS", False):
         return SocketSender(transport, producer)
     return Sender(transport, producer)
+
+
+def _innermost(transport: Any) -> tcp.Connection | None:
+    """Return the transport that has the socket; under TLS another wraps it."""
+    innermost = transport if isinstance(transport, tcp.Connection) else getattr(transport, "transport", None)
+    return innermost if isinstance(innermost, tcp.Connection) else None
 
 
 class Sender:
@@ -65,9 +83,7 @@ class Sender:
         self._transport = transport
         self._is_blocked = False
         self._queued_bytes = self._missing_bytes = 0
-        # Under TLS the transport wraps that of the socket.
-        innermost = transport if isinstance(transport, tcp.Connection) else getattr(transport, "transport", None)
-        self._tcp = innermost if isinstance(innermost, tcp.Connection) else None
+        self._tcp = _innermost(transport)
         if self._tcp is not None:
             self._tcp.SEND_LIMIT = SEND_BYTES
             self._tcp.bufferSize = RECEIVE_BYTES

@@ -40,7 +40,7 @@ from streamline.groups.offsets import Commit
 from streamline.groups.records import to_record
 from streamline.groups.shard import GroupShard
 from streamline.groups.storing import APPEND_ERRORS
-from streamline.interfaces import Host
+from streamline.interfaces import Host, fires
 from streamline.model import OFFSETS_TOPIC
 from streamline.replication.acks import ACKS_ALL
 from streamline.services.deadlines import Deadline, Deadlines
@@ -56,6 +56,8 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 ENTRIES_PER_BATCH = 1000
+LATE_S = 0.05
+"""How late an answer may be where a whim says so."""
 """How many entries of the node's own making go into one batch, so that it stays far below the largest allowed."""
 
 
@@ -111,6 +113,7 @@ class LedShard:
         self.leader_epoch = leader_epoch
         self.groups = GroupShard(config)
         self._clock = host.clock
+        self._answers_late = host.whim("group-answered-late")
         self._config = config
         self._replicas = replicas
         self._deadlines = deadlines
@@ -260,7 +263,10 @@ class LedShard:
     def _do(self, decision: Decision) -> None:
         if isinstance(decision, Answer):
             assert isinstance(decision.token, Reply)
-            decision.token.tell(decision.body)
+            if fires(self._answers_late):
+                self._deadlines.after(LATE_S, partial(decision.token.tell, decision.body))
+            else:
+                decision.token.tell(decision.body)
         elif isinstance(decision, SetTimer):
             self._set(decision.timer, decision.delay_ms)
         elif isinstance(decision, CancelTimer):

@@ -12,7 +12,6 @@ import errno
 from collections import deque
 from typing import Any
 
-from attrs import frozen
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,6 +31,7 @@ from streamline.services.commandlog import (
 )
 from streamline.services.raftstore import LOG_NAME as RAFT_LOG_NAME
 from streamline.services.sharing import Shared
+from streamline.values import frozen
 from streamline.wire.crc import crc32c
 
 log = Logger()

@@ -26,7 +26,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
-from streamline.interfaces import IClock
+from streamline.interfaces import IClock, Whim
 
 log = Logger()
 
@@ -63,8 +63,10 @@ class Turns:
     @ivar spent_s: what has been done since it was last made sure that others get their turn.
     """
 
-    def __init__(self, clock: IClock) -> None:
+    def __init__(self, clock: IClock, is_short: Whim | None = None) -> None:
+        """@param is_short: says of a turn whether nothing is left of it for those who are not waiting."""
         self._clock = clock
+        self._is_short = is_short
         self._newcomers: deque[Callable[[], object]] = deque()
         self._busy: deque[Callable[[], object]] = deque()
         self._timer: IDelayedCall | None = None
@@ -79,6 +81,8 @@ class Turns:
     @property
     def left_s(self) -> float:
         """How much the one who asks may do before others should have their turn; nothing where that is not above 0."""
+        if self._is_short is not None and not self._is_turn and self._is_short():
+            return -1.0
         share_s = max(SHARE_S, TURN_S * self.share)
         return share_s if self._is_turn else min(share_s, TURN_S - self.spent_s)
 

@@ -12,7 +12,10 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import NamedTuple
 
+from attrs import evolve
+
 from streamline.config import TopicConfig
+from streamline.interfaces import fires
 from streamline.model import NO_OFFSET, TopicPartition
 from streamline.storage import truncation
 from streamline.storage.commons import Commons, set_aside
@@ -49,6 +52,7 @@ class Chain:
         self, commons: Commons, directory: str, partition: TopicPartition, segments: list[Segment], end_offset: int
     ) -> None:
         self.commons = commons
+        self._indexes_all = commons.host.whim("every-batch-indexed")
         self.directory = directory
         self.partition = partition
         self.segments = segments
@@ -102,6 +106,8 @@ class Chain:
 
     def _new(self, base_offset: int, config: TopicConfig) -> Segment:
         clock, rng = self.commons.host.clock, self.commons.host.rng
+        if fires(self._indexes_all):
+            config = evolve(config, index_interval_bytes=0)
         segment = Segment(self.commons.disk, self.directory, base_offset, 0, config, clock.wall_ms())
         if config.segment_jitter_ms:
             segment.jitter_ms = rng.randrange(0, min(config.segment_jitter_ms, config.segment_ms) + 1)

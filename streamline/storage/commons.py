@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from attrs import define, field
+from attrs import field
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -18,6 +18,7 @@ from streamline.storage.layout import DELETED
 from streamline.storage.segment import Segment
 from streamline.storage.tail import TailBudget
 from streamline.storage.together import Together
+from streamline.values import define
 
 NOTE_BYTES = 2**30
 

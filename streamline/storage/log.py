@@ -49,6 +49,7 @@ class SegmentLog(ReadableLog):
         self.high_watermark = high_watermark
         self._config = config
         self._wall_ms = chain.commons.host.clock.wall_ms
+        self._rolls_early = chain.commons.host.whim("early-roll")
         self._lost: StorageFailed | None = None
         self._blobs = Blobs(chain.commons.disk, chain.directory, names)
 
@@ -68,7 +69,8 @@ class SegmentLog(ReadableLog):
         last_offset = header.base_offset + header.last_offset_delta
         size, position = header.batch_length + LOG_OVERHEAD, segment.size + self._pending_bytes
         try:
-            if not segment.take(last_offset, header.max_timestamp, size, position, self._wall_ms):
+            rolls = position and self._rolls_early is not None and self._rolls_early()
+            if rolls or not segment.take(last_offset, header.max_timestamp, size, position, self._wall_ms):
                 # Named after the end rather than the batch, so that recovery can tell a lost segment from a gap.
                 is_near = last_offset - self.end_offset <= RELATIVE_OFFSET_MAX
                 self._roll(self.end_offset if is_near else header.base_offset)
@@ -81,7 +83,7 @@ class SegmentLog(ReadableLog):
 
     def append_run(self, batches: Sequence[PlainBatch], leader_epoch: int) -> int:
         """Take batches one after another, as far as they go into the active segment."""
-        if self._failure is not None or self._lost is not None:
+        if self._failure is not None or self._lost is not None or self._rolls_early is not None:
             return 0
         segment, pending, wall_ms = self._chain.segments[-1], self._pending, self._wall_ms
         position, offset, taken = segment.size + self._pending_bytes, self.end_offset, 0

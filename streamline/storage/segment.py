@@ -23,11 +23,9 @@ from streamline.storage.view import WALK_FAR_BYTES, View, header_at, walk
 from streamline.wire.batch import HEADER_BYTES
 
 ALLOCATE_FROM_BYTES = 2**20
-"""A segment reserves space ahead from this size on, as much as it has, ..."""
-ALLOCATE_BYTES_MAX = 2**26
-"""... but never more than this: the logs of small topics shall not fill a disk with nothing."""
-NOTHING_SAVED = -1
-"""Whatever is in an index file, it shall be replaced."""
+"""A segment reserves space ahead from this size on, as much as it has."""
+ALLOCATE_BYTES_MAX = 2**26  # at once: the logs of small topics shall not fill a disk with nothing
+NOTHING_SAVED = -1  # whatever is in an index file, it shall be replaced
 
 T = TypeVar("T")
 
@@ -40,13 +38,14 @@ class Segment:
     @ivar created_ms: the date when the segment was made or loaded.
     @ivar jitter_ms: what is taken off segment.ms.
     @ivar config: the topic's settings.
+    @ivar is_settling: whether its file is being synced elsewhere, and must stay open.
     """
 
     log = Logger()
     __slots__ = (
         "disk", "directory", "base_offset", "size", "synced_size", "created_ms", "jitter_ms", "config",
-        "_file", "_index", "_times", "_newest", "_first_timestamp", "_saved_entries", "_saved_times", "_allocated",
-        "_index_is_full",
+        "is_settling", "_file", "_index", "_times", "_newest", "_first_timestamp", "_saved_entries", "_saved_times",
+        "_allocated", "_index_is_full",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +67,7 @@ class Segment:
         self._saved_entries = self._saved_times = 0
         self._allocated = 0
         self._index_is_full = False
+        self.is_settling = False
 
     # What is loaded when it is needed
 
@@ -389,7 +389,7 @@ class Segment:
     @property
     def can_rest(self) -> bool:
         """Whether nothing would be lost with what is in memory."""
-        return self.synced_size == self.size and not self.has_unsaved
+        return self.synced_size == self.size and not self.is_settling and not self.has_unsaved
 
     def rest(self) -> None:
         """Close the file and forget the indexes, until they are needed again."""

@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from streamline.config import NodeConfig, TopicConfig
 from streamline.errors import StartRefused, StorageFailed, StorageStarved, StreamlineError
-from streamline.interfaces import Host, IDisk, IFile, IPartitionLog, IStorage
+from streamline.interfaces import Host, IDisk, IFile, IPartitionLog, IStorage, fires
 from streamline.model import NO_OFFSET, LogIdentity, TopicPartition
 from streamline.storage.chain import Chain
 from streamline.storage.checkpoints import Checkpoints, Offsets
@@ -69,10 +69,12 @@ class SegmentStorage:
         self._directory = config.data_dir
         self._checkpoints = Checkpoints(host.disk, config.data_dir)
         self._markers = Markers(host.disk, config.data_dir)
+        tails = TailBudget(0, 0) if fires(host.whim("nothing-kept-in-memory")) else TailBudget(int(tail_bytes))
+        opened = OpenSegments(1 if fires(host.whim("one-file-open")) else int(open_segments))
         self._commons = Commons(
-            host, self._checkpoints, OpenSegments(int(open_segments)), TailBudget(int(tail_bytes)), self.checkpoint,
-            self._markers.spoil, Together(host.clock, host.disk),
-        )
+            host, self._checkpoints, opened, tails, self.checkpoint, self._markers.spoil,
+            Together(host.clock, host.disk),
+        )  # fmt: skip
         self._identities: dict[TopicPartition, LogIdentity] = {}
         self._logs: dict[TopicPartition, SegmentLog] = {}
         self._busy: dict[TopicPartition, DeferredLock] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 from twisted.internet.defer import Deferred, DeferredLock, fail, succeed
 from twisted.python.failure import Failure
@@ -20,6 +21,8 @@ from streamline.storage.chain import Chain
 from streamline.storage.index import IndexWork, save_index, write_index
 from streamline.storage.segment import Segment
 from streamline.storage.together import Done
+
+T = TypeVar("T")
 
 SYNC_BYTES = 2**28
 """
@@ -129,10 +132,12 @@ class Syncs:
             # A segment that was dropped meanwhile had its file closed.
             return failure if segment in chain.segments else None
 
+        file = chain.use(segment).file
+        segment.is_settling = True
         settling: Deferred[bool] = chain.commons.disk.elsewhere(
-            _settle_files, chain.commons.disk, chain.use(segment).file, work, chain.directory
+            _settle_files, chain.commons.disk, file, work, chain.directory
         )
-        return settling.addCallbacks(settled, failed)
+        return settling.addBoth(_let_go, segment).addCallbacks(settled, failed)
 
     def _not_settled(self, failure: Failure) -> Failure | None:
         if not isinstance(failure.value, OSError):
@@ -193,7 +198,9 @@ class Syncs:
             self.recovery_point = max(self.recovery_point, target)
 
         disk = chain.commons.disk
-        return chain.commons.together.do(partial(_end_files, disk, files, work)).addCallback(ended)
+        active.is_settling = True
+        ending = chain.commons.together.do(partial(_end_files, disk, files, work))
+        return ending.addBoth(_let_go, active).addCallback(ended)
 
     def _save(self, segment: Segment) -> Deferred[None]:
         work, generation = segment.unsaved(), self._chain.generation
@@ -205,6 +212,12 @@ class Syncs:
         disk = self._chain.commons.disk
         saving: Deferred[bool] = disk.elsewhere(save_index, disk, work)
         return saving.addCallback(saved)
+
+
+def _let_go(outcome: T, segment: Segment) -> T:
+    """Hear that a segment's file is synced: it may be closed from now on."""
+    segment.is_settling = False
+    return outcome
 
 
 def _end_files(disk: IDisk, files: tuple[IFile, ...], work: IndexWork) -> Done:

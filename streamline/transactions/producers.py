@@ -13,10 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from attrs import evolve, frozen
+from attrs import evolve
 
 from streamline.errors import ErrorCode, Refused
 from streamline.model import NO_PRODUCER_EPOCH, NO_SEQUENCE
+from streamline.values import frozen
 
 REMEMBERED_BATCHES = 5
 SEQUENCE_MAX = 2**31 - 1

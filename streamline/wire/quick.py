@@ -23,6 +23,8 @@ RECORDS_MAX = 1 << 14
 """What looks at more must be able to pause."""
 COPIED_BYTES = 1 << 18
 """Up to here, copying the records costs less than to look into them where they are: bytes are sliced faster."""
+SMALL_BYTES = 1 << 9
+"""Where records take this or less, it is so up to any size."""
 
 _HEADER = Struct(">qiibIhiqqqhii")
 _CHECKED_AT = 21
@@ -142,7 +144,7 @@ def _keep_in_mind(kind: bytes, size: int, count: int) -> None:
 def _look_into(buf: Buffer, count: int) -> Found | None:
     """Look at C{count} records behind a header."""
     body: Buffer = memoryview(buf)[HEADER_BYTES:]
-    if len(body) <= COPIED_BYTES:
+    if len(body) <= max(COPIED_BYTES, count * SMALL_BYTES):
         body = bytes(body)
     return _runs(body, count) if count >= LEAST_RECORDS else _walk(body, count)
 

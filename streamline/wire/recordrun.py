@@ -14,6 +14,9 @@ from streamline.model import Buffer
 LEAST_RECORDS = 16
 """A run of fewer is not worth its slices where records that look like the one before can be expected instead."""
 
+MANY_RECORDS = 1 << 11
+"""From here on, to look for each of 256 bytes in a column costs less than to compare its bytes."""
+
 _ONE_BYTE = 1 << 6
 """Offset deltas below this have one byte."""
 _BLOCK = 1 << 13
@@ -27,6 +30,7 @@ _MIDDLE_AND_MORE = b"".join(bytes([high | 128]) * 64 for high in range(_BLOCK //
 
 _EVEN = bytes(range(0, 128, 2))
 _EVEN_AND_MORE = bytes(range(128, 256, 2))
+_FALLING = range(255, -1, -1)
 _SMALL = (_EVEN,)
 _MEDIUM = (_LOW, _MIDDLE)
 
@@ -63,7 +67,9 @@ def run_of_one_size(
     rows = min(min(count, last) - index, (len(body) - at) // size)
     for place in range(at, at + length_width):
         column = bytes(body[place : at + rows * size : size])
-        rows = len(column) - len(column.lstrip(column[:1]))
+        rows = len(column)
+        if column.count(column[0]) < rows:
+            rows -= len(column.lstrip(column[:1]))
     if rows < least:
         return None
     delta_at = at + length_width + 1
@@ -142,9 +148,16 @@ def _greatest_delta(low: Buffer, high: Buffer, width: int) -> int | None:
     if low.translate(None, _EVEN_AND_MORE) or not high.isascii():
         return None
     top = _greatest(high)
-    return (max(byte for byte, more in zip(low, high, strict=True) if more == top) & 127 | top << 7) >> 1
+    first, last = high.index(top), high.rindex(top) + 1
+    if high.count(top) == last - first:  # as where times rise, or are the same
+        lowest = _greatest(low[first:last])
+    else:
+        lowest = max(byte for byte, more in zip(low, high, strict=True) if more == top)
+    return (lowest & 127 | top << 7) >> 1
 
 
 def _greatest(column: bytes) -> int:
     """Give the greatest byte; that of many that are the same without looking at each."""
-    return column[0] if column.count(column[0]) == len(column) else max(column)
+    if column.count(column[0]) == len(column):
+        return column[0]
+    return max(column) if len(column) < MANY_RECORDS else next(byte for byte in _FALLING if byte in column)

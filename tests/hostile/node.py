@@ -19,7 +19,8 @@ from twisted.protocols.basic import LineReceiver
 
 from streamline.assembly import Node, build
 from streamline.config import BrokerConfig, NodeConfig
-from streamline.services.host import calm_collector, keep_freed_memory, real_host, share_interpreter
+from streamline.services.collector import calm_collector
+from streamline.services.host import keep_freed_memory, real_host, share_interpreter
 from streamline.settings import make
 from streamline.storage.disk import RealDisk
 

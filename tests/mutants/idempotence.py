@@ -168,6 +168,22 @@ SEQUENCES = (
 REBUILDING = (
     Mutant(
         "KR27",
+        "A follower for whose batch there is no space forgets those that were lost with it.",
+        "streamline/services/replica.py",
+        "self._not_written(error)\nself.flush()",
+        "self._not_written(error)",
+        ["tests/services/test_replica.py::CuttingTests::test_a_full_disk_in_the_middle"],
+    ),
+    Mutant(
+        "KR27",
+        "A follower remembers no batch that its log lost at a roll.",
+        "streamline/services/replica.py",
+        "if self.log.end_offset < header.next_offset:",
+        "if self.log.end_offset < 0:",
+        ["tests/services/test_replica.py::CuttingTests::test_what_goes_beside_it_fails"],
+    ),
+    Mutant(
+        "KR27",
         "Producers are rebuilt from the batches of the log.",
         REMEMBERING,
         "producers.wrote(header.producer_id, header.producer_epoch, batch, now_ms)",

@@ -27,7 +27,17 @@ CONTRACT = "tests/storage/test_contract.py::SegmentTests::"
 TOGETHER = "tests/storage/test_together.py::TogetherTests::"
 ASKED = "tests/storage/test_kernel.py::KernelSyncsTests::"
 
+OPEN = "tests/storage/test_segments.py::OpenSegmentsTests::"
+
 STEPS = (
+    Mutant(
+        "DK19",
+        "A finished segment stays open until it is synced, however many files are open.",
+        SEGMENT,
+        "return self.synced_size == self.size and not self.is_settling and not self.has_unsaved",
+        "return self.synced_size == self.size and not self.has_unsaved",
+        [f"{OPEN}test_settling"],
+    ),
     Mutant(
         "DK5",
         "A cut through several segments is noted before the first of them goes.",

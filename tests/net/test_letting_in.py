@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from copy import copy
+from typing import Any
 
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ErrorCode
+from streamline.net import connection
 from streamline.net.accounts import Accounts
+from streamline.services.sending import Sender, sender_over
 from streamline.wire.messages.metadata import MetadataRequest
 from tests.broker import Broker, Client, batch_of, fetch_request, produce_request
 from tests.net.connection_case import PING, ConnectionCase
@@ -144,6 +147,19 @@ class AccountTests(ConnectionCase):
 
 class LettingInTests(SynchronousTestCase):
     """SE13: connections beyond the limits are closed at once, and leave no trace."""
+
+    def test_what_the_kernel_keeps(self) -> None:
+        """Each connection's socket is told socket.send.buffer.bytes."""
+        told: list[int] = []
+
+        def sender(transport: Any, producer: Any, kernel_bytes: int) -> Sender:
+            told.append(kernel_bytes)
+            return sender_over(transport, producer)
+
+        self.patch(connection, "sender_over", sender)
+        Broker(broker={"socket_send_buffer_bytes": 20_000}).start().connect()
+        Broker().start().connect()
+        self.assertEqual(told, [20_000, 102_400])
 
     def test_per_address_and_rate(self) -> None:
         broker = Broker(broker={"max_connections_per_ip": 3, "max_connection_creation_rate": 5}).start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
@@ -11,6 +10,7 @@ from streamline.errors import ProtocolError
 from streamline.raft import messages as core
 from streamline.raft import translation
 from streamline.raft.configuration import Configuration, Replica, ReplicaKey
+from streamline.values import fields
 from streamline.wire.codec import decode
 from streamline.wire.messages import peer_raft as peer
 
@@ -31,7 +31,7 @@ BY_TYPE = {
 CLASSES = core.Message.__args__
 MESSAGES = st.one_of(
     *(
-        st.builds(cls, **{field.name: BY_TYPE[str(field.type)] for field in attrs.fields(cls)})
+        st.builds(cls, **{field.name: BY_TYPE[str(field.type)] for field in fields(cls)})
         for cls in CLASSES
     )
 )

@@ -8,7 +8,8 @@ import weakref
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.services.host import COLLECTOR_THRESHOLDS, SWITCH_S, calm_collector, collector_held, share_interpreter
+from streamline.services.collector import COLLECTOR_THRESHOLDS, calm_collector, collector_held
+from streamline.services.host import SWITCH_S, share_interpreter
 
 
 class CollectorTests(SynchronousTestCase):

@@ -49,12 +49,16 @@ class CopyCase(SynchronousTestCase):
         self.replica.become(role, state, min_isr, replicas._replicator)
 
     def copy(self, epoch: int, sequence: int = -1, producer: int = -1) -> None:
-        """Take one batch as a leader of that epoch sent it."""
+        """Take one batch as a leader of that epoch sent it, and write it."""
+        self.take(epoch, sequence, producer)
+        self.replica.write()
+
+    def take(self, epoch: int, sequence: int = -1, producer: int = -1) -> None:
+        """Take one batch, to be written with the next."""
         batch = bytearray(batch_of(b"w", producer_id=producer, producer_epoch=0, base_sequence=sequence))
         head = read_header(batch).place(self.replica.log.end_offset, epoch)
         batch[: len(head)] = head
         self.replica.copy(read_header(batch), memoryview(batch))
-        self.replica.write()
 
 
 class CuttingTests(CopyCase):
@@ -92,6 +96,30 @@ class CuttingTests(CopyCase):
         self.assertEqual(again.log.end_offset, 3)
         self.assertEqual(again.log.get_checkpoint(CHECKPOINT_NAME), b"0\n2\n0 0\n1 2\n")
         self.assertEqual(self.broker.produce("t", batch_of(b"v")).base_offset, 3)
+
+    def test_what_goes_beside_it_fails(self) -> None:
+        """A batch that the log lost, because who wrote was not to be noted at its roll, is nobody's (KR27)."""
+        self.copy(1, 0, PRODUCER)
+        self.replica.configure(evolve(self.replica.config, segment_ms=1))
+        self.broker.wait(1.0)
+        self.replica.log.retain(self.broker.machine.process.reactor.wall_ms())  # type: ignore[union-attr]
+        self.broker.machine.platter.faults.write_error_chance = 1.0
+        self.assertRaises(StorageFailed, self.copy, 1, 1, PRODUCER)
+        known = self.replica.producers.get(PRODUCER)
+        assert known is not None
+        self.assertEqual([known.last_sequence, self.replica.log.end_offset], [0, 3])
+
+    def test_a_full_disk_in_the_middle(self) -> None:
+        """Where one of several batches finds no space for a roll, those before it are forgotten with it (KR27)."""
+        self.copy(1, 0, PRODUCER)
+        self.take(1, 1, PRODUCER)
+        self.broker.machine.platter.faults.full = True
+        self.replica.log._rolls_early = lambda: True  # type: ignore[attr-defined]
+        self.assertRaises(StorageFailed, self.take, 1, 2, PRODUCER)
+        known = self.replica.producers.get(PRODUCER)
+        assert known is not None
+        self.assertEqual([known.last_sequence, self.replica.log.end_offset], [0, 3])
+        self.assertIsNone(self.replica.offline)
 
     def test_nothing_counts_that_is_gone(self) -> None:
         self.copy(1)

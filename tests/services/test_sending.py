@@ -17,6 +17,7 @@ from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.services.sending import (
+    AS_THE_SYSTEM_DOES,
     BLOCKED_BYTES,
     PARTS_MAX,
     RECEIVE_BYTES,
@@ -90,6 +91,15 @@ class Told:
         self.said.append("stop")
 
 
+DOUBLED_OR_NOT = (20_000, 40_000)
+"""Linux adds as much for what it has to remember."""
+
+
+def kernel_keeps(ours: socket.socket) -> int:
+    """Say how much the kernel keeps of what a socket has sent."""
+    return ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
 class SocketCase(SynchronousTestCase):
     """A plain socket."""
 
@@ -139,6 +149,16 @@ class SocketTests(SocketCase):
         self.assertEqual(found + self.receive(10_000_006 - len(found)), b"".join(parts) + b"behind")
         self.assertEqual((self.sender.unsent_bytes, self.told.said), (0, ["pause", "resume"]))
         self.assertEqual(self.reactor.writers, [])
+
+    def test_what_the_kernel_keeps(self) -> None:
+        """It is told how much, or left alone."""
+        ours = self.transport.socket
+        before = kernel_keeps(ours)
+        self.assertNotIn(before, DOUBLED_OR_NOT)
+        for size, expected in ((AS_THE_SYSTEM_DOES, (before,)), (20_000, DOUBLED_OR_NOT)):
+            self.transport.unregisterProducer()
+            sender_over(self.transport, cast(Any, self.told), size)
+            self.assertIn(kernel_keeps(ours), expected)
 
     def test_a_little_that_waits(self) -> None:
         """Nobody is told to wait for it."""
@@ -281,4 +301,6 @@ class OtherTransportTests(SynchronousTestCase):
         sender = sender_over(Encrypting(), cast(Any, Told()))
         self.assertEqual(sender.unsent_bytes, 67)
         self.assertNotIsInstance(sender, SocketSender)  # nothing goes past the encryption
+        sender_over(Encrypting(), cast(Any, Told()), 20_000)
+        self.assertIn(kernel_keeps(ours), DOUBLED_OR_NOT)
         self.assertEqual(below.SEND_LIMIT, SEND_BYTES)

@@ -22,6 +22,7 @@ class Bug:
     @ivar until_s: simulated time of trouble; where several things have to come together, one run has to see much.
     @ivar nodes: of how many the cluster is that finds it, or C{any}; nothing for a node on its own.
     @ivar data: whether there are records in the cluster; C{records_pace_s} as C{pace_s}, for producers of them only.
+    @ivar whims: what C{--whims} is given; none, so that a seed goes on to stand for what it found.
     """
 
     says: str
@@ -35,6 +36,7 @@ class Bug:
     nodes: str = ""
     data: bool = False
     records_pace_s: float = 0.0
+    whims: str = "none"
 
 
 NODE_BUGS = (

@@ -83,6 +83,7 @@ def _run(bug: Bug, directory: Path, options: list[str]) -> str:
     """Run the simulator as the product in a directory has it; return what it says."""
     options += ["--faults", bug.faults, "--pace", str(bug.pace_s), "--until", str(bug.until_s)]
     options += ["--nodes", bug.nodes] if bug.nodes else []
+    options += ["--whims", bug.whims]
     options += ["--no-data"] if bug.nodes and not bug.data else []
     options += ["--records-pace", str(bug.records_pace_s)] if bug.records_pace_s else []
     done = subprocess.run(

@@ -28,10 +28,11 @@ class Search:
     until_s: float = 35.0
     nodes: str = "3"
     is_found: bool = True
+    whims: str = "none"
 
     def bug(self, says: str) -> Bug:
         """Return what L{tests.sim.planted} looks for, in a copy of the product that has been changed already."""
         return Bug(
             says, "", "", "", self.faults, self.seed, self.pace_s, self.until_s, self.nodes,
-            data=True, records_pace_s=self.records_pace_s,
+            data=True, records_pace_s=self.records_pace_s, whims=self.whims,
         )  # fmt: skip

@@ -24,6 +24,7 @@ from streamline.testing.simulation.cluster.plan import KIND_NAMES
 from streamline.testing.simulation.cluster.run import ClusterReport, ClusterRun, ClusterSettings
 from streamline.testing.simulation.cores.monitor import Committed, Violation
 from streamline.testing.simulation.twins import first_difference
+from streamline.testing.simulation.whims import SITES
 
 SEEDS = int(os.environ.get("STREAMLINE_SIM_SEEDS", "4"))
 FIRST_SEED = int(os.environ.get("STREAMLINE_SIM_FIRST_SEED", "1"))
@@ -89,7 +90,7 @@ class HistoryTests(ClusterCase):
 
     def test_twins(self) -> None:
         """Two interpreters with different hash seeds go through the same events."""
-        settings = ClusterSettings(nodes=3, until=15.0, kinds=KIND_NAMES)
+        settings = ClusterSettings(nodes=3, until=15.0, kinds=KIND_NAMES, whims=tuple(SITES))
         command = command_for(FIRST_SEED, settings).split()[1:]
         self.assertEqual(first_difference([sys.executable, *command]), "")
 
@@ -109,7 +110,8 @@ class HistoryTests(ClusterCase):
     def test_command_line(self) -> None:
         """The command that a report names replays the run, and an unknown fault is refused."""
         settings = ClusterSettings(nodes=5, until=42.0, kinds=("kill", "wipe"), without=(1, 2), pace_s=0.25, data=False)
-        for one in (settings, ClusterSettings(kinds=()), ClusterSettings()):
+        some = ClusterSettings(whims=("early-roll", "short-turn"))
+        for one in (settings, some, ClusterSettings(kinds=(), whims=()), ClusterSettings()):
             options = parser().parse_args(command_for(7, one).split()[3:])
             self.assertEqual((options.seed, settings_of(options)), (7, one))
         self.assertRaises(ValueError, main, ["--nodes", "3", "--faults", "quake"])

@@ -19,7 +19,9 @@ class CaseCase(SynchronousTestCase):
 
     def cluster(self, seed: int, *, snapshot_entries: int = 1000, pace_s: float = 0.2) -> ClusterRun:
         """Form a cluster."""
-        settings = ClusterSettings(shape=THREE, kinds=(), snapshot_entries=snapshot_entries, pace_s=pace_s, data=False)
+        settings = ClusterSettings(
+            shape=THREE, kinds=(), snapshot_entries=snapshot_entries, pace_s=pace_s, data=False, whims=()
+        )
         self.run_ = run = ClusterRun(seed, settings)
         watching = run.log.watching()
         watching.__enter__()

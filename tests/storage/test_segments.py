@@ -292,6 +292,24 @@ class OpenSegmentsTests(SynchronousTestCase):
         finished, active = log._chain.segments
         self.assertEqual([finished.can_rest, finished.base_offset, active.base_offset], [True, 0, 10])
 
+    def test_settling(self) -> None:
+        """A finished segment of which everything was synced before stays open until it has been synced elsewhere."""
+        station = Station(segment_ms=500, index_interval_bytes=0)
+        station.open_segments = "1"
+        station.start()
+        other = station.open(LogIdentity("other", 0, OTHER_TOPIC_ID))
+        station.fill(3)
+        station.wait(station.storage.checkpoint())
+        station.faults.sync_mean_s = 0.1
+        station.pass_time(1)
+        station.log.retain(station.process.host.clock.wall_ms())
+        batch = make_batch(0)
+        other.append(read_header(batch), [batch])
+        other.flush()
+        station.pass_time(10)
+        station.fill(1)
+        self.assertEqual(station.wait(station.log.sync()), 4)
+
     def test_order(self) -> None:
         """Those unused for longest rest first."""
         station = started()

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from tests.tidy.source import PACKAGE, Module, Problem
 
 FLOORS: tuple[tuple[str, ...], ...] = (
-    ("model", "errors", "interfaces", "settings", "config"),
+    ("values", "model", "errors", "interfaces", "settings", "config"),
     ("wire",),
     ("raft", "cluster", "replication", "groups", "transactions"),
     ("services", "storage", "auth"),

@@ -14,6 +14,7 @@ from streamline.wire.batch import check, read_header
 from streamline.wire.crc import crc32c
 from streamline.wire.quick import KINDS_MAX, RECORDS_MAX, Looked, look, plain_run
 from streamline.wire.recordcheck import Checked, check_records
+from streamline.wire.recordrun import MANY_RECORDS
 from streamline.wire.records import Record, build_batch
 from streamline.wire.recordshape import greatest_delta
 
@@ -85,6 +86,26 @@ class QuickLookTests(SynchronousTestCase):
                     continue
                 batch = build_batch([Record(value=bytes(size), key=b"k", timestamp=1000)] * count)
                 self.assertIsNotNone(quickly(batch), f"{count} records of {size} bytes")
+
+    def test_the_greatest_time_of_thousands(self) -> None:
+        """It is found where times rise, fall or leap, in one byte or two, and where a single record breaks the row."""
+        rng = random.Random(3)
+        times = {
+            "the same": lambda _: 0,
+            "rising": lambda n: n // 90,
+            "rising far": lambda n: 64 + n,
+            "falling": lambda n: 8100 - n,
+            "leaping": lambda _: rng.randrange(64, 8192),
+            "two": lambda n: 8000 if n % 2 else 127,
+            "one": lambda n: 63 * (n == 2500),
+        }
+        for count in (MANY_RECORDS - 1, MANY_RECORDS + 1, 8000):
+            for name, time_of in times.items():
+                records = [Record(value=b"v" * 10, timestamp=1000 + time_of(n)) for n in range(count)]
+                records[0] = Record(value=b"v" * 10, timestamp=1000)  # the base, from which the others are told
+                batch = build_batch(records)
+                greatest = max(record.timestamp for record in records)
+                self.assertEqual(quickly(batch), (read_header(batch), greatest, True), f"{count} {name}")
 
     def test_it_leaves_everything_else(self) -> None:
         plain = [Record(value=b"v", timestamp=1000)]

@@ -15,7 +15,16 @@ from collections.abc import Mapping, Sequence
 
 from twisted.logger import globalLogBeginner
 
-from streamline.testing.simulation.asked import faults_option, kinds_of, left_out, run_twice, show_plan, traced
+from streamline.testing.simulation.asked import (
+    faults_option,
+    kinds_of,
+    left_out,
+    run_twice,
+    show_plan,
+    traced,
+    whims_of,
+    whims_option,
+)
 from streamline.testing.simulation.cluster import command as cluster
 from streamline.testing.simulation.cluster.plan import KIND_NAMES as CLUSTER_KIND_NAMES
 from streamline.testing.simulation.cores import command as cores
@@ -23,6 +32,7 @@ from streamline.testing.simulation.cores.plan import KIND_NAMES as CORE_KIND_NAM
 from streamline.testing.simulation.faults import KIND_NAMES
 from streamline.testing.simulation.noderun import NodeRun, Report, Settings
 from streamline.testing.simulation.shrink import broken_by, shrink
+from streamline.testing.simulation.whims import SITES
 from streamline.testing.simulation.world import Event
 
 PROGRAM = "python -m streamline.testing.simulation"
@@ -52,6 +62,11 @@ def parser() -> argparse.ArgumentParser:
         f" at level 1, of {', '.join(CORE_KIND_NAMES)}; in clusters, of {', '.join(CLUSTER_KIND_NAMES)}",
     )
     made.add_argument("--without", default="", metavar="N,N", help="leave these faults of the plan out")
+    made.add_argument(
+        "--whims", default="swarm", metavar="SITES",
+        help="level 2: what is rare and allowed happens often: 'swarm' (the seed draws the sites; default), 'all',"
+        f" 'none', or a list of {', '.join(SITES)}",
+    )  # fmt: skip
     made.add_argument("--plan", action="store_true", help="show the faults that are planned")
     made.add_argument("--trace", metavar="FILE", help="write every event into a file")
     made.add_argument("--twice", action="store_true", help="run it under two hash seeds and compare event by event")
@@ -67,6 +82,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
         without=left_out(options),
         pace_s=0.4 if options.pace is None else options.pace,
         consensus=options.consensus,
+        whims=whims_of(options),
     )
 
 
@@ -74,14 +90,14 @@ def command_for(seed: int, settings: Settings) -> str:
     """Return the command that replays a run."""
     consensus = "" if settings.consensus == "single" else f" --consensus {settings.consensus}"
     faults = faults_option(settings.kinds, settings.without)
-    rest = f"--until {settings.until:g} --pace {settings.pace_s:g} {faults}{consensus}"
+    rest = f"--until {settings.until:g} --pace {settings.pace_s:g} {faults}{consensus}{whims_option(settings.whims)}"
     return f"{PROGRAM} --seed {seed} {rest}"
 
 
 def describe(report: Report, cpu_s: float) -> str:
     """Return what a run came to, for people."""
     verdict = "FAILED" if report.anomalies else f"INVALID: {report.invalid}" if report.invalid else "passed"
-    injected = ", ".join(f"{kind} {count}" for kind, count in report.injected.items()) or "none"
+    injected = _counted(report.injected)
     return "\n".join(
         (
             f"seed {report.seed} {verdict}: {report.simulated_s:.1f} simulated s in {cpu_s:.2f} s of one core,"
@@ -92,9 +108,14 @@ def describe(report: Report, cpu_s: float) -> str:
             f" {report.calm_share:.0%} acknowledged in calm spans",
             f"  answered: {_shares(report.answered, report.asked)}",
             f"  {report.planned} faults planned; took effect: {injected}",
+            f"  whims: {_counted(report.whims)}",
             f"  digest {report.digest}",
         )
     )
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {counts[name]}" for name in sorted(counts)) or "none"
 
 
 def _shares(answered: Mapping[str, int], asked: Mapping[str, int]) -> str:
@@ -104,11 +125,12 @@ def _shares(answered: Mapping[str, int], asked: Mapping[str, int]) -> str:
 def _summary(reports: Sequence[Report], cpu_s: float) -> str:
     """Return what several runs came to together: an API that nobody called or a fault that never struck shows here."""
     simulated_s = sum(report.simulated_s for report in reports)
-    asked, answered, injected = Counter[str](), Counter[str](), Counter[str]()
+    asked, answered, injected, whims = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
     for report in reports:
         asked.update(report.asked)
         answered.update(report.answered)
         injected.update(report.injected)
+        whims.update(report.whims)
     failed = [report.seed for report in reports if report.anomalies]
     invalid = [report.seed for report in reports if report.invalid]
     return "\n".join(
@@ -120,7 +142,7 @@ def _summary(reports: Sequence[Report], cpu_s: float) -> str:
             f" {sum(report.commits for report in reports)} offsets committed,"
             f" {sum(report.starts for report in reports)} starts;"
             f" answered: {_shares(answered, asked)}",
-            f"  took effect: {', '.join(f'{kind} {injected[kind]}' for kind in sorted(injected))}",
+            f"  took effect: {_counted(injected)}; whims: {_counted(whims)}",
         )
     )
 

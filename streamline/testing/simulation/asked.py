@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from streamline.testing.simulation.twins import first_difference
+from streamline.testing.simulation.whims import SITES
 
 
 def kinds_of(options: argparse.Namespace, every: tuple[str, ...]) -> tuple[str, ...] | None:
@@ -27,6 +28,17 @@ def faults_option(kinds: tuple[str, ...] | None, without: tuple[int, ...]) -> st
     """Return what L{kinds_of} and L{left_out} read these from."""
     named = "swarm" if kinds is None else ",".join(kinds) or "none"
     return f"--faults {named}" + (f" --without {','.join(map(str, without))}" if without else "")
+
+
+def whims_of(options: argparse.Namespace) -> tuple[str, ...] | None:
+    """Return the sites whose whims C{--whims} names; None leaves them to the seed."""
+    named: dict[str, tuple[str, ...] | None] = {"swarm": None, "all": tuple(SITES), "none": ()}
+    return named.get(options.whims, tuple(word for word in options.whims.split(",") if word))
+
+
+def whims_option(whims: tuple[str, ...] | None) -> str:
+    """Return what L{whims_of} reads these from; nothing where the seed draws them."""
+    return "" if whims is None else f" --whims {'all' if whims == tuple(SITES) else ','.join(whims) or 'none'}"
 
 
 def show_plan(options: argparse.Namespace, faults: Sequence[object]) -> None:

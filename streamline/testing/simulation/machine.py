@@ -55,7 +55,8 @@ class Process:
         self.network = SimNetwork(self)
         self.disk = SimDisk(self, machine.platter)
         self.rng = SimRandom(f"{machine.simulation.seed}/{self.name}")
-        self.host = Host(clock=self.reactor, disk=self.disk, network=self.network, rng=self.rng)
+        whim = machine.simulation.whims.of(self.name)
+        self.host = Host(clock=self.reactor, disk=self.disk, network=self.network, rng=self.rng, whim=whim)
         self._descriptors = 2
         self.reactor.boot()
 

@@ -33,6 +33,7 @@ from streamline.testing.simulation.injector import Injector, Stop, Supervisor
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.logged import LogReader
 from streamline.testing.simulation.machine import Machine, Process
+from streamline.testing.simulation.whims import Whims, whims_of
 from streamline.testing.simulation.workload import KEPT, SYNCED, NodeWorkload
 from streamline.testing.simulation.world import Simulation
 
@@ -62,6 +63,7 @@ class Settings:
     @ivar without: faults of the plan, by number, that are left out.
     @ivar pace_s: mean time between two batches of one producer.
     @ivar consensus: the plugin by which the node agrees with itself.
+    @ivar whims: the sites that have one, or None where the seed draws them.
     """
 
     until: float = 60.0
@@ -69,6 +71,7 @@ class Settings:
     without: tuple[int, ...] = ()
     pace_s: float = 0.4
     consensus: str = "single"
+    whims: tuple[str, ...] | None = None
 
 
 @define
@@ -78,6 +81,7 @@ class Report:
 
     @ivar anomalies: what must not be; empty for a run that passed.
     @ivar invalid: why the run says nothing, or an empty text.
+    @ivar whims: how often each had its way.
     @ivar refusals: why starts were refused.
     @ivar asked: how many requests of each API were sent, and C{answered} how many of them.
     """
@@ -98,6 +102,7 @@ class Report:
     answered: dict[str, int] = field(factory=dict)
     planned: int = 0
     injected: dict[str, int] = field(factory=dict)
+    whims: dict[str, int] = field(factory=dict)
     calm_share: float = 1.0
     anomalies: list[Anomaly] = field(factory=list)
     refusals: list[str] = field(factory=list)
@@ -115,6 +120,7 @@ class NodeRun:
 
     def __init__(self, seed: int, settings: Settings) -> None:
         self.simulation = Simulation(seed)
+        self.simulation.whims = Whims(seed, whims_of(seed) if settings.whims is None else settings.whims)
         self._settings = settings
         rng = self.simulation.stream("world")
         weather = Weather(
@@ -219,6 +225,7 @@ class NodeRun:
         report.commits = sum(change.what == "commit" for change in history.changes)
         report.asked, report.answered = history.asked, history.answered
         report.injected = self._injector.counts()
+        report.whims = self.simulation.whims.fired
         report.calm_share = self._calm_share()
         if self._topics is not None:
             cuts = PowerCuts(self._cuts, SYNCED, WINDOW_S)

@@ -27,6 +27,7 @@ from twisted.internet.base import DelayedCall
 from twisted.logger import Logger
 
 from streamline.testing.simulation import guards
+from streamline.testing.simulation.whims import Whims
 
 log = Logger()
 
@@ -129,6 +130,7 @@ class Simulation:
     @ivar events: how many there were.
     @ivar recent: the last of them, oldest first.
     @ivar events_per_second_max: more events than this in a simulated second mean that somebody spins.
+    @ivar whims: what is rare and happens in this run; none, unless they are set before a process starts.
     @ivar trace: called with each event where set, to find the first at which two runs differ.
     """
 
@@ -139,6 +141,7 @@ class Simulation:
         self.recent: deque[Event] = deque(maxlen=RECENT_EVENTS)
         self.events_per_second_max = EVENTS_PER_SECOND_MAX
         self.trace: Callable[[Event], object] | None = None
+        self.whims = Whims(seed)
         self.world = World()
         self._owners = 0
         self._heap: list[tuple[float, float, int, Timer]] = []

@@ -152,7 +152,7 @@ class Consumer:
         self._topic_id = await find_leader(self._line, self._versions, self.key)
         if not self.is_final:
             await self._ask_for_end()
-        elif self._end < 0:
+        else:  # anew wherever the connection was lost: a late power cut may have taken what nobody was promised
             self._end = (await self._list_offset(LATEST)).offset
         while not self._line.stopped:
             if self.position < 0:

@@ -17,6 +17,7 @@ from streamline.cluster.image import MetadataImage
 from streamline.cluster.rules import rules_of
 from streamline.model import NO_LEADER, PartitionState, quorum_of
 from streamline.node import Node
+from streamline.services.raftreplica import WAIT_S
 from streamline.testing.simulation.cluster.oracle import Oracle
 from streamline.testing.simulation.cluster.places import Place
 
@@ -35,12 +36,16 @@ class Agreements:
         self.dropped = 0
         self._places = {place.number: place for place in places}
         self._oracle = oracle
+        self._raised: dict[str, tuple[float, int]] = {}
+        """By topic, when more replicas came to be asked for, and how many it were before."""
         oracle.listeners.append(self.agreed)
         for place in places:
             place.stopping = self._stopping
 
     def agreed(self, before: MetadataImage, after: MetadataImage) -> None:
         """Hear of a change that was agreed on."""
+        if before.configs is not after.configs or before.broker_configs is not after.broker_configs:
+            self._note_raised(before, after)
         if before.brokers is after.brokers and before.topics is after.topics:
             return
         delta = difference(before, after)
@@ -125,14 +130,37 @@ class Agreements:
         if absent or state.leader not in (NO_LEADER, *state.isr):
             self._oracle.broke("MembersAreThere", f"{absent} cannot be in sync, or lead {name}: {state}")
 
+    @property
+    def _now(self) -> float:
+        return next(iter(self._places.values())).machine.simulation.now
+
+    def _note_raised(self, before: MetadataImage, after: MetadataImage) -> None:
+        for topic in after.topics:
+            known = rules_of(before, topic).min_isr
+            if rules_of(after, topic).min_isr > known:
+                self._raised[topic] = self._now, known
+
+    def _min_isr(self, image: MetadataImage, topic: str) -> int:
+        """
+        Return how many replicas who decided knew to be enough, at least.
+
+        What was decided on a moment before more were asked for is right when it is applied as well: whoever is left in
+        sync has everything; only one that could lead besides is not noted.
+        """
+        raised_at, known = self._raised.get(topic, (float("-inf"), 0))
+        min_isr = rules_of(image, topic).min_isr
+        return min(min_isr, known) if self._now - raised_at < WAIT_S else min_isr
+
     def _check_forgotten(
         self, name: str, part: PartitionDelta, before: MetadataImage, after: MetadataImage
     ) -> None:
         """Who leaves an ISR that may commit nothing stays eligible, unless it may have lost something (KR20)."""
         old, new = part.old, part.new
-        min_isr = quorum_of(rules_of(after, part.topic.name).min_isr, new.replicas)
+        min_isr = quorum_of(self._min_isr(after, part.topic.name), new.replicas)
         if old is None or len(new.isr) >= min_isr or new.is_recovering:
             return
+        if new.partition_epoch > old.partition_epoch + 1:
+            return  # several have gone at once, and the first of them left an ISR that was large enough
         for node in (*old.isr, *old.elr):
             known, broker = before.brokers.get(node), after.brokers.get(node)
             is_the_same = known is not None and broker is not None and known.epoch == broker.epoch

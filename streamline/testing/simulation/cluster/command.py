@@ -10,11 +10,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from streamline.testing.simulation.asked import whims_of, whims_option
 from streamline.testing.simulation.cluster.plan import KIND_NAMES
 from streamline.testing.simulation.cluster.run import ClusterReport, ClusterRun, ClusterSettings
 from streamline.testing.simulation.cluster.workload import added
 from streamline.testing.simulation.shrink import shrink
 from streamline.testing.simulation.twins import first_difference
+from streamline.testing.simulation.whims import SITES
 
 PROGRAM = "python -m streamline.testing.simulation"
 ANY_SIZE = "any"
@@ -36,6 +38,7 @@ def settings_of(options: argparse.Namespace) -> ClusterSettings:
         data=not options.no_data,
         records_pace_s=options.records_pace,
         crash=_crash_of(options.crash),
+        whims=whims_of(options),
     )
 
 
@@ -54,6 +57,7 @@ def command_for(seed: int, settings: ClusterSettings) -> str:
     return (
         f"{PROGRAM} --nodes {settings.nodes or ANY_SIZE} --seed {seed} --until {settings.until:g}"
         f" --pace {settings.pace_s:g} --faults {kinds}{without}{data}{records}{crash}"
+        f"{whims_option(settings.whims)}"
     )
 
 
@@ -80,6 +84,7 @@ def describe(report: ClusterReport, cpu_s: float) -> str:
             f"  answered: {', '.join(f'{api} {report.answered.get(api, 0)}/{n}' for api, n in report.asked.items())}",
             f"  pushes: {_listed(report.pushed)}",
             f"  faults that took effect: {_listed(report.injected)}",
+            f"  whims: {_listed(report.whims)}",
             f"  digest {report.digest}",
         )
     )
@@ -131,6 +136,7 @@ def _summary(reports: list[ClusterReport], cpu_s: float) -> str:
     """Return what several runs came to together: a fault that never struck shows here."""
     simulated_s = sum(report.simulated_s for report in reports)
     injected = added(*(report.injected for report in reports))
+    whims = added(*(report.whims for report in reports))
     idle = [kind for kind in KIND_NAMES if kind not in injected]
     return "\n".join(
         (
@@ -142,6 +148,7 @@ def _summary(reports: list[ClusterReport], cpu_s: float) -> str:
             f" heard: {_listed(added(*(report.done for report in reports)))}",
             f"  pushes: {_listed(added(*(report.pushed for report in reports)))}",
             f"  took effect: {_listed(injected)}; never: {', '.join(idle) or 'none'}",
+            f"  whims: {_listed(whims)}; never: {', '.join(site for site in SITES if site not in whims) or 'none'}",
         )
     )
 

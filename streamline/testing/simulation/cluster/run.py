@@ -28,6 +28,7 @@ from streamline.testing.simulation.faults import Plan
 from streamline.testing.simulation.links import Fabric, Weather
 from streamline.testing.simulation.logged import LogReader
 from streamline.testing.simulation.machine import Machine, Process
+from streamline.testing.simulation.whims import Whims, whims_of
 from streamline.testing.simulation.world import Livelock, Simulation
 
 SNAPSHOT_ENTRIES = (5, 30, 200, 1000)
@@ -70,6 +71,7 @@ class ClusterSettings:
     @ivar shape: how the cluster comes to be, where the seed does not say; then C{nodes} says nothing.
     @ivar crash: a node, and at which of its durable steps it loses its power, the first being 1.
     @ivar snapshot_entries: how many entries make a snapshot worth its while; None leaves it to the seed.
+    @ivar whims: the sites that have one, or None where the seed draws them.
     """
 
     nodes: int | None = None
@@ -82,6 +84,7 @@ class ClusterSettings:
     data: bool = True
     records_pace_s: float | None = None
     crash: tuple[int, int] | None = None
+    whims: tuple[str, ...] | None = None
 
 
 @define
@@ -92,6 +95,7 @@ class ClusterReport:
     @ivar anomalies: what must not be; empty for a run that passed.
     @ivar calm_spans: in how many the cluster was one, and had to stay so.
     @ivar done: what clients were told is done, and what nodes said when they were asked from within.
+    @ivar whims: how often each had its way.
     @ivar invalid: why the run says nothing, or an empty text.
     """
 
@@ -113,6 +117,7 @@ class ClusterReport:
     asked: dict[str, int] = field(factory=dict)
     answered: dict[str, int] = field(factory=dict)
     injected: dict[str, int] = field(factory=dict)
+    whims: dict[str, int] = field(factory=dict)
     pushed: dict[str, int] = field(factory=dict)
     refusals: list[str] = field(factory=list)
     sends: int = 0
@@ -133,6 +138,7 @@ class ClusterRun:
 
     def __init__(self, seed: int, settings: ClusterSettings) -> None:
         self.simulation = Simulation(seed)
+        self.simulation.whims = Whims(seed, whims_of(seed) if settings.whims is None else settings.whims)
         self.settings = settings
         kinds = swarm(seed) if settings.kinds is None else settings.kinds
         self.plan: Plan = plan_of(seed, settings.until, kinds).without(settings.without)
@@ -342,6 +348,7 @@ class ClusterRun:
         report.asked, report.answered = self.history.asked, self.history.answered
         report.pushed = added(*(place.courier.counts for place in self.places))
         report.injected, report.recoveries = self.injector.totals(), self.oracle.recoveries
+        report.whims = dict(sorted(self.simulation.whims.fired.items()))
         if self.records is not None:
             self._count(self.records.workload.history)
         report.nodes = [_state(place) for place in self.places]
