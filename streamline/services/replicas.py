@@ -118,12 +118,12 @@ class Replicas(Service):
         ends = (partition.close(_STOPPING.again()).addErrback(self._not_closed, partition) for partition in self)
         await in_turns(self._host.clock, map(closing.append, ends))
         self._partitions.clear()
-        await gatherResults(closing)
+        for closed in closing:
+            await closed
 
     def _not_closed(self, failure: Failure, partition: Partition) -> None:
         """One that cannot be closed as it should does not keep the others from it; the storage knows of it."""
-        why = failure.getErrorMessage()
-        log.error("{partition} cannot be closed: {why}", partition=str(partition.log.identity), why=why)
+        log.error("{log} cannot be closed: {why}", log=str(partition.log.identity), why=failure.getErrorMessage())
 
     def _image_changed(self, old: MetadataImage, new: MetadataImage) -> None:
         if not self.running:

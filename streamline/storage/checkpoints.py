@@ -102,7 +102,7 @@ class Checkpoints:
             HIGH_WATERMARKS: self.high_watermarks | high_watermarks,
         }
         for name, offsets in texts.items():
-            await self._disk.elsewhere(_write_aside, self._disk, self._path(name) + ".new", encode_offsets(offsets))
+            await self._disk.elsewhere(_write_aside, self._disk, self._path(name) + ".new", offsets)
         # Note [Rising and falling]: a fall is written at once, a rise takes a while.  The rename decides, and it is
         # done in one breath with the look at what fell: a rise that was overtaken is never seen.
         if self._falls != before:
@@ -118,7 +118,8 @@ class Checkpoints:
         return self._disk.elsewhere(self._disk.sync_directory, self._directory)
 
 
-def _write_aside(disk: IDisk, path: str, data: bytes) -> None:
+def _write_aside(disk: IDisk, path: str, offsets: Offsets) -> None:
+    data = encode_offsets(offsets)
     if disk.exists(path):
         disk.remove(path)
     file = disk.open(path, create=True)

@@ -260,7 +260,9 @@ class SegmentStorage:
 
     async def _stop(self) -> None:
         durable: Offsets = {}
-        closing = [(partition, log, log.close()) for partition, log in sorted(self._logs.items())]
+        logs = self._logs.items()
+        durable.update((partition, log.recovery_point) for partition, log in logs if log.is_closed)
+        closing = [(partition, log, log.close()) for partition, log in sorted(logs) if not log.is_closed]
         for partition, log, closed in closing:
             try:
                 await closed
