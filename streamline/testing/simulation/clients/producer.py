@@ -303,7 +303,7 @@ class Producer:
         for position, batch in enumerate(failed):
             if batch.error in REFUSED and (position == 0 or not self._habits.idempotent):
                 self._give_up(batch, is_certain=not batch.is_doubtful)
-            elif not self._habits.idempotent or (is_forgotten and self._is_in_doubt(batch)):
+            elif not self._habits.idempotent or (is_forgotten and self._is_in_doubt(batch, first)):
                 self._give_up(batch, is_certain=False)
             else:
                 again.append(batch)
@@ -317,18 +317,26 @@ class Producer:
         self._line.drop()
         self._line.pause().addCallback(lambda _: self._resume())
 
-    def _is_in_doubt(self, batch: _Batch) -> bool:
+    def _is_in_doubt(self, batch: _Batch, first: int) -> bool:
         """
-        Say whether a batch may have been kept by a later leader than the one that has forgotten this producer.
+        Say whether a batch may have been kept, though the one before it was forgotten or refused.
 
         Who is too old to be told of leader epochs cannot know that it has come to one that is cut off, as others do
-        (see L{find_leader}), and does not send again under another id what may be there.
+        (see L{find_leader}), and does not send again under another id what may be there.  Nor does anybody where the
+        first batch was refused for what it is: a later one may have been kept, and wait for its replicas.
         """
+        if first in REFUSED:
+            return batch.is_doubtful or batch.error not in (*FORGOTTEN, *REFUSED)
         return self._habits.is_old and (batch.is_doubtful or batch.error not in FORGOTTEN)
 
     def _note_forgotten(self, error: int) -> None:
-        """Note that what this producer has sent before is not known any more, or differently."""
-        now, what = self._host.clock.seconds(), "forgotten" if self._habits.acks == -1 else "forgotten at ease"
+        """
+        Note that what this producer has sent before is not known any more, or differently.
+
+        Who is too old for leader epochs may have come to one that is a leader no more, which cannot know it.
+        """
+        is_news = self._habits.acks == -1 and not self._habits.is_old
+        now, what = self._host.clock.seconds(), "forgotten" if is_news else "forgotten at ease"
         self._history.changes.append(Change(what, f"{self.name} {self.key}", error, now, status=OK, done_at=now))
 
     def _begin_anew(self) -> None:
