@@ -22,6 +22,7 @@ class Bug:
     @ivar until_s: simulated time of trouble; where several things have to come together, one run has to see much.
     @ivar nodes: of how many the cluster is that finds it, or C{any}; nothing for a node on its own.
     @ivar data: whether there are records in the cluster; C{records_pace_s} as C{pace_s}, for producers of them only.
+    @ivar more: what goes as well, because it would do instead: files, what stands there, and what takes its place.
     @ivar whims: what C{--whims} is given; none, so that a seed goes on to stand for what it found.
     """
 
@@ -36,6 +37,7 @@ class Bug:
     nodes: str = ""
     data: bool = False
     records_pace_s: float = 0.0
+    more: tuple[tuple[str, str, str], ...] = ()
     whims: str = "none"
 
 
@@ -55,6 +57,7 @@ NODE_BUGS = (
         "    return saved\n",
         "power,kill",
         seed=3,
+        more=(("streamline/storage/together.py", "        disk.sync_directory(directory)\n", "        pass\n"),),
     ),
     Bug(
         "a sync counts although the segment before is not durable yet",

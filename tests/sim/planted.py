@@ -59,11 +59,12 @@ def plant(bug: Bug, directory: Path) -> None:
     @raise ValueError: the text that it replaces is not there, or not once.
     """
     copied(directory)
-    path = directory / bug.file
-    text = path.read_text("utf-8")
-    if text.count(bug.guard) != 1:
-        raise ValueError(f"{bug.file} has {text.count(bug.guard)} places for {bug.says!r}")
-    path.write_text(text.replace(bug.guard, bug.instead), "utf-8")
+    for file, guard, instead in ((bug.file, bug.guard, bug.instead), *bug.more):
+        path = directory / file
+        text = path.read_text("utf-8")
+        if text.count(guard) != 1:
+            raise ValueError(f"{file} has {text.count(guard)} places for {bug.says!r}")
+        path.write_text(text.replace(guard, instead), "utf-8")
 
 
 def find(bug: Bug, directory: Path, *, seeds: int = SEEDS_MAX) -> Finding:

@@ -27,7 +27,8 @@ class PlantedTests(SynchronousTestCase):
     def test_places(self) -> None:
         """What a bug replaces stands there, once."""
         for bug in BUGS:
-            self.assertEqual((ROOT / bug.file).read_text("utf-8").count(bug.guard), 1, bug.says)
+            for file, guard, _ in ((bug.file, bug.guard, bug.instead), *bug.more):
+                self.assertEqual((ROOT / file).read_text("utf-8").count(guard), 1, bug.says)
 
     def test_nothing_to_replace(self) -> None:
         """A bug whose place is gone is not planted in silence."""
