@@ -277,12 +277,16 @@ class CuttingTests(CopyCase):
         self.successResultOf(closing)
         self.assertEqual(self.snapshots(), [snapshot_name(3)])
 
-    def test_cut_while_producers_are_read(self) -> None:
-        """What was read may have gone; they are read once more, or nobody would lead ever again."""
+    def begin_to_read_producers(self) -> None:
+        """Cut off what a producer sent last; who sent what is left is read in the turns that follow."""
         for sequence in range(4):
             self.copy(1, sequence, PRODUCER)
         self.patch(remembering, "SLICE_HEADERS", 1)
         self.replica.cut(5)
+
+    def test_cut_while_producers_are_read(self) -> None:
+        """What was read may have gone; they are read once more, or nobody would lead ever again."""
+        self.begin_to_read_producers()
         self.assertFalse(self.replica.books.knows_producers)
         self.copy(2)
         self.replica.cut(5)
@@ -293,10 +297,7 @@ class CuttingTests(CopyCase):
 
     def test_begun_anew_while_producers_are_read(self) -> None:
         """There is nobody then, and nothing to wait for."""
-        for sequence in range(4):
-            self.copy(1, sequence, PRODUCER)
-        self.patch(remembering, "SLICE_HEADERS", 1)
-        self.replica.cut(5)
+        self.begin_to_read_producers()
         self.replica.begin_anew(10)
         self.assertTrue(self.replica.books.knows_producers)
         self.become(Role.LEADER, 3)
