@@ -7,8 +7,11 @@ as long as one leader epoch.
 
 A follower only ever cuts what the leader has shown not to be in its own log (KR1,
 see L{streamline.replication.truncation}).  It begins anew only where the leader
-keeps nothing that its log could go on from.  It believes in nobody of an earlier
-epoch than that of its own last record: such metadata are older than its log.
+keeps nothing that its log could go on from: where all that we have lies before the
+leader's first record, no leader epoch shows it to be the leader's, and what is not
+known to be committed may be another branch, which would be read once the high
+watermark comes by.  It believes in nobody of an earlier epoch than that of its own
+last record: such metadata are older than its log.
 """
 
 from __future__ import annotations
@@ -128,6 +131,7 @@ class FollowedPartition:
         self._epochs = epochs
         self._is_fenced = leader_epoch < epochs.latest
         self.has_forgotten = not self._is_fenced and epochs.truncate_end(log.end_offset)
+        self._is_shown = False  # whether the leader has shown that it has the last of our records
         self._back_off_s = BACK_OFF_S
         self.retry_s = float("-inf")
 
@@ -186,7 +190,10 @@ class FollowedPartition:
             self._failed(answer.code, now_s)
             return None
         if answer.divergence is not None:  # before anything that is said of a log which is not ours yet (KR7)
-            return self._diverged(answer.divergence, now_s)
+            return self._diverged(answer, answer.divergence, now_s)
+        if self._may_be_another_branch(self.log.end_offset, answer.start_offset):
+            return BeginAnew(answer.start_offset)
+        self._is_shown = True
         self._back_off_s = BACK_OFF_S
         self._leader_high_watermark = answer.high_watermark
         self._leader_start_offset = answer.start_offset
@@ -240,13 +247,23 @@ class FollowedPartition:
         """Raise the high watermark as far as both the leader's word and our log go."""
         self.high_watermark = max(self.high_watermark, min(self._leader_high_watermark, self.log.end_offset))
 
-    def _diverged(self, divergence: Divergence, now_s: float) -> Step | None:
+    def _may_be_another_branch(self, end_offset: int, start_offset: int) -> bool:
+        """
+        Say whether what we have up to C{end_offset} may never have been committed, with nobody left to tell.
+
+        @param start_offset: where the leader's log begins.
+        """
+        return not self._is_shown and self.high_watermark < end_offset <= start_offset
+
+    def _diverged(self, answer: LeaderAnswer, divergence: Divergence, now_s: float) -> Step | None:
         offset = cut_offset(self._epochs, self.log.end_offset, divergence)
         if offset >= self.log.end_offset:  # no honest leader's: each round takes something away
             self._rest(now_s)
             return None
         if offset < self.log.start_offset:
             return BeginAnew(offset)
+        if self._may_be_another_branch(offset, answer.start_offset):
+            return BeginAnew(answer.start_offset)
         return Cut(offset, offset < self.high_watermark)
 
     def _out_of_range(self, answer: LeaderAnswer, now_s: float) -> Step | None:

@@ -34,7 +34,8 @@ class Wanted:
     One partition that a reader wants.
 
     @ivar start_offset: where the reader's own log begins, if it has one.
-    @ivar told_high_watermark: what it was last told; -1 before the first answer and after an error.
+    @ivar told_high_watermark: what it was last told; -1 before the first answer, after an error, and in a new leader
+        epoch, in which a follower takes nothing for known that it was told before.
     """
 
     key: Key
@@ -68,6 +69,8 @@ class Session:
             else:
                 known.fetch_offset = partition.fetch_offset
                 known.max_bytes = partition.max_bytes
+                if partition.current_leader_epoch != known.current_leader_epoch:
+                    known.told_high_watermark = -1
                 known.current_leader_epoch = partition.current_leader_epoch
                 known.last_fetched_epoch = partition.last_fetched_epoch
                 known.start_offset = partition.start_offset

@@ -54,6 +54,28 @@ CUTTING = (
         [f"{CUT}test_out_of_range_for_no_reason"],
     ),
     Mutant(
+        "KR1", "What lies before the leader's first record may be another branch, where a cut leaves nothing else.",
+        FOLLOWING,
+        "if self._may_be_another_branch(offset, answer.start_offset):", "if False:",
+        [f"{CUT}test_another_branch_before_the_leaders_start"],
+    ),
+    Mutant(
+        "KR7", "It may be where it ends just there, too.", FOLLOWING,
+        "if self._may_be_another_branch(self.log.end_offset, answer.start_offset):", "if False:",
+        [f"{CUT}test_another_branch_up_to_the_leaders_start"],
+    ),
+    Mutant(
+        "KR27", "What is committed has one branch only, and its producers stay known.", FOLLOWING,
+        "return not self._is_shown and self.high_watermark < end_offset <= start_offset",
+        "return not self._is_shown and end_offset <= start_offset",
+        [f"{CUT}test_committed_up_to_the_leaders_start"],
+    ),
+    Mutant(
+        "KR27", "A log that was shown to be the leader's stays when the leader deletes all of it.", FOLLOWING,
+        "        self._is_shown = True\n", "",
+        [f"{CUT}test_a_log_that_was_shown_to_be_the_leaders"],
+    ),
+    Mutant(
         "KR1", "An answer to what was asked before means nothing.", FOLLOWING,
         "if asked != self.position:", "if False:",
         [f"{POSITION}test_answers_to_something_else"],
@@ -94,9 +116,9 @@ CUTTING = (
     ),
     Mutant(
         "KR7", "What the leader has committed says nothing about a log that is not its own.", FOLLOWING,
-        "return self._diverged(answer.divergence, now_s)",
+        "return self._diverged(answer, answer.divergence, now_s)",
         "self._leader_high_watermark = answer.high_watermark\nself._commit()\n"
-        "return self._diverged(answer.divergence, now_s)",
+        "return self._diverged(answer, answer.divergence, now_s)",
         [f"{COMMIT}test_a_high_watermark_of_another_branch"],
     ),
     Mutant(

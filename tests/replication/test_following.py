@@ -178,6 +178,36 @@ class CutTests(FollowingCase):
         self.begin(30, start=30, end=30)
         self.assertIsNone(self.answer(ErrorCode.OFFSET_OUT_OF_RANGE, start_offset=-1))
 
+    def test_another_branch_before_the_leaders_start(self) -> None:
+        """
+        KR1, KR7: cut to where the leader's log begins, what was never committed would stay, and be read once the high
+        watermark has come by: the leader knows no epoch of it any more.
+        """
+        self.assertEqual(self.answer(high_watermark=20, start_offset=15, divergence=Divergence(4, 15)), BeginAnew(15))
+        self.epochs.truncate_end(0)
+        self.followed.cut(15, 15)
+        self.assertEqual(self.followed.position, Position(5, 15, NO_EPOCH, 15))
+        self.assertEqual(self.followed.high_watermark, 15)
+
+    def test_another_branch_up_to_the_leaders_start(self) -> None:
+        """It ends where the leader's begins, so that nothing is said to part."""
+        self.assertEqual(self.answer(high_watermark=30, start_offset=20, has_records=True), BeginAnew(20))
+        self.assertEqual(self.followed.high_watermark, 12)
+
+    def test_committed_up_to_the_leaders_start(self) -> None:
+        """There is one branch only of what is committed: what is known of its producers stays known."""
+        for high_watermark, end in ((20, 20), (15, 15)):
+            self.begin(high_watermark)
+            divergence = None if end == 20 else Divergence(4, 15)
+            step = self.answer(high_watermark=30, start_offset=end, divergence=divergence)
+            self.assertEqual(step, None if divergence is None else Cut(15, False))
+
+    def test_a_log_that_was_shown_to_be_the_leaders(self) -> None:
+        """The leader deletes what its followers are not told to be committed yet."""
+        self.answer(high_watermark=12, start_offset=4)
+        self.assertIsNone(self.answer(high_watermark=20, start_offset=20))
+        self.assertEqual((self.followed.high_watermark, self.followed.due_start_offset), (20, 20))
+
     def test_the_leaders_log_begins_later(self) -> None:
         """Ours does, too, as far as all of that was committed here."""
         self.assertIsNone(self.followed.due_start_offset)

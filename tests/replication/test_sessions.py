@@ -89,6 +89,14 @@ class ContentTests(SessionCase):
         self.resume(5, 1, wanted(0, offset=7))
         self.assertEqual(session.partitions[key(0)].told_high_watermark, 9)
 
+    def test_what_was_told_in_another_leader_epoch(self) -> None:
+        """Whoever follows anew knows nothing of the leader, and has to hear it though nothing has changed."""
+        session = self.begin(5, 0)
+        assert session is not None
+        session.partitions[key(0)].told_high_watermark = 9
+        self.resume(5, 1, [Wanted(key(0), 0, 100, current_leader_epoch=3)])
+        self.assertEqual(session.partitions[key(0)].told_high_watermark, -1)
+
     def test_give_way(self) -> None:
         session = self.begin(5, 0, 1, 2)
         assert session is not None
