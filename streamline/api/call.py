@@ -157,13 +157,15 @@ class Parked:
 
     @ivar hurry: makes it come as it is by now, at once or very soon; where there is nothing to say yet, cancelling
         C{answer} ends the connection without one.
+    @ivar is_long: whether it may be of so many elements that it takes several turns of the reactor to write.
     """
 
-    __slots__ = ("answer", "hurry")
+    __slots__ = ("answer", "hurry", "is_long")
 
-    def __init__(self, answer: Deferred[Any], hurry: Callable[[], object]) -> None:
+    def __init__(self, answer: Deferred[Any], hurry: Callable[[], object], is_long: bool = False) -> None:
         self.answer = answer
         self.hurry = hurry
+        self.is_long = is_long
 
 
 class Hold:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
@@ -108,7 +108,7 @@ async def _alter_all(
         results.append(altering.addErrback(_not_altered, resource))
         if len(results) % RESOURCES_PER_TURN == 0:
             await call.broker.turns.next()
-    responses: list[AlterConfigsResourceResponse] = await gatherResults(results, consumeErrors=True)
+    responses = await call.broker.turns.gather(results)
     check_done_here(response.error_code for response in responses)
     return responses
 

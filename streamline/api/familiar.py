@@ -88,7 +88,7 @@ class Familiar:
         """
         Collect the batches of requests that begin so, up to the first that does not, or is not usual.
 
-        @param frames: at least one, which begins so; bytes, or a bytearray.
+        @param frames: at least one, which begins so; bytes, or a memoryview.
         @return: those that were taken; None, and nothing has happened, where the first one is not usual.
         """
         first, suffix = frames[0], self._suffix

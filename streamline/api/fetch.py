@@ -75,7 +75,7 @@ def fetch(call: Call, request: FetchRequest) -> FetchResponse | Deferred[FetchRe
         reading = Reading(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
     done = reading.begin()
     if isinstance(done, Deferred):
-        return Parked(done.addCallback(answer.make), reading.hurry)
+        return Parked(done.addCallback(answer.make), reading.hurry, len(wanted) > PARTITIONS_PER_TURN)
     return answer.make(done)
 
 

@@ -8,7 +8,7 @@ written.  No other API notices.  What arrives at the controller is taken by L{st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from ipaddress import ip_address
 from typing import Any, TypeAlias
 
@@ -18,6 +18,7 @@ from streamline.api.call import Call, Parked
 from streamline.errors import ErrorCode, Refused
 from streamline.model import Buffer
 from streamline.values import frozen
+from streamline.wire.codec import ReaderInSteps, WriterInSteps
 from streamline.wire.header import read_response_header
 from streamline.wire.messages.peer import EnvelopeRequest
 from streamline.wire.schema import Message
@@ -64,11 +65,30 @@ def keeping_bytes(read: Callable[..., tuple[Any, int]]) -> Callable[..., tuple[A
     return read_bound
 
 
+def keeping_bytes_in_steps(read: ReaderInSteps) -> ReaderInSteps:
+    """Do so for a reader that pauses."""
+
+    def read_bound(frame: Buffer, at: int) -> Generator[None, None, tuple[Bound, int]]:
+        request, end = yield from read(frame, at)
+        return Bound(request, frame), end
+
+    return read_bound
+
+
 def or_passed(write: Callable[[Any], list[Buffer]]) -> Callable[[Any], list[Buffer]]:
     """Have a writer pass on what the controller wrote."""
 
     def write_or_pass(answer: Any) -> list[Buffer]:
         return [answer.body] if isinstance(answer, Passed) else write(answer)
+
+    return write_or_pass
+
+
+def or_passed_in_steps(write: WriterInSteps) -> WriterInSteps:
+    """Do so for a writer that pauses."""
+
+    def write_or_pass(answer: Any) -> Generator[None, None, list[Buffer]]:
+        return [answer.body] if isinstance(answer, Passed) else (yield from write(answer))
 
     return write_or_pass
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Generator, Iterable, Sequence
 from typing import Any
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from streamline.api import operations
@@ -42,6 +42,8 @@ from streamline.wire.messages.metadata import (
 
 PIECES_PER_TURN = 1000
 """Topics and partitions that are described in one turn."""
+CREATIONS_PER_TURN = 5
+"""Topics that are made in one turn because somebody asked for them."""
 
 
 def metadata(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[MetadataResponse] | Parked:
@@ -71,9 +73,8 @@ def _known(call: Call, request: MetadataRequest) -> MetadataResponse | Deferred[
     missing = _missing(call, request, wanted)
     if not missing:
         return _answer(call, request, wanted, {})
-    failures: dict[str, Refused] = {}
-    made = [_make(call, name).addErrback(_note, name, failures) for name in missing]
-    return gatherResults(made, consumeErrors=True).addCallback(lambda _: _answer(call, request, wanted, failures))
+    making = Deferred.fromCoroutine(_make_all(call, missing))
+    return making.addCallback(lambda failures: _answer(call, request, wanted, failures))
 
 
 def _answer(
@@ -110,6 +111,18 @@ def _missing(call: Call, request: MetadataRequest, wanted: Sequence[MetadataRequ
         if topic.name is not None and topic.name not in topics and topic.name not in INTERNAL_TOPICS:
             missing[topic.name] = None
     return list(missing)[: max(1, PARTITIONS_PER_REQUEST_MAX // broker.num_partitions)]
+
+
+async def _make_all(call: Call, names: Sequence[str]) -> dict[str, Refused]:
+    """Make topics, a few in a turn: each is milliseconds' work by the time that it is there.  Return what failed."""
+    failures: dict[str, Refused] = {}
+    made = []
+    for number, name in enumerate(names, 1):
+        made.append(_make(call, name).addErrback(_note, name, failures))
+        if number % CREATIONS_PER_TURN == 0:
+            await call.broker.turns.next()
+    await call.broker.turns.gather(made)
+    return failures
 
 
 def _make(call: Call, name: str) -> Deferred[None]:

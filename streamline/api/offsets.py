@@ -14,7 +14,8 @@ topics with null, and a top-level error; 5 leader epoch; 8 several groups
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -26,7 +27,7 @@ from streamline.groups.offsets import Commit, NewOffset
 from streamline.groups.shard import GroupShard
 from streamline.model import NO_OFFSET, ZERO_UUID, Topic, TopicPartition
 from streamline.services.shards import Reply
-from streamline.values import frozen
+from streamline.services.turns import Pace
 from streamline.wire.messages.offsets import (
     OffsetCommitRequest,
     OffsetCommitRequestTopic,
@@ -49,6 +50,8 @@ TOPIC_IDS_FROM = 10
 SEVERAL_GROUPS_FROM = 8
 TOP_LEVEL_ERROR_FROM = 2
 GROUP_ID_NOT_FOUND_FROM = 9
+PIECES_PER_TURN = 500
+"""Partitions, topics and groups that are looked up in one turn."""
 
 
 # OffsetCommit
@@ -124,122 +127,132 @@ def _committed(
 # OffsetFetch
 
 
-@frozen
-class Found:
-    """What there is for one partition."""
-
-    index: int
-    error: ErrorCode = ErrorCode.NONE
-    committed: CommittedOffset | None = None
-
-    @property
-    def fields(self) -> dict[str, int | str]:
-        """The fields of the answer's partition, which are the same in every version."""
-        fields: dict[str, int | str] = {"partition_index": self.index, "error_code": self.error, "metadata": ""}
-        fields["committed_offset"] = NO_OFFSET
-        if self.committed is not None:
-            fields["committed_offset"] = self.committed.offset
-            fields["committed_leader_epoch"] = self.committed.leader_epoch
-            fields["metadata"] = self.committed.metadata
-        return fields
-
-
 Wanted = Sequence[OffsetFetchRequestTopics] | Sequence[OffsetFetchRequestTopic] | None
 """The topics that a request asks for; None for all."""
 
-FoundTopic = tuple[str, bytes, list[Found]]
+TopicAnswer = Any
+"""OffsetFetchResponseTopics for several groups, OffsetFetchResponseTopic before."""
 
 
-def offset_fetch(call: Call, request: OffsetFetchRequest) -> OffsetFetchResponse:
+def offset_fetch(call: Call, request: OffsetFetchRequest) -> OffsetFetchResponse | Deferred[OffsetFetchResponse]:
     """Look up what groups have committed; each once, however often it is named, lest a short request ask for a lot."""
-    if call.version >= SEVERAL_GROUPS_FROM:
-        groups = {group.group_id: group for group in request.groups}
-        return OffsetFetchResponse(groups=[_fetch_group(call, group) for group in groups.values()])
-    try:
-        found = _fetch(call, request.group_id, request.topics)
-    except Refused as refusal:
-        if call.version >= TOP_LEVEL_ERROR_FROM:
-            return OffsetFetchResponse(error_code=refusal.code)
-        found = _all_refused(request, refusal.code)
-    return OffsetFetchResponse(
-        topics=[
-            OffsetFetchResponseTopic(
-                name=name,
-                partitions=[OffsetFetchResponsePartition(**part.fields) for part in parts],  # type: ignore[arg-type]
-            )
-            for name, _, parts in found
+    return call.broker.turns.work_off(Fetching(call).answer(request))
+
+
+class Fetching:
+    """One OffsetFetch, which pauses where it looks up so much that others should have the reactor."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._pace = Pace(PIECES_PER_TURN)
+
+    def answer(self, request: OffsetFetchRequest) -> Generator[None, None, OffsetFetchResponse]:
+        """Look everything up."""
+        version = self._call.version
+        if version >= SEVERAL_GROUPS_FROM:
+            groups = []
+            for wanted in {group.group_id: group for group in request.groups}.values():
+                groups.append((yield from self._group(wanted)))
+                if self._pace.is_due():
+                    yield
+            return OffsetFetchResponse(groups=groups)
+        try:
+            topics = yield from self._topics(request.group_id, request.topics)
+        except Refused as refusal:
+            if version >= TOP_LEVEL_ERROR_FROM:
+                return OffsetFetchResponse(error_code=refusal.code)
+            topics = yield from self._all_refused(request, refusal.code)
+        return OffsetFetchResponse(topics=topics)
+
+    def _group(self, group: OffsetFetchRequestGroup) -> Generator[None, None, OffsetFetchResponseGroup]:
+        try:
+            topics = yield from self._topics(group.group_id, group.topics)
+        except Refused as refusal:
+            return OffsetFetchResponseGroup(group_id=group.group_id, error_code=refusal.code)
+        return OffsetFetchResponseGroup(group_id=group.group_id, topics=topics)
+
+    def _topics(self, group_id: str, topics: Wanted) -> Generator[None, None, list[TopicAnswer]]:
+        """
+        Return what a group has committed in these topics.
+
+        @raise Refused: this node cannot say.
+        """
+        groups = self._call.broker.groups.shard(group_id).groups
+        if topics is None:
+            return (yield from self._everything(groups, group_id))
+        answers = []
+        for topic in topics:
+            answers.append((yield from self._topic(groups, group_id, topic)))
+            if self._pace.is_due():
+                yield
+        return answers
+
+    def _topic(
+        self, groups: GroupShard, group_id: str, topic: OffsetFetchRequestTopics | OffsetFetchRequestTopic
+    ) -> Generator[None, None, TopicAnswer]:
+        asked_id = topic.topic_id if isinstance(topic, OffsetFetchRequestTopics) else ZERO_UUID
+        name = topic_name(self._call, TOPIC_IDS_FROM, topic.name, asked_id)
+        error, topic_id = ErrorCode.NONE, ZERO_UUID
+        if name is None:
+            name, topic_id, error = "", asked_id, ErrorCode.UNKNOWN_TOPIC_ID
+        else:
+            topic_id = _topic_id(self._call, name)
+        parts: list[Any] = []
+        for index in topic.partition_indexes:
+            committed = None if error else groups.find_offset(group_id, TopicPartition(name, index), topic_id)
+            parts.append(self._found(index, error, committed))
+            if self._pace.is_due():
+                yield
+        return self._answer(name, topic_id, parts)
+
+    def _everything(self, groups: GroupShard, group_id: str) -> Generator[None, None, list[TopicAnswer]]:
+        """Return each topic that the group has committed something in; by id, only those that still exist."""
+        topics: dict[str, list[Any]] = {}
+        for partition, _ in groups.all_offsets(group_id):
+            committed = groups.find_offset(group_id, partition, _topic_id(self._call, partition.topic))
+            if committed is not None:
+                found = self._found(partition.partition, ErrorCode.NONE, committed)
+                topics.setdefault(partition.topic, []).append(found)
+            if self._pace.is_due():
+                yield
+        with_ids = self._call.version >= TOPIC_IDS_FROM
+        return [
+            self._answer(name, topic_id, parts)
+            for name, parts in topics.items()
+            if (topic_id := _topic_id(self._call, name)) != ZERO_UUID or not with_ids
         ]
-    )
 
+    def _all_refused(
+        self, request: OffsetFetchRequest, error: ErrorCode
+    ) -> Generator[None, None, list[TopicAnswer]]:
+        answers = []
+        for topic in request.topics or ():
+            parts = [self._found(index, error, None) for index in topic.partition_indexes]
+            answers.append(self._answer(topic.name, ZERO_UUID, parts))
+            if self._pace.is_due(1 + len(parts)):
+                yield
+        return answers
 
-def _fetch_group(call: Call, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup:
-    try:
-        found = _fetch(call, group.group_id, group.topics)
-    except Refused as refusal:
-        return OffsetFetchResponseGroup(group_id=group.group_id, error_code=refusal.code)
-    return OffsetFetchResponseGroup(
-        group_id=group.group_id,
-        topics=[
-            OffsetFetchResponseTopics(
-                name=name,
-                topic_id=topic_id,
-                partitions=[OffsetFetchResponsePartitions(**part.fields) for part in parts],  # type: ignore[arg-type]
-            )
-            for name, topic_id, parts in found
-        ],
-    )
-
-
-def _fetch(call: Call, group_id: str, topics: Wanted) -> list[FoundTopic]:
-    """
-    Return what a group has committed in these topics.
-
-    @raise Refused: this node cannot say.
-    """
-    groups = call.broker.groups.shard(group_id).groups
-    if topics is None:
-        return list(_fetch_all(call, groups, group_id))
-    return [_fetch_topic(call, groups, group_id, topic) for topic in topics]
-
-
-def _fetch_topic(
-    call: Call, groups: GroupShard, group_id: str, topic: OffsetFetchRequestTopics | OffsetFetchRequestTopic
-) -> FoundTopic:
-    asked_id = topic.topic_id if isinstance(topic, OffsetFetchRequestTopics) else ZERO_UUID
-    name = topic_name(call, TOPIC_IDS_FROM, topic.name, asked_id)
-    if name is None:
-        return "", asked_id, [Found(index, ErrorCode.UNKNOWN_TOPIC_ID) for index in topic.partition_indexes]
-    topic_id = _topic_id(call, name)
-    return (
-        name,
-        topic_id,
-        [
-            Found(index, ErrorCode.NONE, groups.find_offset(group_id, TopicPartition(name, index), topic_id))
-            for index in topic.partition_indexes
-        ],
-    )
-
-
-def _fetch_all(call: Call, groups: GroupShard, group_id: str) -> Iterator[FoundTopic]:
-    """Yield each topic that the group has committed something in; by id, only those that still exist."""
-    topics: dict[str, list[Found]] = {}
-    for partition, _ in groups.all_offsets(group_id):
-        committed = groups.find_offset(group_id, partition, _topic_id(call, partition.topic))
+    def _found(self, index: int, error: ErrorCode, committed: CommittedOffset | None) -> Any:
+        """Say what there is for one partition; the fields are the same in every version."""
+        several = self._call.version >= SEVERAL_GROUPS_FROM
+        found: Any = OffsetFetchResponsePartitions() if several else OffsetFetchResponsePartition()
+        found.partition_index = index
+        found.error_code = error
+        found.metadata = ""
+        found.committed_offset = NO_OFFSET
         if committed is not None:
-            topics.setdefault(partition.topic, []).append(Found(partition.partition, ErrorCode.NONE, committed))
-    for name, found in topics.items():
-        topic_id = _topic_id(call, name)
-        if topic_id != ZERO_UUID or call.version < TOPIC_IDS_FROM:
-            yield name, topic_id, found
+            found.committed_offset = committed.offset
+            found.committed_leader_epoch = committed.leader_epoch
+            found.metadata = committed.metadata
+        return found
+
+    def _answer(self, name: str, topic_id: bytes, parts: list[Any]) -> TopicAnswer:
+        if self._call.version >= SEVERAL_GROUPS_FROM:
+            return OffsetFetchResponseTopics(name=name, topic_id=topic_id, partitions=parts)
+        return OffsetFetchResponseTopic(name=name, partitions=parts)
 
 
 def _topic_id(call: Call, name: str) -> bytes:
     known: Topic | None = call.broker.metadata.image.topics.get(name)
     return ZERO_UUID if known is None else known.topic_id
-
-
-def _all_refused(request: OffsetFetchRequest, error: ErrorCode) -> list[FoundTopic]:
-    return [
-        (topic.name, ZERO_UUID, [Found(index, error) for index in topic.partition_indexes])
-        for topic in request.topics or ()
-    ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
@@ -49,7 +49,7 @@ async def _create_all(call: Call, request: CreatePartitionsRequest) -> CreatePar
         results.append(creating.addErrback(_not_created, topic.name))
         if len(results) % TOPICS_PER_TURN == 0:
             await call.broker.turns.next()
-    made = await gatherResults(results, consumeErrors=True)
+    made = await call.broker.turns.gather(results)
     check_done_here(result.error_code for result in made)
     return CreatePartitionsResponse(results=made)
 

@@ -9,7 +9,7 @@ AlterPartitionReassignments 1 can insist on as many replicas as there are (KIP-8
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -40,6 +40,8 @@ from streamline.wire.messages.reassignment import (
 )
 
 ELECTIONS = (Election.PREFERRED, Election.UNCLEAN)
+ELECTIONS_PER_TURN = 1000
+"""Partitions that are decided about together, where they are named."""
 """By Kafka's numbers."""
 
 T = TypeVar("T")
@@ -54,14 +56,32 @@ async def _elect(call: Call, request: ElectLeadersRequest) -> ElectLeadersRespon
     if not 0 <= request.election_type < len(ELECTIONS):
         raise Refused(ErrorCode.INVALID_REQUEST, f"there are no elections of type {request.election_type}")
     election = ELECTIONS[request.election_type]
+    asked = _asked_for(request)
+    if asked is None:
+        return ElectLeadersResponse(replica_election_results=_results(await _decide(call, election, None)))
+    elected: list[Elected] = []
+    for at in range(0, max(1, len(asked)), ELECTIONS_PER_TURN):
+        some = asked[at : at + ELECTIONS_PER_TURN]
+        try:
+            elected += await _decide(call, election, some)
+        except Refused as refusal:
+            if not elected:
+                raise
+            elected += [Elected(one, refusal) for one in some]
+        if len(some) == ELECTIONS_PER_TURN:
+            await call.broker.turns.next()
+    return ElectLeadersResponse(replica_election_results=_results(elected))
+
+
+async def _decide(call: Call, election: Election, asked: Sequence[TopicPartition] | None) -> list[Elected]:
     elected: list[Elected] = []
 
     def plan(image: MetadataImage) -> list[Command]:
-        commands, elected[:] = elect_leaders(image, election, _asked_for(request))
+        commands, elected[:] = elect_leaders(image, election, asked)
         return commands
 
     await decide(call, plan)
-    return ElectLeadersResponse(replica_election_results=_results(elected))
+    return elected
 
 
 def none_elected(request: ElectLeadersRequest, refusal: Refused) -> ElectLeadersResponse:

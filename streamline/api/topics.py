@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred, fail, gatherResults
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from streamline.api.call import Call
@@ -59,7 +59,7 @@ async def _create_all(call: Call, request: CreateTopicsRequest) -> CreateTopicsR
         results.append(result.addErrback(_not_created, topic.name))
         if len(results) % TOPICS_PER_TURN == 0:
             await call.broker.turns.next()
-    topics = await gatherResults(results, consumeErrors=True)
+    topics = await call.broker.turns.gather(results)
     check_done_here(result.error_code for result in topics)
     return CreateTopicsResponse(topics=topics)
 
@@ -151,7 +151,7 @@ async def _delete_all(call: Call, request: DeleteTopicsRequest) -> DeleteTopicsR
         results.append(Deferred.fromCoroutine(_delete(call, topic, is_twice)).addErrback(_not_deleted, topic))
         if len(results) % DELETIONS_PER_TURN == 0:
             await call.broker.turns.next()
-    responses = await gatherResults(results, consumeErrors=True)
+    responses = await call.broker.turns.gather(results)
     check_done_here(result.error_code for result in responses)
     return DeleteTopicsResponse(responses=responses)
 

@@ -47,6 +47,7 @@ class Accounts:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._flood_bytes = limits.flood_bytes
         self.inbound_bytes = 0
         self.waiting_bytes = 0
         self.outbound_bytes = 0
@@ -57,8 +58,13 @@ class Accounts:
 
     @property
     def is_flooded(self) -> bool:
-        """Whether unfinished requests take too much."""
-        return self.inbound_bytes > self._limits.inbound_bytes_max
+        """Whether unfinished requests take so much that only one of them has room for what is missing of it."""
+        return self.inbound_bytes > self._flood_bytes
+
+    @property
+    def holders(self) -> int:
+        """How many hold part of a request."""
+        return len(self._inbound)
 
     @property
     def is_crowded(self) -> bool:

@@ -32,7 +32,7 @@ class Alike:
         self._up_to = 0
         """Up to where the last one that was read is like others."""
 
-    def take(self, frames: deque[bytes | bytearray], at_most: int) -> tuple[Slot, Run] | None:
+    def take(self, frames: deque[bytes | memoryview], at_most: int) -> tuple[Slot, Run] | None:
         """
         Take the first requests if one like them was read before, and as far as there is nothing unusual about them.
 
@@ -61,7 +61,7 @@ class Alike:
         return Slot(0, route, sum(map(len, alike[:count])), count), run
 
     def learn(
-        self, frame: bytes | bytearray, route: Route, client_id: str | None, request: Any, end: int
+        self, frame: bytes | memoryview, route: Route, client_id: str | None, request: Any, end: int
     ) -> None:
         """Hear of a request that was read, up to C{end} of its frame."""
         if route.key == PRODUCE and end == len(frame) and type(frame) is bytes:

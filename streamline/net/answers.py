@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from streamline.model import Part
+from streamline.model import Buffer, Part
 from streamline.net.routes import Route
 from streamline.services.sending import Sender
 from streamline.wire.schema import Message
+
+LONG_BYTES = 1 << 14
+"""From this length on a request may be of many elements."""
 
 _HEADER = struct.Struct(">ii")
 _FLEXIBLE_HEADER = struct.Struct(">iiB")
@@ -25,11 +28,13 @@ class Slot:
     @ivar frame_bytes: the length of what was asked.
     @ivar parts: the answer, once it is there.
     @ivar waiting: what it waits for; C{waiting_bytes} is what that takes.
+    @ivar is_long: whether what was asked, or the answer, may be of so many elements that others should have the
+        reactor while it is read or written.
     @ivar hurry: makes an answer that might wait for long come now.
     """
 
     __slots__ = (
-        "correlation_id", "frame_bytes", "hurry", "parts", "requests", "route", "size_bytes", "waiting",
+        "correlation_id", "frame_bytes", "hurry", "is_long", "parts", "requests", "route", "size_bytes", "waiting",
         "waiting_bytes",
     )  # fmt: skip
 
@@ -40,9 +45,23 @@ class Slot:
         self.requests = requests
         self.parts: list[Part] | None = None
         self.size_bytes = 0
+        self.is_long = frame_bytes >= LONG_BYTES
         self.waiting: Deferred[Any] | None = None
         self.waiting_bytes = 0
         self.hurry: Callable[[], object] | None = None
+
+
+def headed(slot: Slot, body: Sequence[Part]) -> tuple[list[Part], int]:
+    """Put the length and the header of an answer before its body; return that, and how long it is."""
+    size_bytes = sum(map(len, body))
+    if slot.route.has_tags:
+        return [_FLEXIBLE_HEADER.pack(size_bytes + 5, slot.correlation_id, 0), *body], size_bytes + 9
+    return [_HEADER.pack(size_bytes + 4, slot.correlation_id), *body], size_bytes + 8
+
+
+def in_steps(slot: Slot, body: Generator[None, None, list[Buffer]]) -> Generator[None, None, list[Part]]:
+    """Make an answer whose body is written in steps."""
+    return headed(slot, (yield from body))[0]
 
 
 class Answers:
@@ -69,16 +88,7 @@ class Answers:
 
     def fill(self, slot: Slot, answer: Message) -> None:
         """Put an answer in its place."""
-        route = slot.route
-        parts: list[Part] = [*route.write(answer)]
-        size_bytes = sum(map(len, parts))
-        if route.has_tags:
-            head = _FLEXIBLE_HEADER.pack(size_bytes + 5, slot.correlation_id, 0)
-        else:
-            head = _HEADER.pack(size_bytes + 4, slot.correlation_id)
-        parts.insert(0, head)
-        slot.parts = parts
-        slot.size_bytes = size_bytes + len(head)
+        slot.parts, slot.size_bytes = headed(slot, slot.route.write(answer))
         self.ready_bytes += slot.size_bytes
 
     def put(self, slot: Slot, answers: list[Part]) -> None:

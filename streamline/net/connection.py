@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -30,11 +30,10 @@ from streamline.api.early import check_early
 from streamline.api.table import flexible_of
 from streamline.errors import ProtocolError
 from streamline.model import Endpoint
-from streamline.net.accounts import Share
 from streamline.net.alike import Alike
-from streamline.net.answers import Answers, Slot
+from streamline.net.answers import Slot, in_steps
+from streamline.net.held import Held
 from streamline.services.sending import sender_over
-from streamline.wire.frame import Frames
 from streamline.wire.header import read_request_header
 from streamline.wire.schema import Message
 
@@ -45,34 +44,17 @@ log = Logger()
 
 
 @implementer(IPushProducer)
-class KafkaConnection(Protocol):
-    """
-    One client.
-
-    @ivar heard: grows with each pass over the socket; C{finished} with each whole request.  The watchman compares
-        them with what they were.
-    @ivar is_paused: whether it is we who do not read.
-    """
-
-    factory: KafkaFactory
+class KafkaConnection(Held):
+    """One client."""
 
     def __init__(self, factory: KafkaFactory, address: str) -> None:
-        self.factory = factory
-        self.address = address
-        self.heard = 0
-        self.finished = 0
-        self.is_paused = False
-        self._frames = Frames(factory.limits.frame_bytes_max)
-        self._share = Share(self)
-        self._answers = Answers()
+        super().__init__(factory, address)
         self._later: list[tuple[Slot, Later]] = []
-        self._backlog: deque[bytes | bytearray] = deque()
-        self._backlog_bytes = 0
+        self._backlog: deque[bytes | memoryview] = deque()
         self._turns = factory.broker.turns
         self._seconds = factory.broker.host.clock.seconds
         self._awaits_turn = False
         self._is_closed = False
-        self._is_ending = False
         self._is_blocked = False
         self._is_busy = False
         self._held: Slot | None = None
@@ -95,6 +77,7 @@ class KafkaConnection(Protocol):
         transport.setTcpNoDelay(True)
         self._sender = sender_over(transport, self, self.factory.limits.kernel_bytes)
         self.factory.opened(self)
+        self._sender.expects(0, self.factory.receive_bytes(0))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Forget everything that waits on behalf of this client."""
@@ -114,7 +97,8 @@ class KafkaConnection(Protocol):
             backlog.extend(self._frames.feed(data))
         except ProtocolError as error:
             self._fault = str(error)
-        self._sender.expects(self._frames.missing_bytes)
+        missing_bytes = self._frames.missing_bytes
+        self._sender.expects(missing_bytes, self.factory.receive_bytes(missing_bytes))
         self._backlog_bytes = 0
         self._pump()
         if self.factory.leaves is not None and self.factory.leaves():
@@ -203,7 +187,7 @@ class KafkaConnection(Protocol):
         if self._backlog_bytes:
             self._backlog_bytes -= slot.frame_bytes
 
-    def _request(self, frame: bytes | bytearray) -> None:
+    def _request(self, frame: bytes | memoryview) -> None:
         slot: Slot | None = None
         factory = self.factory
         try:
@@ -216,13 +200,18 @@ class KafkaConnection(Protocol):
             if not header.is_known:
                 self._answers.fill(slot, unsupported())
                 return
-            # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
-            request, end = route.read(memoryview(frame), header.at)
-            if not factory.is_serving:
-                check_early(request)
-            self._alike.learn(frame, route, header.client_id, request, end)
             call = Call(factory.broker, self.caller, header.api_version, header.client_id)
-            self._answer(slot, route.handler(call, request))
+            if slot.is_long:
+                read = self._turns.work_off(factory.routes.steps(route).read(memoryview(frame), header.at))
+                if isinstance(read, Deferred):
+                    self._read_on(slot, call, read)
+                    return
+            else:
+                read = route.read(memoryview(frame), header.at)
+            # Bytes behind the request are let be, as Kafka does: librdkafka leaves some behind its Metadata requests.
+            request, end = read
+            self._alike.learn(frame, route, header.client_id, request, end)
+            self._do(slot, call, request, factory.is_serving)
         except ProtocolError as error:
             if slot is not None:
                 self._answers.cut(slot)
@@ -230,9 +219,28 @@ class KafkaConnection(Protocol):
         except Exception:
             self._failed(Failure(), slot)
 
+    def _read_on(self, slot: Slot, call: Call, read: Deferred[tuple[Any, int]]) -> None:
+        """Take no other request until this one has been read."""
+        self._held = slot
+        self._answers.wait(slot, read, None, slot.frame_bytes)
+        read.addCallback(self._was_read, slot, call, self.factory.is_serving).addErrback(self._failed, slot)
+
+    def _was_read(self, read: tuple[Any, int], slot: Slot, call: Call, is_served: bool) -> None:
+        self._answers.came(slot)
+        if not self._is_closed:
+            self._held = None
+            self._do(slot, call, read[0], is_served)
+            self.factory.broker.replicas.gathering.once(self._pump)
+
+    def _do(self, slot: Slot, call: Call, request: Any, is_served: bool) -> None:
+        """Give a request to its handler; C{is_served} is whether the node served when the request came."""
+        if not is_served:
+            check_early(request)
+        self._answer(slot, slot.route.handler(call, request))
+
     def _answer(self, slot: Slot, answer: Any) -> None:
         if isinstance(answer, Message):
-            self._answers.fill(slot, answer)
+            self._write(slot, answer)
         elif type(answer) is list:
             self._answers.put(slot, answer)
         elif isinstance(answer, Later):
@@ -243,9 +251,18 @@ class KafkaConnection(Protocol):
             self._held = slot
             self._wait(slot, answer.work, None, slot.frame_bytes)
         elif isinstance(answer, Parked):
+            slot.is_long |= answer.is_long
             self._wait(slot, answer.answer, answer.hurry)
         else:
+            slot.is_long = True
             self._wait(slot, answer, None)
+
+    def _write(self, slot: Slot, answer: Message) -> None:
+        if not slot.is_long:
+            self._answers.fill(slot, answer)
+            return
+        written = in_steps(slot, self.factory.routes.steps(slot.route).write(answer))
+        self._answer(slot, self._turns.work_off(written))
 
     def _wait(self, slot: Slot, answer: Deferred[Any], hurry: Callable[[], object] | None, kept_bytes: int = 0) -> None:
         self._answers.wait(slot, answer, hurry, kept_bytes)
@@ -268,6 +285,10 @@ class KafkaConnection(Protocol):
             self._answers.cut(slot)
         if failure.check(CancelledError):
             self._pump()  # given up, because nobody should wait for it
+            return
+        if failure.check(ProtocolError):
+            self.refuse(str(failure.value))
+            self._pump()
             return
         log.failure("a request of {address} failed", failure, address=self.address)
         self.refuse("the request failed in a way that should not happen; the node's log has the details")
@@ -302,20 +323,6 @@ class KafkaConnection(Protocol):
         self._settle()
         return self.factory.accounts.may_ask(self._share)
 
-    def _settle(self) -> int:
-        """Tell the accounts what this connection holds; return how much of it has not been sent."""
-        share, answers = self._share, self._answers
-        unsent_bytes = self._sender.unsent_bytes
-        inbound_bytes = self._frames.buffered_bytes + self._backlog_bytes
-        outbound_bytes = answers.ready_bytes + unsent_bytes
-        if (
-            inbound_bytes != share.inbound_bytes
-            or outbound_bytes != share.outbound_bytes
-            or answers.waiting_bytes != share.waiting_bytes
-        ) and self.factory.accounts.settle(share, inbound_bytes, answers.waiting_bytes, outbound_bytes):
-            self.factory.relieved()
-        return unsent_bytes
-
     def _pace(self) -> None:
         """Read from the socket only while there is room for what comes."""
         if self._is_closed:
@@ -335,33 +342,6 @@ class KafkaConnection(Protocol):
                 transport.pauseProducing()
             else:
                 transport.resumeProducing()
-
-    # For the watchman
-
-    @property
-    def unsent_bytes(self) -> int:
-        """What the client has not taken."""
-        return self._sender.unsent_bytes
-
-    @property
-    def taken_bytes(self) -> int:
-        """What it has taken since it came."""
-        return self._sender.given_bytes - self._sender.unsent_bytes
-
-    @property
-    def partial_bytes(self) -> int:
-        """What has come of a frame that is not whole."""
-        return self._frames.buffered_bytes
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it is our turn: a request has not been answered."""
-        return bool(self._answers.slots)
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether it only has to close."""
-        return self._is_ending
 
     def look_again(self) -> None:
         """Read again if there is room by now."""

@@ -24,6 +24,11 @@ from streamline.services.sharing import Shared
 
 log = Logger()
 
+TURN_BYTES = 8 << 20
+"""What all together may bring in one turn of the reactor of requests that have begun."""
+FIRST_BYTES = 16 << 20
+"""What all together may begin with."""
+
 COMPLAINTS_PER_LOOK = 10
 """Closed connections that are logged one by one between two looks of the watchman; more are only counted."""
 
@@ -80,6 +85,19 @@ class KafkaFactory(Factory):
     def served(self) -> Iterator[tuple[str, int, int]]:
         """Yield (API, version, requests so far)."""
         return self.routes.served()
+
+    def receive_bytes(self, missing_bytes: int) -> int:
+        """
+        Return how much a connection may receive at once.
+
+        All are read in one turn of the reactor, and what they send takes memory before anybody can say that it is
+        too much: where there are many of them, each gets less at a time.
+
+        @param missing_bytes: what is still to come of the frame that it is sending.
+        """
+        if missing_bytes:
+            return TURN_BYTES // (self.accounts.holders + 1)
+        return FIRST_BYTES // (len(self.connections) + 1)
 
     # What connections say
 

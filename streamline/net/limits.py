@@ -65,6 +65,15 @@ class Limits:
             kernel_bytes=broker.socket_send_buffer_bytes,
         )
 
+    @property
+    def flood_bytes(self) -> int:
+        """
+        How much unfinished requests may take before only one of them is read.
+
+        What is left of their limit is for the rest of that one; where it could be more than half, half is.
+        """
+        return max(self.inbound_bytes_max - self.produce_bytes_max, self.inbound_bytes_max // 2)
+
     def frame_bytes_max(self, api_key: int) -> int:
         """Return the longest frame for a request of this API; only Produce has a reason to be large."""
         return self.produce_bytes_max if api_key == 0 else self.other_bytes_max

@@ -26,7 +26,7 @@ from streamline.errors import ProtocolError
 from streamline.interfaces import Host
 from streamline.raft import ReplicaKey
 from streamline.raft.translation import replica_key
-from streamline.services.peer_protocol import PeerProtocol, is_message, read_message
+from streamline.services.peer_protocol import FRAME_BYTES_MAX, PeerProtocol, is_message, read_message
 from streamline.services.peers import Peers
 from streamline.values import frozen
 from streamline.wire.codec import reader, writer
@@ -43,6 +43,10 @@ SILENCE_S: Final = 10.0
 CONNECTIONS_MAX: Final = 1000
 UNGREETED_MAX: Final = 200
 """Callers that have not said who they are; when another one comes, the oldest of them goes."""
+GUEST_BYTES_MAX: Final = 4 << 20
+"""The longest frame from a node that is in no cluster that we know of."""
+PARTIAL_BYTES_MAX: Final = 256 << 20
+"""What may be there of frames that are not whole, of all connections; beyond it, the one with the most of it goes."""
 PENDING_MAX: Final = 1000
 """Requests of one connection that may wait for their answers."""
 
@@ -86,6 +90,7 @@ class PeerConnection(PeerProtocol):
 
     @ivar address: its host.
     @ivar guest: who it is, once it has said so and was not refused.
+    @ivar partial_bytes: what is there of a frame that is not whole, as the factory was told.
     """
 
     factory: PeerFactory
@@ -95,6 +100,7 @@ class PeerConnection(PeerProtocol):
         self.factory = factory
         self.address = address
         self.guest: Guest | None = None
+        self.partial_bytes = 0
         self._pending: dict[int, Deferred[Any]] = {}
         self._later: list[tuple[RequestHeader, Later]] = []
         self._asked = 0
@@ -127,6 +133,8 @@ class PeerConnection(PeerProtocol):
     def dataReceived(self, data: bytes) -> None:
         """Take what a pass over the socket brought, and then make the answers that waited for all of it."""
         super().dataReceived(data)
+        if self._frames.buffered_bytes != self.partial_bytes:
+            self.factory.holds(self, self._frames.buffered_bytes)
         later, self._later = self._later, []
         for header, answer in later:
             try:
@@ -134,7 +142,7 @@ class PeerConnection(PeerProtocol):
             except Exception:
                 self._failed_to_answer(Failure(), header, 0)
 
-    def frame_received(self, frame: bytes | bytearray) -> None:
+    def frame_received(self, frame: bytes | memoryview) -> None:
         """Take a request, or a message of the quorum."""
         deadline = self._deadline
         if self.guest is None:
@@ -153,7 +161,7 @@ class PeerConnection(PeerProtocol):
         else:
             self._asked_for(frame, header, self.guest)
 
-    def _first(self, frame: bytes | bytearray) -> None:
+    def _first(self, frame: bytes | memoryview) -> None:
         try:
             header = _header(frame, _greeting_only)
         except ProtocolError as error:
@@ -161,7 +169,7 @@ class PeerConnection(PeerProtocol):
             return
         self._greeted(frame, header)
 
-    def _greeted(self, frame: bytes | bytearray, header: RequestHeader) -> None:
+    def _greeted(self, frame: bytes | memoryview, header: RequestHeader) -> None:
         """Judge who calls, the first time and each time that it says so again."""
         said = _read(GreetingRequest, frame, header)
         peers = self.factory.peers
@@ -184,12 +192,21 @@ class PeerConnection(PeerProtocol):
             self.refuse(refusal.reason, refusal.message)
             return
         if self.guest is None:
-            self.trust()
+            self._frames.max_bytes = self._frame_bytes_max
             self.factory.welcomed(self)
         self.guest = Guest(key, said.cluster_id, self.address)
         peers.greeted(self, said)
 
-    def _asked_for(self, frame: bytes | bytearray, header: RequestHeader, guest: Guest) -> None:
+    @property
+    def takes_part(self) -> bool:
+        """Whether it is a node of the same cluster, as far as is known."""
+        guest = self.guest
+        return guest is not None and self.factory.peers.takes_part(guest.key, guest.cluster_id)
+
+    def _frame_bytes_max(self, _: int) -> int:
+        return FRAME_BYTES_MAX if self.takes_part else GUEST_BYTES_MAX
+
+    def _asked_for(self, frame: bytes | memoryview, header: RequestHeader, guest: Guest) -> None:
         api = self.factory.answers[header.api_key]
         if not api.for_guests and not self.factory.peers.takes_part(guest.key, guest.cluster_id):
             raise ProtocolError(f"{api.request.__name__} from node {guest.key.node_id}, which is in no cluster")
@@ -251,16 +268,19 @@ class PeerFactory(Factory):
 
     @ivar answers: what may be asked, by api key.
     @ivar connections: those that are open, in the order in which they came.
+    @ivar partial_bytes_max: what may be there of frames that are not whole, of all connections.
     """
 
     noisy = False
 
     def __init__(self, host: Host, peers: Peers) -> None:
+        self.partial_bytes_max = PARTIAL_BYTES_MAX
         self.host = host
         self.peers = peers
         self.answers: dict[int, PeerApi] = {}
         self.connections: dict[PeerConnection, None] = {}
         self._ungreeted: dict[PeerConnection, None] = {}
+        self._partial_bytes = 0
 
     def answer(self, *apis: PeerApi) -> None:
         """Take requests of these kinds from now on."""
@@ -299,8 +319,24 @@ class PeerFactory(Factory):
         """Hear that it has said who it is."""
         self._ungreeted.pop(connection, None)
 
+    def holds(self, connection: PeerConnection, partial_bytes: int) -> None:
+        """
+        Hear how much is there of a frame that is not whole.
+
+        Where that is too much in all, whose is largest goes, and first of those that are in no cluster.
+        """
+        self._partial_bytes += partial_bytes - connection.partial_bytes
+        connection.partial_bytes = partial_bytes
+        if self._partial_bytes > self.partial_bytes_max:
+            holders = [one for one in self.connections if one.partial_bytes]
+            largest = max(holders, key=lambda one: (not one.takes_part, one.partial_bytes))
+            self.peers.refusals.note(Reason.LIMIT, largest.address, "unfinished frames take too much memory")
+            largest.drop()
+            self.holds(largest, 0)
+
     def closed(self, connection: PeerConnection) -> None:
         """Take it out again."""
+        self.holds(connection, 0)
         self.connections.pop(connection, None)
         self._ungreeted.pop(connection, None)
         if connection.guest is not None:
@@ -317,14 +353,14 @@ def _greeting_only(api_key: int, api_version: int) -> bool | None:
     return True if api_key == GreetingRequest.KEY and first <= api_version <= last else None
 
 
-def _header(frame: bytes | bytearray, spoken: Callable[[int, int], bool | None]) -> RequestHeader:
+def _header(frame: bytes | memoryview, spoken: Callable[[int, int], bool | None]) -> RequestHeader:
     header = read_request_header(frame, spoken)
     if not header.is_known:
         raise ProtocolError("clients are served on the Kafka listener")
     return header
 
 
-def _read(cls: type[Any], frame: bytes | bytearray, header: RequestHeader) -> Any:
+def _read(cls: type[Any], frame: bytes | memoryview, header: RequestHeader) -> Any:
     request, end = reader(cls, header.api_version)(memoryview(frame), header.at)
     if end != len(frame):
         raise ProtocolError(f"{len(frame) - end} bytes behind a {cls.__name__}")

@@ -8,11 +8,11 @@ from typing import Any
 from streamline.api.api_versions import API_VERSIONS
 from streamline.api.call import Call
 from streamline.api.familiar import Familiar, begins_at
-from streamline.api.forwarding import keeping_bytes, or_passed
+from streamline.api.forwarding import keeping_bytes, keeping_bytes_in_steps, or_passed, or_passed_in_steps
 from streamline.api.table import TABLE, Api, flexible_of
 from streamline.model import Buffer
-from streamline.values import define
-from streamline.wire.codec import reader, writer
+from streamline.values import define, frozen
+from streamline.wire.codec import ReaderInSteps, WriterInSteps, reader, reader_in_steps, writer, writer_in_steps
 
 PRODUCE = 0
 FAMILIAR_MAX = 1000
@@ -21,6 +21,14 @@ WAITING_BYTES = 4096
 """What a request that waits takes at least."""
 WAITING_TIMES = 8
 """How much larger a request is in memory than on the wire.  The records of a Produce are let go before it waits."""
+
+
+@frozen
+class Steps:
+    """How an API in a version is read and written in several turns of the reactor."""
+
+    read: ReaderInSteps
+    write: WriterInSteps
 
 
 @define(slots=True, eq=False)
@@ -51,6 +59,7 @@ class Routes:
     def __init__(self, elements_max: int) -> None:
         self._elements_max = elements_max
         self._routes: dict[tuple[int, int], Route] = {}
+        self._steps: dict[tuple[int, int], Steps] = {}
         self.familiar: dict[bytes, tuple[Route, Familiar]] = {}
         """How requests are served that begin with these bytes, without the number of the request."""
         self.unknown = self.find(API_VERSIONS, 0)
@@ -62,6 +71,18 @@ class Routes:
         if route is None:
             route = self._routes[api_key, version] = self._make(TABLE[api_key], version)
         return route
+
+    def steps(self, route: Route) -> Steps:
+        """Return how to read and write what takes this route and is long; few routes ever need it."""
+        steps = self._steps.get((route.key, route.version))
+        if steps is None:
+            api = TABLE[route.key]
+            read = reader_in_steps(api.request, route.version, self._elements_max)
+            write = writer_in_steps(api.response, route.version)
+            if api.is_controller_bound:
+                read, write = keeping_bytes_in_steps(read), or_passed_in_steps(write)
+            steps = self._steps[route.key, route.version] = Steps(read, write)
+        return steps
 
     def learn(self, frame: bytes, route: Route, client_id: str | None, request: Any) -> int:
         """

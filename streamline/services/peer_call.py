@@ -47,7 +47,7 @@ def _response_of(key: int) -> type[Message]:
     return PRIVATE_RESPONSES[key] if key >= FIRST_KEY else RESPONSES[key]
 
 
-def read_response(frame: bytes | bytearray, key: int, version: int) -> Message:
+def read_response(frame: bytes | memoryview, key: int, version: int) -> Message:
     """
     Read a response to a request of that key and version.
 
@@ -122,7 +122,7 @@ class PeerCall(PeerProtocol):
         self._pending[correlation_id] = _Pending(last, response, answer, deadline)
         return answer
 
-    def frame_received(self, frame: bytes | bytearray) -> None:
+    def frame_received(self, frame: bytes | memoryview) -> None:
         """Take a response, or a message of the quorum."""
         self.was_heard = True
         if is_message(frame):

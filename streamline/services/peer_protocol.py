@@ -50,7 +50,7 @@ def is_message(frame: Buffer) -> bool:
     return len(frame) > 1 and _KEY.unpack_from(frame)[0] >= FIRST_KEY
 
 
-def read_message(frame: bytes | bytearray) -> RaftMessage:
+def read_message(frame: bytes | memoryview) -> RaftMessage:
     """
     Read a frame that holds a message of the quorum.
 
@@ -80,7 +80,7 @@ class PeerProtocol(Protocol):
 
     # For those who inherit
 
-    def frame_received(self, frame: bytes | bytearray) -> None:
+    def frame_received(self, frame: bytes | memoryview) -> None:
         """
         Take a frame.
 

@@ -39,6 +39,9 @@ RECEIVE_BYTES = 130_816
 RECEIVE_BYTES_MAX = 1 << 19
 """What is received at once of a frame that lacks as much: fewer calls, and fewer pieces to put together."""
 
+RECEIVE_BYTES_MIN = 4096
+"""What is received at once however many there are."""
+
 BLOCKED_BYTES = RECEIVE_BYTES
 """With more than this unsent, whoever sends is told to wait, as by Twisted's own transports."""
 
@@ -89,7 +92,8 @@ class Sender:
         self.given_bytes = 0
         self._transport = transport
         self._is_blocked = False
-        self._queued_bytes = self._missing_bytes = 0
+        self._queued_bytes = 0
+        self._wanted_bytes = RECEIVE_BYTES
         self._tcp = _innermost(transport)
         if self._tcp is not None:
             self._tcp.SEND_LIMIT = SEND_BYTES
@@ -119,12 +123,17 @@ class Sender:
         except OSError:  # of a stretch; what was promised cannot be sent any more
             self._transport.abortConnection()
 
-    def expects(self, missing_bytes: int) -> None:
-        """Hear how much is still to come of the frame that is being received."""
-        if missing_bytes != self._missing_bytes:
-            self._missing_bytes = missing_bytes
+    def expects(self, missing_bytes: int, share_bytes: int = RECEIVE_BYTES_MAX) -> None:
+        """
+        Hear how much is still to come of the frame that is being received.
+
+        @param share_bytes: what may be received at once, as far as that is more than next to nothing.
+        """
+        wanted_bytes = min(max(RECEIVE_BYTES, min(missing_bytes, RECEIVE_BYTES_MAX)), share_bytes)
+        if wanted_bytes != self._wanted_bytes:
+            self._wanted_bytes = wanted_bytes
             if self._tcp is not None:
-                self._tcp.bufferSize = max(RECEIVE_BYTES, min(missing_bytes, RECEIVE_BYTES_MAX))
+                self._tcp.bufferSize = max(RECEIVE_BYTES_MIN, wanted_bytes)
 
     def blocked(self) -> None:
         """Hear that the transport has too much that it could not send."""
@@ -162,7 +171,7 @@ class SocketSender(Sender):
         self._is_blocked = False
         self._is_finishing = False
         self._is_watched = False
-        self._missing_bytes = 0
+        self._wanted_bytes = RECEIVE_BYTES
         transport.bufferSize = RECEIVE_BYTES
         transport.registerProducer(self, False)
 

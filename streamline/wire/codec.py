@@ -6,8 +6,8 @@ bytes that are not the message, and nothing else; what they allocate is bounded 
 and by C{max_elements}.  Writers raise L{Unwritable} for what the version cannot say.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Generator
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from streamline.errors import ProtocolError
 from streamline.model import Buffer
@@ -21,6 +21,9 @@ M_co = TypeVar("M_co", bound=Message, covariant=True)
 MAX_ELEMENTS = 100_000
 """How many elements all arrays of one message may have together, unless the caller says otherwise."""
 
+STEP = 1024
+"""Elements between two pauses of those that pause, some two milliseconds' work; a power of two."""
+
 
 class Reader(Protocol[M_co]):
     """
@@ -31,6 +34,9 @@ class Reader(Protocol[M_co]):
 
     def __call__(self, buf: Buffer, at: int = 0) -> tuple[M_co, int]: ...
 
+
+ReaderInSteps: TypeAlias = "Callable[[Buffer, int], Generator[None, None, tuple[Any, int]]]"
+WriterInSteps: TypeAlias = "Callable[[Any], Generator[None, None, list[Buffer]]]"
 
 _readers: dict[tuple[type, int, int], Reader[Any]] = {}
 _writers: dict[tuple[type, int], Callable[[Any], list[Buffer]]] = {}
@@ -67,6 +73,28 @@ def writer(cls: type[M], version: int) -> Callable[[M], list[Buffer]]:
         _check(cls, version)
         made = _writers[cls, version] = WriterSource(cls, version).build()
     return made
+
+
+def reader_in_steps(
+    cls: type[Message], version: int, max_elements: int = MAX_ELEMENTS, step: int = STEP
+) -> ReaderInSteps:
+    """
+    Give a reader of very many elements, which pauses after each C{step} of them or so; else as L{reader}.
+
+    It is compiled anew each time; keep it.
+    """
+    _check(cls, version)
+    return ReaderSource(cls, version, max_elements, step).build()
+
+
+def writer_in_steps(cls: type[Message], version: int, step: int = STEP) -> WriterInSteps:
+    """
+    Give a writer of very many elements, which pauses after each C{step} of them or so; else as L{writer}.
+
+    It is compiled anew each time; keep it.  What it writes should not change meanwhile.
+    """
+    _check(cls, version)
+    return WriterSource(cls, version, step).build()  # type: ignore[return-value]
 
 
 def encode(message: Message, version: int) -> bytes:

@@ -3,8 +3,9 @@ Frames: four bytes of length, then a message.
 
 Bytes are kept as the chunks they came in and joined once, when a frame is whole: appending to one buffer would copy
 a frame over and over.  To join a hundred megabytes at once would hold up everybody else for a tenth of a second, so a
-very large frame is put together as it comes after all; its buffer grows by moving pages, not bytes.  A frame's length
-is judged as soon as it is known, and before anything is kept for it.
+very large frame is put together as it comes after all, once so much of it is there that its buffer grows by moving
+pages, not bytes: a smaller one would be copied from hole to hole of the heap, and leave as much again behind.  A
+frame's length is judged as soon as it is known, and before anything is kept for it.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,8 +23,11 @@ REQUEST_BYTES = 8
 RESPONSE_BYTES = 4
 """The shortest response: the correlation id."""
 
-LARGE_BYTES = 4 << 20
-"""A frame from this length on is put together as it comes."""
+LARGE_BYTES = 8 << 20
+"""A longer frame is put together as it comes, once so much of it is there.  The C library maps what is as large."""
+CRUMBS = 64
+"""So many chunks are joined when they are hardly longer than what Python takes for each of them."""
+CRUMB_BYTES = 1024
 
 _LENGTH = Struct(">i")
 _LENGTH_AND_KEY = Struct(">ih")
@@ -52,6 +56,8 @@ class Frames:
         self._head = b""
         """The first bytes of a frame whose length is not judged yet; fewer than six."""
         self._chunks: list[bytes] = []
+        self._loose = 0
+        """How many chunks have come since it was last seen whether they are crumbs."""
         self._large: bytearray | None = None
         """Instead of C{_chunks}, for a very large frame."""
         self._chunk_bytes = 0
@@ -62,7 +68,7 @@ class Frames:
         """How many bytes of an unfinished frame are kept."""
         return len(self._head) + self._chunk_bytes
 
-    def feed(self, data: bytes) -> Iterator[bytes | bytearray]:
+    def feed(self, data: bytes) -> Iterator[bytes | memoryview]:
         """
         Take bytes as they came and give the frames that they finish, without their lengths.
 
@@ -78,10 +84,7 @@ class Frames:
                 self._keep(data, end)
                 return
             self._keep(data[:at], at)
-            whole = b"".join(self._chunks) if self._large is None else self._large
-            self._chunks, self._large = [], None
-            self._chunk_bytes = 0
-            yield whole
+            yield self._whole()
         elif self._head:
             data, self._head = self._head + data, b""
             end = len(data)
@@ -94,8 +97,6 @@ class Frames:
             at += 4
             begin, at = at, at + length
             if at > end:
-                if length >= LARGE_BYTES:
-                    self._large = bytearray()
                 self.missing_bytes = length
                 self._keep(data[begin:], end - begin)
                 return
@@ -115,12 +116,32 @@ class Frames:
         return length  # type: ignore[no-any-return]
 
     def _keep(self, data: bytes, size_bytes: int) -> None:
-        if self._large is None:
-            self._chunks.append(data)
-        else:
-            self._large += data
         self._chunk_bytes += size_bytes
         self.missing_bytes -= size_bytes
+        if self._large is not None:
+            self._large += data
+            return
+        self._chunks.append(data)
+        self._loose += 1
+        if self._chunk_bytes >= LARGE_BYTES and self.missing_bytes:
+            self._large = bytearray().join(self._chunks)
+            self._chunks.clear()
+        elif self._loose == CRUMBS:
+            self._gather_crumbs()
+
+    def _gather_crumbs(self) -> None:
+        """Join what came last if it came in such small pieces that these would take many times what they hold."""
+        self._loose = 0
+        last = self._chunks[-CRUMBS:]
+        if sum(map(len, last)) < CRUMBS * CRUMB_BYTES:
+            self._chunks[-CRUMBS:] = [b"".join(last)]
+
+    def _whole(self) -> bytes | memoryview:
+        """Give the frame that has come, and keep nothing of it."""
+        chunks, large = self._chunks, self._large
+        self._chunks, self._large = [], None
+        self._loose = self._chunk_bytes = 0
+        return b"".join(chunks) if large is None else memoryview(large).toreadonly()
 
 
 def _complaint(start: bytes, length: int, most: int) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from streamline.errors import ProtocolError
 from streamline.model import Buffer
 from streamline.wire.schema import Field, Message
-from streamline.wire.source import Source, has_slices, least_size
+from streamline.wire.source import PAUSING, Source, has_slices, least_size
 from streamline.wire.types import Array, Blob, Fixed, Nested, Text, Type
 from streamline.wire.varints import read_text_length, read_unsigned
 
@@ -40,8 +40,8 @@ _TAIL = """\
 class ReaderSource(Source):
     """The reader of one message in one version."""
 
-    def __init__(self, cls: type[Message], version: int, max_elements: int) -> None:
-        super().__init__(cls, version)
+    def __init__(self, cls: type[Message], version: int, max_elements: int, step: int = 0) -> None:
+        super().__init__(cls, version, step)
         self._run: list[tuple[Fixed, str]] = []
         self._sliced = has_slices(cls, version)
         label = self.label
@@ -66,7 +66,7 @@ class ReaderSource(Source):
         self._struct(self.cls, "o0")
         self._flush()
         prepare = "view = memoryview(buf)" if self._sliced else "if type(buf) is not bytes: buf = bytes(buf)"
-        return self.compile(_HEAD.format(prepare=prepare), _TAIL)  # type: ignore[no-any-return]
+        return self.compile(_HEAD.format(prepare=PAUSING * bool(self.step) + prepare), _TAIL)  # type: ignore[no-any-return]
 
     def _struct(self, cls: type, name: str) -> None:
         plain, tagged, absent = self.sorted_fields(cls)
@@ -195,7 +195,7 @@ class ReaderSource(Source):
     def _loop(self, item: Type, count: str, target: str) -> None:
         items, one = self.fresh("l"), self.fresh("o")
         self.line(f"{target} = {items} = []")
-        self.line(f"for _ in range({count}):")
+        self.each("_", f"range({count})", count)
         self.depth += 1
         if isinstance(item, Nested):
             self._struct(item.struct, one)

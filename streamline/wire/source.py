@@ -13,12 +13,24 @@ from typing import Any
 from streamline.wire.schema import Field, Message, fields, is_flexible
 from streamline.wire.types import Array, Blob, Fixed, Nested, Text, Type
 
+PAUSING = """\
+owed = 0
+    if owed: yield
+    """
+"""How a function begins that pauses; so it is a generator also where a message has no arrays."""
+
 
 class Source:
-    """Lines of Python, and the names they refer to."""
+    """
+    Lines of Python, and the names they refer to.
 
-    def __init__(self, cls: type[Message], version: int) -> None:
+    @ivar step: where it is not 0, what is made is a generator, which yields after so many elements of arrays or a
+        few more; a power of two.
+    """
+
+    def __init__(self, cls: type[Message], version: int, step: int = 0) -> None:
         self.cls = cls
+        self.step = step
         self.version = version
         self.flexible = is_flexible(cls, version)
         self.label = f"{cls.__name__} v{version}"
@@ -35,6 +47,22 @@ class Source:
     def fresh(self, prefix: str) -> str:
         """Make up a local variable."""
         return f"{prefix}{next(self._numbers)}"
+
+    def each(self, one: str, items: str, count: str) -> None:
+        """
+        Begin a loop over C{items}, of which there are C{count}.
+
+        Many short arrays are as much work as a long one: the elements of all are counted in C{owed} before an array
+        is begun, and within a long one there are pauses besides.
+        """
+        if not self.step:
+            self.line(f"for {one} in {items}:")
+            return
+        self.line(f"owed += {count}")
+        self.line(f"if owed >= {self.step}: owed = 0; yield")
+        at = self.fresh("i")
+        self.line(f"for {at}, {one} in enumerate({items}, 1):")
+        self.line(f"    if not {at} & {self.step - 1}: yield")
 
     def constant(self, prefix: str, key: Any, value: Any) -> str:
         """Make C{value} reachable from the lines; the same key gives the same name."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from streamline.model import Buffer
 from streamline.wire.schema import Field, Message, Unwritable
-from streamline.wire.source import Source, is_sliced
+from streamline.wire.source import PAUSING, Source, is_sliced
 from streamline.wire.types import Array, Blob, Fixed, Nested, Text, Type
 from streamline.wire.varints import TEXT_BYTES, unsigned
 
@@ -22,7 +22,7 @@ SMALL = 17
 
 _HEAD = """\
 def made(o0):
-    parts = []
+    {prepare}parts = []
     out = []
     add = out.append
     try:"""
@@ -36,8 +36,8 @@ _TAIL = """\
 class WriterSource(Source):
     """The writer of one message in one version."""
 
-    def __init__(self, cls: type[Message], version: int) -> None:
-        super().__init__(cls, version)
+    def __init__(self, cls: type[Message], version: int, step: int = 0) -> None:
+        super().__init__(cls, version, step)
         self._run: list[tuple[str, str]] = []
         label = self.label
 
@@ -59,7 +59,7 @@ class WriterSource(Source):
         """Compile the writer."""
         self._struct(self.cls, "o0")
         self._flush()
-        return self.compile(_HEAD, _TAIL)  # type: ignore[no-any-return]
+        return self.compile(_HEAD.format(prepare=PAUSING * bool(self.step)), _TAIL)  # type: ignore[no-any-return]
 
     def _struct(self, cls: type, name: str) -> None:
         plain, tagged, absent = self.sorted_fields(cls)
@@ -160,7 +160,7 @@ class WriterSource(Source):
             self.line(f"{name} = len({items}){' + 1' * self.flexible}")
         self._length(name, "i", "long")
         one = self.fresh("o")
-        self.line(f"for {one} in {items}:")
+        self.each(one, items, f"len({items})")
         self.depth += 1
         if isinstance(type.item, Nested):
             self._struct(type.item.struct, one)

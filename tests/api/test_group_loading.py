@@ -45,12 +45,13 @@ class LoadingTests(SynchronousTestCase):
     def test_whoever_can_wait_is_told_to(self) -> None:
         """The client tries again in a moment."""
         leave = LeaveGroupRequest(group_id=NAME)
+        fetch = OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=NAME)])
         answers: list[Any] = [
             join_group(self.call, join()),
             leave_group(self.call, leave),
             list_groups(self.call, ListGroupsRequest()),
             cast(Any, describe_groups(self.call, DescribeGroupsRequest(groups=[NAME]))).groups[0],
-            offset_fetch(self.call, OffsetFetchRequest(groups=[OffsetFetchRequestGroup(group_id=NAME)])).groups[0],
+            cast(Any, offset_fetch(self.call, fetch)).groups[0],
         ]
         self.assertEqual([answer.error_code for answer in answers], [LOADING] * 5)
 

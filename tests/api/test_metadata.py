@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.api.metadata import CREATIONS_PER_TURN
 from streamline.cluster.planning import PARTITIONS_PER_REQUEST_MAX
 from streamline.errors import ErrorCode
 from streamline.model import OFFSETS_TOPIC, ZERO_UUID
@@ -159,6 +160,16 @@ class AutoCreationTests(MetadataCase):
         self.broker.machine.platter.faults.full = True
         response = self.ask(12, "new", "a", allow_auto_topic_creation=True)
         self.assertEqual(self.codes(response), {"new": ErrorCode.KAFKA_STORAGE_ERROR, "a": ErrorCode.NONE})
+
+    def test_a_few_in_a_turn(self) -> None:
+        """A node that was to make thousands at once did nothing else for many seconds (SE11)."""
+        client = self.broker.connect()
+        topics = [MetadataRequestTopic(name=f"new{number}") for number in range(40)]
+        client.send(MetadataRequest(topics=topics, allow_auto_topic_creation=True), 12)
+        self.assertEqual(len(self.broker.node.broker.controller._creating), CREATIONS_PER_TURN)
+        self.broker.wait()
+        ((_, answer),) = client.answers()
+        self.assertEqual({topic.error_code for topic in answer.topics}, {ErrorCode.NONE})
 
     def test_bounded(self) -> None:
         """One request makes no more partitions than CreateTopics would; for the rest the client asks again."""

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.net.accounts import Accounts
 from streamline.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from tests.broker import Broker, Client
 
@@ -25,7 +26,7 @@ class ConnectionCase(SynchronousTestCase):
         self.broker = Broker().start()
         self.factory = self.broker.node.factory
         self.factory.limits = evolve(self.factory.limits, **self.limits)
-        self.factory.accounts._limits = self.factory.limits
+        self.factory.accounts = Accounts(self.factory.limits)
         self.broker.create("t")
         self.client = self.broker.connect()
 

@@ -15,7 +15,8 @@ from streamline.net.accounts import LEAST_ROOM_BYTES, Accounts, Share
 from streamline.net.limits import Limits, Turnstile
 
 LIMITS = evolve(
-    Limits.of(BrokerConfig(), 1000), inbound_bytes_max=100, waiting_bytes_max=100, outbound_bytes_max=100
+    Limits.of(BrokerConfig(), 1000), produce_bytes_max=0, inbound_bytes_max=100, waiting_bytes_max=100,
+    outbound_bytes_max=100,
 )
 
 
@@ -74,6 +75,15 @@ class AccountsTests(SynchronousTestCase):
         self.assertEqual([self.accounts.may_read(one) for one in (first, second, idle)], [True, False, True])
         self.settle(first)
         self.assertTrue(self.accounts.may_read(second))
+
+    def test_what_is_left_is_for_the_rest_of_one(self) -> None:
+        """So that all together never take more than their limit, but where that one could be more than half of it."""
+        for produce, flood in ((30, 70), (50, 50), (80, 50), (200, 50)):
+            accounts, one = Accounts(evolve(LIMITS, produce_bytes_max=produce)), share()
+            accounts.settle(one, flood, 0, 0)
+            self.assertFalse(accounts.is_flooded, produce)
+            accounts.settle(one, flood + 1, 0, 0)
+            self.assertTrue(accounts.is_flooded, produce)
 
     def test_who_is_woken(self) -> None:
         first, second, third = share(), share(), share()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Generator
 from typing import Any, cast
 
 from attrs import evolve
@@ -11,8 +12,9 @@ from twisted.logger import ILogObserver, globalLogPublisher
 
 from streamline.api.call import Hold, Later, LaterBy, Parked
 from streamline.errors import ProtocolError
+from streamline.net.kafka import FIRST_BYTES, TURN_BYTES
 from streamline.wire.messages.api_versions import ApiVersionsResponse
-from streamline.wire.messages.metadata import MetadataRequest
+from streamline.wire.messages.metadata import MetadataRequest, MetadataRequestTopic
 from tests.broker import batch_of, fetch_request, joined, produce_request
 from tests.net.connection_case import GARBAGE, PING, ConnectionCase
 
@@ -99,11 +101,105 @@ class LargeTests(ConnectionCase):
     def test_what_is_still_to_come_is_said(self) -> None:
         """So that more is received at once."""
         said: list[int] = []
-        self.client.connection._sender.expects = said.append  # type: ignore[assignment,method-assign]
+        self.client.connection._sender.expects = lambda *both: said.append(both[0])  # type: ignore[method-assign]
         frame = self.client.frame(produce_request("t", batch_of(bytes(300_000))), 9)
         for begin, end in ((0, 100_000), (100_000, 250_000), (250_000, len(frame))):
             self.client.give(frame[begin:end])
         self.assertEqual(said, [len(frame) - 100_000, len(frame) - 250_000, 0])
+
+    def test_where_there_are_many_each_brings_less_at_once(self) -> None:
+        """All are read in one turn, before anybody can say that it is too much (SE2)."""
+        others = [self.broker.connect() for _ in range(29)]
+        self.assertEqual(self.factory.receive_bytes(0), FIRST_BYTES // (len(self.factory.connections) + 1))
+        self.assertEqual(self.factory.receive_bytes(1), TURN_BYTES)
+        for one in others[:19]:
+            one.give(one.frame(produce_request("t", batch_of(bytes(9_000))), 9)[:5000])
+        self.assertEqual(self.factory.receive_bytes(1), TURN_BYTES // 20)
+        said: list[int] = []
+        self.client.connection._sender.expects = lambda *both: said.extend(both)  # type: ignore[method-assign]
+        self.client.give(self.client.frame(PING, 0)[:-1])
+        self.assertEqual(said, [1, TURN_BYTES // 20])
+
+
+class LongTests(ConnectionCase):
+    """What is of very many elements is read and written in several turns, and others are served meanwhile (SE11)."""
+
+    def setUp(self) -> None:
+        """Ask for very much; let others be served."""
+        super().setUp()
+        self.names = [f"t{number}" for number in range(5000)]
+        topics = [MetadataRequestTopic(name=name) for name in self.names]
+        self.request = MetadataRequest(topics=topics, allow_auto_topic_creation=False)
+        self.other = self.broker.connect()
+
+    def test_answered_as_ever(self) -> None:
+        self.client.give(self.client.frame(self.request, 4) + self.client.frame(PING, 0))
+        self.assertEqual(self.numbers(), [], "nothing long is done in one turn")
+        self.ping(self.other)
+        self.assertEqual(self.numbers(self.other), [1])
+        self.broker.wait()
+        (number, answer), (then, _) = self.client.answers()
+        self.assertEqual((number, then), (1, 2))
+        self.assertEqual([topic.name for topic in answer.topics], self.names)
+
+    def test_read_and_written_in_steps(self) -> None:
+        """Neither takes more than a little of a turn."""
+        steps: list[int] = []
+        work_off = self.factory.broker.turns.work_off
+
+        def counted(work: Generator[None, None, Any]) -> Any:
+            at = len(steps)
+            steps.append(0)
+
+            def counting() -> Generator[None, None, Any]:
+                while True:
+                    try:
+                        next(work)
+                    except StopIteration as done:
+                        return done.value
+                    steps[at] += 1
+                    yield
+
+            return work_off(counting())
+
+        self.factory.broker.turns.work_off = counted  # type: ignore[method-assign]
+        self.client.send(self.request, 4)
+        self.broker.wait()
+        self.assertEqual(len(self.client.answers()), 1)
+        self.assertEqual(steps, [5, 5, 5], "read, answered, written")
+
+    def test_malformed_in_the_end(self) -> None:
+        """The connection ends, alone, and what it asked before is answered."""
+        first, long, last = self.client.frame(PING, 0), self.client.frame(self.request, 4), self.client.frame(PING, 0)
+        self.client.give(first + long[:-3] + b"\xff\xff\xff" + last)
+        self.broker.wait()
+        self.assertEqual(self.numbers(), [1])
+        self.assertTrue(self.client.is_closed)
+        self.assertEqual(self.factory.ended, 1)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
+    def test_kept_in_the_account_while_it_is_read(self) -> None:
+        frame = self.client.frame(self.request, 4)
+        self.client.give(frame)
+        self.assertGreater(self.factory.accounts.waiting_bytes, len(frame))
+        self.broker.wait()
+        self.assertEqual(self.factory.accounts.waiting_bytes, 0)
+
+    def test_gone_meanwhile(self) -> None:
+        self.client.send(self.request, 4)
+        self.client.hang_up()
+        self.broker.wait()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertEqual(self.factory.accounts.waiting_bytes, 0)
+
+    def test_before_the_node_serves(self) -> None:
+        """It is judged by what was so when it came."""
+        self.client.send(self.request, 4)
+        self.factory.is_serving = False
+        self.other.send(self.request, 4)
+        self.broker.wait()
+        self.assertEqual(len(self.client.answers()), 1)
+        self.assertTrue(self.other.is_closed)
 
 
 class PaceTests(ConnectionCase):

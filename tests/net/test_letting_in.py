@@ -20,7 +20,7 @@ from tests.net.connection_case import PING, ConnectionCase
 class AccountTests(ConnectionCase):
     """Connections say what they hold, and let it go."""
 
-    limits = {"inbound_bytes_max": 10_000, "waiting_bytes_max": 20_000, "outbound_bytes_max": 10_000}
+    limits = {"inbound_bytes_max": 20_000, "waiting_bytes_max": 20_000, "outbound_bytes_max": 10_000}
 
     def totals(self) -> tuple[int, int, int]:
         """Return the sums."""

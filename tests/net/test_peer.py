@@ -13,12 +13,12 @@ from zope.interface.verify import verifyObject
 
 from streamline.cluster.greeting import Identity, Reason
 from streamline.interfaces import IInbox, IMessenger
-from streamline.net.peer import GREETING_S, UNGREETED_MAX, PeerApi, PeerConnection
+from streamline.net.peer import GREETING_S, GUEST_BYTES_MAX, UNGREETED_MAX, PeerApi, PeerConnection
 from streamline.raft import Replica, translation
 from streamline.services.deadlines import Deadlines
 from streamline.services.peer_call import NoAnswer, PeerCall
 from streamline.services.peer_link import LONGEST_WAIT_S, greeting, wait_s
-from streamline.services.peer_protocol import UNSENT_BYTES_MAX
+from streamline.services.peer_protocol import FRAME_BYTES_MAX, UNSENT_BYTES_MAX
 from streamline.testing.simulation import Fabric, Machine, Simulation, Weather
 from streamline.wire.codec import encode
 from streamline.wire.header import write_request_header
@@ -374,6 +374,42 @@ class HostileTests(SynchronousTestCase):
         connection.dataReceived(hello())
         self.simulation.run(30.0)
         self.assertTrue(connection.is_closed)
+
+    def test_strangers_may_not_send_much(self) -> None:
+        """Anybody can say that it is a node without a cluster; a member's frames may be large."""
+        for cluster_id, bytes_max in (("", GUEST_BYTES_MAX), ("X", FRAME_BYTES_MAX)):
+            for size, ends in ((bytes_max, False), (bytes_max + 1, True)):
+                connection, _ = self.connect()
+                connection.dataReceived(hello(cluster_id))
+                connection.dataReceived(size.to_bytes(4, "big") + bytes(2))
+                self.assertEqual(connection.is_closed, ends, (cluster_id, size))
+
+    def test_unfinished_frames_take_so_much_together(self) -> None:
+        """Then the largest goes, strangers' first; the others go on."""
+        self.node.factory.partial_bytes_max = 1_000_000
+        begin = (3_000_000).to_bytes(4, "big") + bytes(2)
+        callers = [self.connect()[0] for _ in range(4)]
+        for connection, cluster_id, size in zip(callers, ("X", "X", "", ""), (500_000, 100, 100, 300_000), strict=True):
+            connection.dataReceived(hello(cluster_id))
+            connection.dataReceived(begin + bytes(size))
+        for size, left in ((150_000, [0, 1, 2, 3]), (100_000, [0, 1, 2]), (249_850, [0, 1]), (90_000, [1])):
+            callers[left[0]].dataReceived(bytes(size))
+            self.assertEqual([at for at, one in enumerate(callers) if not one.is_closed], left, size)
+        self.assertEqual(self.node.refused(Reason.LIMIT), 3)
+
+    def test_what_is_whole_is_not_counted(self) -> None:
+        self.node.factory.partial_bytes_max = 100_000
+        connection, _ = self.connect()
+        connection.dataReceived(hello())
+        for _ in range(10):
+            said = hello()
+            connection.dataReceived(said[:20])
+            self.assertEqual(self.node.factory._partial_bytes, 16)
+            connection.dataReceived(said[20:])
+            self.assertEqual(self.node.factory._partial_bytes, 0)
+        connection.dataReceived(hello()[:20])
+        connection.connectionLost()
+        self.assertEqual(self.node.factory._partial_bytes, 0)
 
     def test_many_that_say_nothing(self) -> None:
         """They make room for others, and nobody who has said who it is."""

@@ -8,6 +8,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from streamline.net.accounts import Accounts
 from streamline.net.watchman import STRETCH, TRICKLE_BYTES_PER_S
 from streamline.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
 from tests.broker import Broker, Client, batch_of, fetch_request, produce_request
@@ -133,8 +134,9 @@ class FloodTests(WatchmanCase):
     def setUp(self) -> None:
         """Let there be little memory."""
         super().setUp()
-        limits = evolve(self.factory.limits, inbound_bytes_max=1_000_000, outbound_bytes_max=1_000_000)
-        self.factory.limits = self.factory.accounts._limits = limits
+        limits = evolve(self.factory.limits, inbound_bytes_max=2_000_000, outbound_bytes_max=1_000_000)
+        self.factory.limits = limits
+        self.factory.accounts = Accounts(limits)
 
     def test_unfinished_requests(self) -> None:
         frame = self.large()

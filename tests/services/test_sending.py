@@ -22,6 +22,7 @@ from streamline.services.sending import (
     PARTS_MAX,
     RECEIVE_BYTES,
     RECEIVE_BYTES_MAX,
+    RECEIVE_BYTES_MIN,
     SEND_BYTES,
     SocketSender,
     sender_over,
@@ -232,6 +233,13 @@ class SocketTests(SocketCase):
             (100 << 20, RECEIVE_BYTES_MAX), (0, RECEIVE_BYTES),
         ):  # fmt: skip
             self.sender.expects(missing_bytes)
+            self.assertEqual(self.transport.bufferSize, expected)
+
+    def test_no_more_than_its_share_is_received_at_once(self) -> None:
+        for missing_bytes, share_bytes, expected in (
+            (100 << 20, 10_000, 10_000), (0, 10_000, 10_000), (0, 10, RECEIVE_BYTES_MIN), (0, 1 << 20, RECEIVE_BYTES),
+        ):  # fmt: skip
+            self.sender.expects(missing_bytes, share_bytes)
             self.assertEqual(self.transport.bufferSize, expected)
 
     def test_closed_when_everything_is_sent(self) -> None:

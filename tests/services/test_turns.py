@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import Any, cast
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.services.sharing import Shared
-from streamline.services.turns import BUSY_S, SHARE_S, TURN_S, Turns, next_turn
+from streamline.services.turns import BUSY_S, GATHERED_PER_TURN, SHARE_S, TURN_S, Pace, Turns, next_turn
 
 
 class TurnsTests(SynchronousTestCase):
@@ -48,6 +48,21 @@ class TurnsTests(SynchronousTestCase):
             self.assertNoResult(done)
             self.turn()
         self.assertEqual(self.successResultOf(done), "done")
+
+    def test_many_are_gathered_in_turns(self) -> None:
+        """In order, some of them later, and the first that fails is told."""
+        late: Deferred[int] = Deferred()
+        done = Deferred.fromCoroutine(self.turns.gather([*map(succeed, range(GATHERED_PER_TURN)), late]))
+        self.assertNoResult(done)
+        self.turn()
+        late.callback(-1)
+        self.assertEqual(self.successResultOf(done), [*range(GATHERED_PER_TURN), -1])
+        self.failureResultOf(Deferred.fromCoroutine(self.turns.gather([succeed(1), fail(KeyError())])), KeyError)
+
+    def test_pace(self) -> None:
+        """Pieces are counted from one pause to the next."""
+        pace = Pace(10)
+        self.assertEqual([pace.is_due(count) for count in (9, 1, 9, 25, 9, 1)], [False, True, False, True, False, True])
 
     def test_fails_at_once_or_later(self) -> None:
         def fails(pauses: int) -> Generator[None, None, None]:

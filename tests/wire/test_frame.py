@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+import tracemalloc
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +21,36 @@ def framed(*bodies: bytes) -> bytes:
     return b"".join(struct.pack(">i", len(body)) + body for body in bodies)
 
 
+TAKEN = """
+import struct, sys
+from pathlib import Path
+from resource import getpagesize
+from streamline.services.host import keep_freed_memory
+from streamline.wire.frame import PRODUCE_BYTES, Frames
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize()
+
+each_bytes, many = map(int, sys.argv[1:])
+keep_freed_memory()
+frames = [Frames(PRODUCE_BYTES) for _ in range(many)]
+before = resident()
+for one in frames:
+    list(one.feed(struct.pack(">ih", PRODUCE_BYTES, 0)))
+while any(one.buffered_bytes < each_bytes for one in frames):
+    for one in frames:
+        list(one.feed(b"x" * 139_000))  # all get on together, as they do at sockets
+print(resident() - before)
+"""
+
+
+def run_alone(code: str, *arguments: object) -> list[str]:
+    """Run code in a process of its own, where the C library has the settings of a node; return the lines it prints."""
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
 class FramesTests(SynchronousTestCase):
     """Frames come out whole, in order and once."""
 
@@ -25,7 +59,7 @@ class FramesTests(SynchronousTestCase):
         st.lists(st.integers(1, 30), max_size=40),
     )
     def test_any_cuts(self, bodies: list[bytes], cuts: list[int]) -> None:
-        found: list[bytes | bytearray] = []
+        found: list[bytes | memoryview] = []
         stream, at = framed(*bodies), 0
         frames = Frames(1000)
         for size in [*cuts, len(stream)]:
@@ -36,10 +70,10 @@ class FramesTests(SynchronousTestCase):
 
     def test_very_large(self) -> None:
         """One that is put together as it comes, between two that are joined, and however it is cut."""
-        small, large = b"s" * 5000, bytes(range(256)) * (LARGE_BYTES // 256)
+        small, large = b"s" * 5000, bytes(range(256)) * (LARGE_BYTES // 128)
         stream = framed(small, large, small, large)
         for step in (100_003, 65_536, len(stream)):
-            found: list[bytes | bytearray] = []
+            found: list[bytes | memoryview] = []
             frames, most = Frames(PRODUCE_BYTES), 0
             for at in range(0, len(stream), step):
                 found += frames.feed(stream[at : at + step])
@@ -53,11 +87,31 @@ class FramesTests(SynchronousTestCase):
     def test_the_next_frame_is_another_buffer(self) -> None:
         """What was given is not written to again."""
         frames = Frames(PRODUCE_BYTES)
-        stream = framed(b"a" * LARGE_BYTES, b"b" * LARGE_BYTES)
+        stream = framed(b"a" * 2 * LARGE_BYTES, b"b" * 2 * LARGE_BYTES)
         pieces = [stream[at : at + (1 << 20)] for at in range(0, len(stream), 1 << 20)]
         first, second = [frame for piece in pieces for frame in frames.feed(piece)]
-        self.assertEqual((first[:1], first[-1:], len(first)), (b"a", b"a", LARGE_BYTES))
-        self.assertEqual((second[:1], second[-1:], len(second)), (b"b", b"b", LARGE_BYTES))
+        self.assertEqual((first[:1], first[-1:], len(first)), (b"a", b"a", 2 * LARGE_BYTES))
+        self.assertEqual((second[:1], second[-1:], len(second)), (b"b", b"b", 2 * LARGE_BYTES))
+
+    def test_it_takes_no_more_than_has_come(self) -> None:
+        """Counted is what is resident: sixty frames of a hundred megabytes of which some have come take those (SE2)."""
+        for each_bytes, many in ((4_300_000, 60), (10_000_000, 10)):
+            (took,) = run_alone(TAKEN, each_bytes, many)
+            self.assertLess(int(took), each_bytes * many * 1.1)
+
+    def test_crumbs_take_little(self) -> None:
+        """Bytes that come one by one would each be an object of sixty bytes."""
+        frames, count = Frames(1 << 20), 50_000
+        list(frames.feed(struct.pack(">ih", 1 << 20, 1)))
+        tracemalloc.start()
+        try:
+            for _ in range(count):
+                list(frames.feed(bytes(2)))
+            kept = tracemalloc.get_traced_memory()[0]
+        finally:
+            tracemalloc.stop()
+        self.assertEqual(frames.buffered_bytes, 2 * count + 2)
+        self.assertLess(kept, 2 * count * 3)
 
     def test_byte_by_byte(self) -> None:
         body = b"12345678"

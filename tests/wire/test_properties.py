@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from itertools import count
+from typing import TypeVar
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import ProtocolError
-from streamline.wire.codec import MAX_ELEMENTS, decode, encode, reader, writer
+from streamline.wire.codec import MAX_ELEMENTS, decode, encode, reader, reader_in_steps, writer, writer_in_steps
 from streamline.wire.construct_spec import container, specification
 from streamline.wire.messages.api_versions import ApiVersionsRequest
 from streamline.wire.messages.configs import DescribeConfigsRequest
-from streamline.wire.messages.fetch import FetchRequest, ForgottenTopic
+from streamline.wire.messages.fetch import FetchPartition, FetchRequest, FetchTopic, ForgottenTopic
 from streamline.wire.messages.metadata import MetadataRequest
 from streamline.wire.schema import Message, is_flexible
 from tests.wire.samples import Dice, every_version, full, structs
+
+T = TypeVar("T")
 
 EVERY = list(every_version())
 
@@ -77,11 +81,42 @@ class FastPathTests(SynchronousTestCase):
         read, at = reader(cls, version)(b"before" + written + b"after", 6)
         self.assertEqual((read, at), (message, 6 + len(written)))
 
+    def test_in_steps(self) -> None:
+        """What pauses reads and writes the same, and pauses where there are so many elements, however deep."""
+        for cls, version in EVERY:
+            message = sample(cls, version)
+            whole = encode(message, version)
+            parts, _ = exhaust(writer_in_steps(cls, version, step=2)(message))
+            self.assertEqual(b"".join(parts), whole, f"{cls.__name__} v{version}")
+            read, _ = exhaust(reader_in_steps(cls, version, step=2)(b"before" + whole + b"after", 6))
+            self.assertEqual(read, (message, 6 + len(whole)), f"{cls.__name__} v{version}")
+
+    def test_how_often_those_in_steps_pause(self) -> None:
+        """One long array, many short ones, and none."""
+        for topics, least in ((1, 15), (16, 15), (0, 0)):
+            parts = [FetchPartition(partition=number) for number in range(16 // topics if topics else 0)]
+            request = FetchRequest(topics=[FetchTopic(topic="t", partitions=parts) for _ in range(topics)])
+            written, pauses = exhaust(writer_in_steps(FetchRequest, 4, step=2)(request))
+            self.assertTrue(least <= pauses * 2 <= least * 2 + 4, (topics, pauses))
+            frame = b"".join(written)
+            _, pauses = exhaust(reader_in_steps(FetchRequest, 4, step=2)(frame, 0))
+            self.assertTrue(least <= pauses * 2 <= least * 2 + 4, (topics, pauses))
+
     def test_parts_are_the_message(self) -> None:
         for cls, version in EVERY:
             message = sample(cls, version)
             parts = writer(cls, version)(message)
             self.assertEqual(b"".join(parts), encode(message, version))
+
+
+def exhaust(steps: Generator[None, None, T]) -> tuple[T, int]:
+    """Return what a generator returns, and how often it paused."""
+    for pauses in count():
+        try:
+            next(steps)
+        except StopIteration as done:
+            return done.value, pauses
+    raise AssertionError
 
 
 def plain(value: object) -> object:
@@ -93,6 +128,26 @@ def plain(value: object) -> object:
 
 class HostileBytesTests(SynchronousTestCase):
     """Bytes that are no message are a ProtocolError, and never anything else."""
+
+    def refuse_in_steps(self, cls: type[Message], version: int, frames: Iterator[bytes]) -> None:
+        """Read each in steps: what is refused at once is refused so, too, and nothing else."""
+        read, in_steps = reader(cls, version), reader_in_steps(cls, version, step=2)
+        for frame in frames:
+            found: list[object] = []
+            for attempt in (lambda frame=frame: read(frame, 0), lambda frame=frame: exhaust(in_steps(frame, 0))[0]):
+                try:
+                    found.append(attempt())
+                except ProtocolError as error:
+                    found.append(str(error))
+            self.assertEqual(found[0], found[1], (cls.__name__, version, frame.hex()))
+
+    def test_in_steps(self) -> None:
+        """Every truncation, and every byte changed, of those with arrays."""
+        for cls, version in EVERY[::5]:
+            frame = brief_frame(cls, version)
+            cut = [frame[:end] for end in range(len(frame))]
+            changed = [frame[:at] + b"\x7e" + frame[at + 1 :] for at in range(len(frame))]
+            self.refuse_in_steps(cls, version, iter(cut + changed))
 
     def try_all(self, cls: type[Message], version: int, frames: Iterator[bytes]) -> None:
         """Decode each frame; what does decode must survive being written and read again."""
