@@ -3,7 +3,8 @@ DeleteRecords (21): forget the records of a partition below an offset (KIP-107).
 
 Behaviour: only what is committed can be forgotten, and only where the topic's policy deletes at all.  What was
 forgotten is not readable from that moment on; its space is freed by the next look at retention.  The answer waits until
-every replica whose node is there has forgotten it as well, or until the client's time is up.
+every replica whose node is there has forgotten it as well, and every eligible leader replica, or until the client's
+time is up.
 
 Version notes: none changes more than the encoding.
 """

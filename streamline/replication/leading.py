@@ -122,13 +122,18 @@ class LedPartition:
 
     def low_watermark(self, start_offset: int) -> int:
         """
-        Return where the log begins of whoever of the living keeps most; L{NO_OFFSET} while one has not said so.
+        Return where the log begins of whoever keeps most of those that live or may lead; L{NO_OFFSET} while one has not
+        said so.
+
+        Stricter than Kafka, who is in the ELR counts even where its node is gone: it may be the next leader, and what
+        was said to be deleted would be back.
 
         @param start_offset: where ours begins.
         """
         for node, follower in self.followers.items():
             broker = self._brokers.get(node)
-            if broker is not None and broker.is_active and follower.start_offset < start_offset:
+            counts = (broker is not None and broker.is_active) or node in self._state.elr
+            if counts and follower.start_offset < start_offset:
                 start_offset = follower.start_offset
         return start_offset
 

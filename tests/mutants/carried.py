@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 FETCHERS = "streamline/services/fetchers.py"
 LEADERSHIPS = "streamline/services/leaderships.py"
+LED_PARTITION = "streamline/replication/leading.py"
 NEAR = "streamline/api/near_fetch.py"
 PARTITION = "streamline/services/partition.py"
 REPLICA = "streamline/services/replica.py"
@@ -20,6 +21,7 @@ FAIL_OVER = "tests/api/test_replication.py::FailOverTests::"
 FOLLOWER = "tests/api/test_near_fetch.py::FollowerTests::"
 LEADER = "tests/api/test_near_fetch.py::LeaderTests::"
 LINE = "tests/services/test_fetchers.py::LineTests::"
+LOW = "tests/replication/test_leading.py::LowWatermarkTests::"
 READING = "tests/api/test_replica_fetch.py::ReadingTests::"
 ROLE = "tests/services/test_replica.py::RoleTests::"
 TOO_FEW = "tests/services/test_replica.py::TooFewTests::"
@@ -51,15 +53,21 @@ FOLLOWING = (
         [f"{DELETING}test_everywhere"],
     ),
     Mutant(
+        "RT2", "What was said to be deleted is not back with a leader that was gone meanwhile.", LED_PARTITION,
+        "counts = (broker is not None and broker.is_active) or node in self._state.elr",
+        "counts = broker is not None and broker.is_active",
+        [f"{LOW}test_who_is_gone"],
+    ),
+    Mutant(
         "RT2", "Whoever asked waits for all who are there.", "streamline/api/records.py",
         "if not behind:", "if True:",
         [f"{DELETING}test_everywhere", f"{DELETING}test_one_is_not_there"],
     ),
     Mutant(
-        "RT2", "And not for those who are not.", "streamline/replication/leading.py",
-        "if broker is not None and broker.is_active and follower.start_offset < start_offset:",
+        "RT2", "And not for those who are not, and cannot lead.", LED_PARTITION,
+        "if counts and follower.start_offset < start_offset:",
         "if follower.start_offset < start_offset:",
-        [f"{DELETING}test_one_is_not_there"],
+        [f"{DELETING}test_one_is_not_there", f"{LOW}test_who_is_gone"],
     ),
     Mutant(
         "KR1", "What is decided to be cut is cut.", FETCHERS,

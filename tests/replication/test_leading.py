@@ -184,6 +184,29 @@ class LatestOffsetTests(LeadingCase):
         self.assertEqual(self.led.latest_offset, 11)
 
 
+class LowWatermarkTests(LeadingCase):
+    """From where on nobody keeps anything less than we do (KIP-107)."""
+
+    def test_who_is_there(self) -> None:
+        """All that are there say so before it moves."""
+        self.fetch(2, 10, start_offset=6)
+        self.assertEqual(self.led.low_watermark(6), -1)
+        self.fetch(3, 10, start_offset=4)
+        self.assertEqual(self.led.low_watermark(6), 4)
+        self.fetch(3, 10, start_offset=6)
+        self.assertEqual(self.led.low_watermark(6), 6)
+
+    def test_who_is_gone(self) -> None:
+        """Nobody is waited for whose node is gone, unless it may be the next to lead."""
+        self.fetch(2, 10, start_offset=6)
+        self.fetch(3, 10, start_offset=4)
+        self.broker(3, fenced=True)
+        self.metadata(isr=(1, 2))
+        self.assertEqual(self.led.low_watermark(6), 6)
+        self.metadata(isr=(1,), elr=(3,))
+        self.assertEqual(self.led.low_watermark(6), 4)
+
+
 class FetchTests(LeadingCase):
     """Who may fetch, and what counts of it."""
 

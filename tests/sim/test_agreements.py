@@ -173,6 +173,21 @@ class FaultTests(SynchronousTestCase):
         self.assertGreater(max(epochs), 2)
 
 
+    def test_roving(self) -> None:
+        """Consumers go on at other replicas, and back at the leader, and none of them begins anew (KR10)."""
+        settings = ClusterSettings(
+            nodes=3, kinds=("rove",), until=20.0, pace_s=2.0, records_pace_s=0.3, whims=("high-watermark-told-late",)
+        )
+        run = ClusterRun(2, settings)
+        assert run.records is not None
+        racks = [consumer._appetite.rack for consumer in run.records.workload._consumers]
+        report = run.run()
+        self.flushLoggedErrors()
+        self.assertEqual(report.anomalies, [])
+        self.assertGreater(report.injected["rove"], 3)
+        self.assertNotEqual(racks, [consumer._appetite.rack for consumer in run.records.workload._consumers])
+
+
 class UsherTests(SynchronousTestCase):
     """What leaders ask the controller for, on a bad day."""
 

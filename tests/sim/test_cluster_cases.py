@@ -17,10 +17,22 @@ FORMED_S = 20.0
 class CaseCase(SynchronousTestCase):
     """A cluster of three that is used, and in which nothing goes wrong by itself."""
 
-    def cluster(self, seed: int, *, snapshot_entries: int = 1000, pace_s: float = 0.2) -> ClusterRun:
-        """Form a cluster."""
+    def cluster(
+        self,
+        seed: int,
+        *,
+        snapshot_entries: int = 1000,
+        pace_s: float = 0.2,
+        shape: Shape = THREE,
+        calm_s: float = 60.0,
+    ) -> ClusterRun:
+        """
+        Form a cluster.
+
+        @param calm_s: until when nothing goes wrong that the test does not see to, so that nobody may be elected.
+        """
         settings = ClusterSettings(
-            shape=THREE, kinds=(), snapshot_entries=snapshot_entries, pace_s=pace_s, data=False, whims=()
+            shape=shape, until=calm_s, kinds=(), snapshot_entries=snapshot_entries, pace_s=pace_s, data=False, whims=()
         )
         self.run_ = run = ClusterRun(seed, settings)
         watching = run.log.watching()

@@ -80,6 +80,21 @@ class SeeingTests(CopiesCase):
         self.copies._leads(self.follower_place, follower, self.leadership, follower.state)
         self.seen("LeaderHasAll", "KnownIsWritten")
 
+    def test_best(self) -> None:
+        """KR22: where nobody surely had everything, whoever leads has the best log of those that had."""
+        nodes = self.leader_place.number, self.follower_place.number
+        identity = self.leader.log.identity
+        before = evolve(self.leader.state, isr=(), leader=-1, last_known_elr=nodes)
+        self.copies._check_best(identity, before, evolve(before, leader=nodes[1]))
+        self.seen()
+        self.follower.log.truncate(self.follower.log.end_offset - 1)
+        self.copies._check_best(identity, before, evolve(before, leader=nodes[0]))
+        self.seen()
+        self.copies._check_best(identity, before, evolve(before, leader=nodes[1]))
+        self.seen("BestIsElected")
+        self.copies._check_best(identity, evolve(before, last_known_elr=()), evolve(before, leader=nodes[1]))
+        self.seen("BestIsElected")
+
     @property
     def leadership(self) -> Any:
         """That of the leader."""

@@ -212,6 +212,12 @@ class Workload:
         for producer in self.producers:
             producer.stop_making()
 
+    def rove(self, rng: Random) -> bool:
+        """Have each consumer be in a rack, or in none that it knows of."""
+        for consumer in self._consumers:
+            consumer.move(rng.choice(RACKS))
+        return True
+
     @property
     def unanswered(self) -> int:
         """How many batches nobody has answered yet."""

@@ -171,6 +171,7 @@ class Line:
     Where several nodes are known, each time that it hung up it begins at any of them, until it is told whom to ask.
 
     @ivar stopped: no new connections are made.
+    @ivar is_patient: whether a node that is not there is called until it is; else its user hears of it.
     @ivar leader_epoch: the latest that its user has heard of; C{nodes} where to find each, likewise.
     """
 
@@ -178,6 +179,7 @@ class Line:
         self.host = host
         self.client_id = client_id
         self.stopped = False
+        self.is_patient = True
         self.leader_epoch = -1
         self.nodes: Mapping[int, Endpoint] = {}
         self._known = [where] if isinstance(where, Endpoint) else list(where)
@@ -189,7 +191,7 @@ class Line:
         """
         Return an open connection, as soon as there is one.
 
-        @raise Gone: the line was stopped.
+        @raise Gone: the line was stopped, or the node is not there, and nobody is to wait for it.
         """
         factory = _Connections(self.host.clock, self.client_id, self._history)
         while self._connection is None or not self._connection.is_open:
@@ -200,7 +202,10 @@ class Line:
             )
             try:
                 self._connection = await connecting  # type: ignore[assignment]
-            except ConnectError:
+            except ConnectError as error:
+                if not self.is_patient:
+                    self.drop()
+                    raise Gone("the node is not there") from error
                 await self.pause()
         return self._connection
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -139,6 +139,10 @@ class Consumer:
     def stop(self) -> None:
         """End."""
         self._line.stop()
+
+    def move(self, rack: str) -> None:
+        """Be in another rack from the next fetch on, or again in none that it knows of where it is in one."""
+        self._appetite = evolve(self._appetite, rack="" if self._appetite.rack else rack)
 
     def _troubled(self, failure: Failure) -> None:
         self._session = (0, 0)

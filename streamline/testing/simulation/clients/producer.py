@@ -61,6 +61,7 @@ class Habits:
     @ivar in_flight_max: most batches from the first without an answer to the newest; brokers remember 5.
     @ivar is_old: it never asks who leads, sends to whichever node it has reached, and speaks a version of Produce in
         which nobody can tell it.
+    @ivar keys: records have as many different ones, in turn; none at all where there are none.
     """
 
     acks: int = -1
@@ -71,6 +72,11 @@ class Habits:
     in_flight_max: int = 5
     compression: int = 0
     is_old: bool = False
+    keys: int = 0
+
+    def key_of(self, number: int) -> bytes | None:
+        """Return the key of the record that a producer sends as its n-th."""
+        return b"%d" % (number % self.keys) if self.keys else None
 
 
 @define
@@ -227,8 +233,12 @@ class Producer:
 
     def _topic_data(self, batch: _Batch, version: int) -> TopicProduceData:
         producer_id, producer_epoch = self._producer
+        key_of = self._habits.key_of
         data = build_batch(
-            [Record(send.value.encode() + batch.padding, timestamp=batch.wall_ms) for send in batch.sends],
+            [
+                Record(send.value.encode() + batch.padding, key_of(send.number), timestamp=batch.wall_ms)
+                for send in batch.sends
+            ],
             compression=self._compression(version),
             producer_id=producer_id,
             producer_epoch=producer_epoch,

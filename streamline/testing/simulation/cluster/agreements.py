@@ -30,10 +30,12 @@ class Agreements:
     Judges every change that is agreed on.
 
     @ivar dropped: how often a node that was there has left an ISR, where it should have kept up.
+    @ivar asked: topics for which a person has asked that somebody lead who may lack records.
     """
 
     def __init__(self, places: Sequence[Place], oracle: Oracle) -> None:
         self.dropped = 0
+        self.asked: list[str] = []
         self._places = {place.number: place for place in places}
         self._oracle = oracle
         self._raised: dict[str, tuple[float, int]] = {}
@@ -170,13 +172,13 @@ class Agreements:
     def _check_election(
         self, name: str, old: PartitionState, new: PartitionState, image: MetadataImage, topic: str
     ) -> None:
-        """A leader is one of those who have everything, where there are any, unless the topic says otherwise (KR25)."""
+        """A leader is one of those who have everything, where there are any, unless somebody says otherwise (KR25)."""
         eligible = (*old.isr, *old.elr)
         if new.leader in (old.leader, NO_LEADER, *eligible) or not eligible or new.leader in old.adding:
             return
         if new.leader in new.isr and set(eligible) & set(new.isr):
             return  # it came to be in sync with the same change, and others who were stay so
-        if not rules_of(image, topic).unclean and len(new.replicas) > 1:
+        if not rules_of(image, topic).unclean and topic not in self.asked and len(new.replicas) > 1:
             self._oracle.broke("LeadersAreEligible", f"{name} was {old}, and is {new}")
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import Factory, define
 
+from streamline.cluster.delta import difference
 from streamline.cluster.image import MetadataImage
 from streamline.interfaces import ILeadership
 from streamline.model import LogIdentity, PartitionState
@@ -21,10 +22,12 @@ from streamline.replication.leading import LedPartition
 from streamline.services.replica import Replica
 from streamline.testing.simulation.cluster.derived import Derived
 from streamline.testing.simulation.cluster.ondisk import LogOnDisk
-from streamline.testing.simulation.cluster.oracle import Oracle
+from streamline.testing.simulation.cluster.oracle import Oracle, is_recovery
 from streamline.testing.simulation.cluster.places import DATA, Place
 
 Advanced = Callable[[int], None]
+NOTHING_KEPT = -1, -1
+"""Where a log ends that has no batch: retention may have left none, and then it does not say."""
 
 
 @define
@@ -53,6 +56,13 @@ class Copy:
         self.disk.refresh()
         if self._generation != self.disk.generation:
             self._generation, self._compared = self.disk.generation, 0
+
+    @property
+    def end(self) -> tuple[int, int]:
+        """The leader's epoch of its last batch, and the offset behind that; by this logs compare (KIP-966)."""
+        self.refresh()
+        headers = self.disk.headers
+        return (headers[-1].partition_leader_epoch, headers[-1].next_offset) if headers else NOTHING_KEPT
 
     def differs(self, truth: Truth, end_offset: int) -> str:
         """Name the first batch below an offset that is not what was committed there."""
@@ -259,6 +269,18 @@ class Copies:
             return
         for identity, state in self._changed(before, after):
             self._check_candidates(identity, state)
+        for part in difference(before, after).partitions:
+            if part.old is not None and is_recovery(part):
+                topic = after.topics[part.topic.name]
+                self._check_best(LogIdentity(topic.name, part.new.index, topic.topic_id), part.old, part.new)
+
+    def _check_best(self, identity: LogIdentity, before: PartitionState, after: PartitionState) -> None:
+        """Whoever leads where nobody surely had everything has the best log of those that had, before (KR22)."""
+        mine = self._copy(after.leader, identity).end
+        for node in before.last_known_elr or before.replicas:
+            if self._is_known(node) and mine != NOTHING_KEPT and mine < (other := self._copy(node, identity).end):
+                what = f"node {after.leader} is to lead, which ends at {mine} (epoch, offset), and {node} at {other}"
+                self._broke("BestIsElected", identity, what)
 
     def _changed(self, before: MetadataImage, after: MetadataImage) -> Iterator[tuple[LogIdentity, PartitionState]]:
         for name, topic in after.topics.items():

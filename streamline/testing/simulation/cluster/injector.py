@@ -31,6 +31,7 @@ class ClusterInjector:
 
     @ivar counts: how many faults of each kind took effect.
     @ivar atlas: says who may lose what it has not synced; None where all may at once.
+    @ivar rove: has some consumer be elsewhere, and says whether there is one.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class ClusterInjector:
         self._clients = clients
         self._operator = operator
         self.atlas = atlas
+        self.rove: Callable[[Random], bool] = lambda rng: False
         self._plan = plan
         self._seed = seed
         self._is_over = False
@@ -107,8 +109,8 @@ class ClusterInjector:
         if fault.kind in ("cascade", "hunt", "duel"):
             begin: Callable[[Fault, Random], bool] = getattr(self._sequences, fault.kind)
             return begin(fault, rng)
-        if fault.kind == "campaign":
-            return self._campaign(rng)
+        if fault.kind in ("campaign", "rove"):
+            return self._campaign(rng) if fault.kind == "campaign" else self.rove(rng)
         if fault.kind == "push":
             return self._victim(rng).courier.spoil(fault.length_s, fault.amount, rng)
         if fault.kind == "alter":

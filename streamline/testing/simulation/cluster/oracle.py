@@ -25,7 +25,8 @@ View: TypeAlias = frozenset[tuple[str, bytes]]
 """The names and ids of all topics."""
 
 
-def _is_recovery(part: PartitionDelta) -> bool:
+def is_recovery(part: PartitionDelta) -> bool:
+    """Say whether a partition is led again of which nobody surely had everything (KR22)."""
     old, new = part.old, part.new
     return old is not None and old.leader == NO_LEADER and new.is_recovering and len(new.replicas) > 1
 
@@ -95,7 +96,7 @@ class Oracle:
             self._moved(index, before, image)
             for listener in self.listeners:
                 listener(before, image)
-            self.recoveries += sum(_is_recovery(part) for part in difference(before, image).partitions)
+            self.recoveries += sum(is_recovery(part) for part in difference(before, image).partitions)
 
     def _moved(self, index: int, before: MetadataImage, after: MetadataImage) -> None:
         if after.names is before.names or after.names == before.names:

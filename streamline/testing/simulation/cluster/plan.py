@@ -48,6 +48,7 @@ KINDS = (
     Kind("crash-point", 12.0, (0.0, 6.0), (0.0, 1.0)),
     Kind("alter", 8.0, (1.0, 8.0), (0.0, 0.5), is_apart=True),
     Kind("duel", 8.0, (2.0, 8.0), (0.0, 1.0), is_apart=True),
+    Kind("rove", 1.0, is_apart=True),
 )
 """
 What there is, beside what level 2 with one node has (L{streamline.testing.simulation.faults.KINDS}).
@@ -66,7 +67,7 @@ goes soon (KC5); C{shuffle}: a partition's replicas are ordered or placed anew, 
 min.insync.replicas of a topic changes (F17, KC4).  C{crash-point}: the power is cut at one of the next durable steps.
 C{alter}: what leaders ask for is heard late and in another order, and C{amount} of it is never answered (KR12, KR13);
 C{duel}: two replicas take the lead from each other, faster than they can copy, and one that follows may not hear of it
-(KIP-279, KIP-320).
+(KIP-279, KIP-320).  C{rove}: consumers learn in which rack they are, or forget it, and go on at other replicas (KR10).
 """
 
 KIND_NAMES = tuple(kind.name for kind in KINDS)

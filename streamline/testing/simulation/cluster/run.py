@@ -160,6 +160,8 @@ class ClusterRun:
         self.insider = Insider(self.oracle, self.simulation.stream("insider"), INSIDE_SHARE * settings.pace_s)
         self.administrators = self._administrators()
         self.records = self._made_records() if self._has_data else None
+        if self.records is not None:
+            self.injector.rove = self.records.workload.rove
         self.calm = Calm(
             self.simulation, self.plan, settings.until, self.oracle, self.agreements, self.what_is_missing
         )
