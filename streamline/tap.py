@@ -17,23 +17,21 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import attrs
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ReactorNotRunning
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from streamline.errors import StartRefused
+from streamline.launcher import Launcher
+from streamline.options.command import Options
 from streamline.services.collector import calm_collector, collector_held
-
-with collector_held():
-    import attrs
-    from twisted.application.service import Service
-    from twisted.internet.defer import Deferred
-    from twisted.internet.error import ReactorNotRunning
-    from twisted.logger import Logger
-    from twisted.python.failure import Failure
-
-    from streamline.errors import StartRefused
-    from streamline.launcher import Launcher
-    from streamline.options.command import Options
-    from streamline.services.data_directory import DataDirectory
-    from streamline.services.doorstep import Doorstep
-    from streamline.services.host import keep_freed_memory, real_host, share_interpreter
-    from streamline.storage.disk import RealDisk
+from streamline.services.data_directory import DataDirectory
+from streamline.services.doorstep import Doorstep
+from streamline.services.host import keep_freed_memory, real_host, share_interpreter
+from streamline.storage.disk import RealDisk
 
 if TYPE_CHECKING:
     from streamline.node import Node

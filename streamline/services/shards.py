@@ -56,9 +56,9 @@ B = TypeVar("B")
 R = TypeVar("R")
 
 ENTRIES_PER_BATCH = 1000
+"""How many entries of the node's own making go into one batch, so that it stays far below the largest allowed."""
 LATE_S = 0.05
 """How late an answer may be where a whim says so."""
-"""How many entries of the node's own making go into one batch, so that it stays far below the largest allowed."""
 
 
 class Reply(Generic[B]):

@@ -17,6 +17,7 @@ from streamline.config import TopicConfig
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import IDisk, IFile
 from streamline.model import NO_TIMESTAMP, Buffer, PlainBatch
+from streamline.storage.entries import is_full, take_run
 from streamline.storage.index import RELATIVE_OFFSET_MAX, IndexDoubted, IndexWork, OffsetIndex, TimeIndex, save_index
 from streamline.storage.layout import LOG, OFFSET_INDEX, TIME_INDEX, segment_path
 from streamline.storage.view import WALK_FAR_BYTES, View, header_at, walk
@@ -211,48 +212,51 @@ class Segment:
         """
         Take a batch of C{size} bytes into the indexes, as L{note}.
 
-        @return: False, and nothing has happened, where it no longer belongs into this segment, which would be
-            C{position} bytes long before it.
+        @return: False, and nothing has happened, where it does not belong behind C{position} bytes of this segment.
         """
-        if last_offset - self.base_offset > RELATIVE_OFFSET_MAX:
+        if not self._fits(last_offset - self.base_offset, max_timestamp, position, size, wall_ms):
             return False
-        if position:
-            config = self.config
-            if self._index_is_full or position + size > config.segment_bytes:
-                return False
-            first = self._first_timestamp
-            if first is None:
-                first = self.first_timestamp
-            # By records' own time, as a topic may be filled with old ones; by ours where they have none.
-            age_ms = max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
-            if age_ms > config.segment_ms - self.jitter_ms:
-                return False
         self.note(last_offset, max_timestamp, position)
         return True
 
+    def _fits(self, last: int, max_timestamp: int, position: int, size: int, wall_ms: Callable[[], int]) -> bool:
+        """Say whether batches belong into this segment; C{last} is their last offset, relative to ours."""
+        if last > RELATIVE_OFFSET_MAX or not position:
+            return last <= RELATIVE_OFFSET_MAX
+        config = self.config
+        if self._index_is_full or position + size > config.segment_bytes:
+            return False
+        first = self._first_timestamp
+        if first is None:
+            first = self.first_timestamp
+        # By records' own time, as a topic may be filled with old ones; by ours where they have none.
+        age_ms = max_timestamp - first if first > NO_TIMESTAMP else wall_ms() - self.created_ms
+        return age_ms <= config.segment_ms - self.jitter_ms
+
     def take_all(self, batches: Sequence[PlainBatch], offset: int, position: int, wall_ms: Callable[[], int]) -> bool:
         """
-        Take batches from C{offset} on as so many calls of L{take} would, where none of them gets an entry in an index.
+        Take batches from C{offset} on as so many calls of L{take} would.
 
-        @return: False, and nothing has happened, where that is not so.
+        @return: False, and nothing has happened, where it is not certain that all of them belong into this segment.
         """
         if not position:
             return False
-        size = last = newest_offset = 0
-        newest_ms = NO_TIMESTAMP
+        begin = end = offset - self.base_offset
+        size, last_bytes, newest = 0, 0, self.newest
         for records, count, max_timestamp in batches:
-            last = len(records)
-            size += last
-            offset += count
-            if max_timestamp > newest_ms:
-                newest_ms, newest_offset = max_timestamp, offset
-        positions = self.index.positions
-        if position + size - last - (positions[-1] if positions else 0) > self.config.index_interval_bytes:
+            last_bytes = len(records)
+            size += last_bytes
+            end += count
+            if max_timestamp > newest[0]:
+                newest = max_timestamp, end - 1
+        if not self._fits(end - 1, newest[0], position, size, wall_ms):
             return False
-        if not self.take(offset - 1, newest_ms, size, position, wall_ms):
-            return False
-        if self._newest == (newest_ms, offset - 1 - self.base_offset):
-            self._newest = newest_ms, newest_offset - 1 - self.base_offset
+        index, config, positions = self.index, self.config, self.index.positions
+        if position + size - last_bytes - (positions[-1] if positions else 0) > config.index_interval_bytes:
+            if is_full(index, self.times, config.segment_index_bytes, len(batches)):
+                return False
+            take_run(index, self.times, batches, begin, position, config.index_interval_bytes, self.newest)
+        self._newest = newest
         return True
 
     def note(self, last_offset: int, max_timestamp: int, position: int) -> None:
@@ -273,12 +277,7 @@ class Segment:
             times = self.times
             if newest[0] > times.latest:
                 times.extend(*newest)
-            limit = self.config.segment_index_bytes
-            # A place is kept for the time that is added when the segment ends.
-            self._index_is_full = (
-                (len(positions) + 1) * OffsetIndex.ENTRY_BYTES > limit
-                or len(times.data) + 2 * TimeIndex.ENTRY_BYTES > limit
-            )
+            self._index_is_full = is_full(index, times, self.config.segment_index_bytes)
 
     def write(self, parts: list[Buffer], length: int) -> None:
         """Write batches at the end."""

@@ -40,3 +40,14 @@ def test_what_is_completed() -> None:
     code = "import streamline.tap, streamline.assembly, streamline.values as it; print(len(it._UNFINISHED))"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert int(told) >= LEFT_OPEN_AT_LEAST
+
+
+def test_what_is_imported_is_no_garbage() -> None:
+    """The command imports a node without a look for garbage; merely importing one leaves the collector as it was."""
+    before = "import gc; frozen = gc.get_freeze_count(); looks = []; gc.callbacks.append(lambda *look: looks.append(1))"
+    after = "gc.callbacks.clear(); print(len(looks) > 0, gc.get_freeze_count() > frozen, gc.isenabled())"
+    command = "from twisted.plugins.streamline_command import streamline; looks.clear(); streamline.options"
+    for importing, expected in (("import streamline.tap", "True False True"), (command, "False True True")):
+        code = [sys.executable, "-c", f"{before}; {importing}; {after}"]
+        told = subprocess.run(code, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        assert told.split() == expected.split()

@@ -79,7 +79,7 @@ COORDINATING = (
         SHARDS,
         "if self.is_closed:\n    return\nself._partition = partition",
         "self._partition = partition",
-        [f"{LOAD}test_leadership_that_ends_with_nothing_read"],
+        [f"{LOAD}test_leadership_that_ends_with_nothing_left_to_read"],
     ),
     Mutant(
         "KR29",

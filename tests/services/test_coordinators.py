@@ -13,6 +13,7 @@ from streamline.groups.entries import OffsetEntry
 from streamline.groups.offsets import Commit, NewOffset
 from streamline.groups.records import to_record
 from streamline.model import OFFSETS_TOPIC
+from streamline.services.loading import ENTRIES_PER_TURN
 from streamline.wire.records import Record, build_batch
 from tests.services.coordinator_case import GROUP, T0, CoordinatorCase
 from tests.services.rooms import Rooms
@@ -205,15 +206,12 @@ class LoadingTests(CoordinatorCase):
         self.it.turns()
         self.assertEqual(self.refusal(), ErrorCode.NOT_COORDINATOR)
 
-    def test_leadership_that_ends_with_nothing_read(self) -> None:
+    def test_leadership_that_ends_with_nothing_left_to_read(self) -> None:
         """A coordinator that is one no longer does not begin, though its log is read to the end by then."""
-        self.it.leadership.is_held = True
-        newer = Record(b"", b"\0\x03" + b"\0\x01g")
-        self.it.replicas.append_now(OFFSETS_TOPIC, 0, build_batch([newer]), -1)
+        self.it.fill(ENTRIES_PER_TURN)
         self.reload()
         (loading,) = self.it.groups._shards.values()
         self.it.elect(2)
-        self.it.leadership.release()
         self.it.turns(10)
         self.assertEqual([loading.is_closed, loading.is_ready], [True, False])
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
 from streamline.errors import ErrorCode, ProtocolError, StorageFailed
 from streamline.replication.following import BACK_OFF_S
 from streamline.services.fetchers import TAKEN_AT_ONCE, batches_of
@@ -58,6 +62,26 @@ class LineTests(ReplicatingCase):
         self.assertEqual(self.asks(), {0: 0})
         self.answers(said())
         self.assertEqual(self.asks(), {1: 0})
+
+    def test_one_timer_a_turn(self) -> None:
+        """Whoever is to be fetched from now on waits for the same turn as all the others, and that may be thousands."""
+        call_later, delays = self.clock.callLater, list[float]()
+
+        def counted(delay: float, *args: Any, **kw: Any) -> IDelayedCall:
+            delays.append(delay)
+            return call_later(delay, *args, **kw)
+
+        self.patch(self.clock, "callLater", counted)
+        states = {index: self.replica(index) for index in range(1, 100)}
+        roles = [self.replicator.follow(copy, state_of(index=index), lambda _: None) for index, copy in states.items()]
+        self.assertEqual(delays, [0])
+        self.turn()
+        self.answers(said())
+        self.assertEqual(self.asks(), dict.fromkeys(states, 0))
+        delays.clear()
+        for role in roles:
+            role.close()
+        self.assertEqual(delays, [0])
 
     def test_hurried(self) -> None:
         """See Note [Answer now]: what is followed from now on does not wait until there are records of another one."""

@@ -45,6 +45,7 @@ class CollectorTests(SynchronousTestCase):
             seen = weakref.ref(node)
             del node
         self.assertTrue(gc.isenabled())
+        self.assertEqual(gc.get_threshold(), COLLECTOR_THRESHOLDS, "what a start makes next is no garbage either")
         self.assertGreater(gc.get_freeze_count(), 10_000)
         gc.collect()
         self.assertIsNotNone(seen())

@@ -316,7 +316,10 @@ class RollTests(IdempotenceCase):
         for number in range(23):
             self.accepts(number, number, bytes(100_000))
         self.assertEqual(self.broker.partition("t").log.segment_offset, 20)
-        self.restart()
+        self.broker.wait(1)  # until the snapshot is there, which nobody waits for
+        self.broker.crash()
+        self.assertIn(snapshot_name(20), self.files())
+        self.broker.start()
         for number in range(18, 23):
             self.accepts(number, number, bytes(100_000))
 
@@ -373,7 +376,9 @@ class BookkeepingTests(IdempotenceCase):
         self.accepts(0, 0)
         partition = self.broker.partition("t")
         self.broker.machine.platter.faults.full = True
-        partition.books.close()
+        closing = partition.books.close()
+        self.broker.wait(1)
+        self.assertIsNone(self.successResultOf(closing), "nobody who closes it hears of that")
         self.broker.machine.platter.faults.full = False
         self.accepts(1, 1)
         self.restart()

@@ -35,15 +35,18 @@ class Writers(Clock):
     def __init__(self) -> None:
         super().__init__()
         self.writers: list[Any] = []
+        self.changes = 0
 
     def addWriter(self, writer: Any) -> None:
         """Note it."""
         if writer not in self.writers:
+            self.changes += 1
             self.writers.append(writer)
 
     def removeWriter(self, writer: Any) -> None:
         """Forget it."""
         if writer in self.writers:
+            self.changes += 1
             self.writers.remove(writer)
 
     def addReader(self, reader: Any) -> None:
@@ -91,6 +94,27 @@ class Told:
         self.said.append("stop")
 
 
+class Counted(socket.socket):
+    """A socket that counts what it is asked to send, by whatever call."""
+
+    asked = 0
+
+    def sendmsg(self, *args: Any) -> int:
+        """Count."""
+        self.asked += 1
+        return super().sendmsg(*args)
+
+    def send(self, *args: Any) -> int:
+        """Count."""
+        self.asked += 1
+        return super().send(*args)
+
+    def fileno(self) -> int:
+        """Count, as only C{sendfile} wants it here."""
+        self.asked += 1
+        return super().fileno()
+
+
 DOUBLED_OR_NOT = (20_000, 40_000)
 """Linux adds as much for what it has to remember."""
 
@@ -106,7 +130,8 @@ class SocketCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Make a pair, one end of it a transport."""
         self.reactor = Writers()
-        ours, self.theirs = socket.socketpair()
+        pair, self.theirs = socket.socketpair()
+        self.ours = ours = Counted(fileno=pair.detach())
         ours.setblocking(False)
         self.theirs.settimeout(5)
         self.addCleanup(ours.close)
@@ -125,6 +150,17 @@ class SocketCase(SynchronousTestCase):
                 self.transport.doWrite()
             found += self.theirs.recv(1 << 20)
         return found
+
+
+    def written(self) -> list[int]:
+        """Let the transport write until nothing waits; return how often the kernel was asked to take something."""
+        asked = []
+        while self.sender.unsent_bytes:
+            self.theirs.recv(1 << 20)
+            before = self.ours.asked
+            self.transport.doWrite()
+            asked.append(self.ours.asked - before)
+        return asked
 
 
 class SocketTests(SocketCase):
@@ -149,6 +185,15 @@ class SocketTests(SocketCase):
         self.assertEqual(found + self.receive(10_000_006 - len(found)), b"".join(parts) + b"behind")
         self.assertEqual((self.sender.unsent_bytes, self.told.said), (0, ["pause", "resume"]))
         self.assertEqual(self.reactor.writers, [])
+
+    def test_one_call_each_time_that_it_can_be_written(self) -> None:
+        """And the reactor is told of it once, and once when all has gone."""
+        self.sender.send([bytes(3_000_000)], 3_000_000)
+        self.assertEqual(self.ours.asked, 1)
+        asked = self.written()
+        self.assertGreater(len(asked), 5)
+        self.assertEqual(set(asked), {1})
+        self.assertEqual(self.reactor.changes, 2)
 
     def test_what_the_kernel_keeps(self) -> None:
         """It is told how much, or left alone."""
@@ -201,6 +246,23 @@ class SocketTests(SocketCase):
         self.sender.finish()
         self.assertTrue(self.transport.disconnecting)
 
+    def test_the_transport_writes_by_itself_again_when_nothing_waits(self) -> None:
+        """As it must to close, and nothing is left that would keep it from being forgotten."""
+        for ended in (self.written, lambda: self.sender.stopProducing()):  # type: ignore[attr-defined]
+            self.sender.send([bytes(1_000_000)], 1_000_000)
+            self.assertIn("doWrite", vars(self.transport))
+            ended()
+            self.assertNotIn("doWrite", vars(self.transport))
+            self.assertEqual(self.reactor.writers, [])
+
+    def test_an_abort_has_the_last_word(self) -> None:
+        self.sender.send([bytes(1_000_000)], 1_000_000)
+        self.transport.abortConnection()
+        asked = self.ours.asked
+        self.transport.doWrite()
+        self.reactor.advance(0)
+        self.assertEqual((self.ours.asked, self.told.said), (asked, ["pause", "stop"]))
+
 
 class StretchTests(SocketCase):
     """Bytes of files go out without being read."""
@@ -232,6 +294,13 @@ class StretchTests(SocketCase):
         self.assertTrue(0 < self.sender.unsent_bytes < size)
         self.assertEqual(self.receive(size + 8), b"head" + self.data[7:] + b"tail")
         self.assertEqual((self.sender.unsent_bytes, self.told.said), (0, ["pause", "resume"]))
+
+    def test_one_call_each_time_that_it_can_be_written(self) -> None:
+        self.sender.send([self.file.stretch(0, len(self.data))], len(self.data))
+        self.assertEqual(self.ours.asked, 1)
+        asked = self.written()
+        self.assertGreater(len(asked), 5)
+        self.assertEqual(set(asked), {1})
 
     def test_a_file_that_has_become_shorter(self) -> None:
         """The connection ends, as what was promised cannot be sent."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from random import Random
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.testing.simulation.cores.links import CALM
 from streamline.testing.simulation.cores.operator import Operator
 from streamline.testing.simulation.cores.replica import Slot
 from streamline.testing.simulation.cores.workload import Workload
-from streamline.testing.simulation.cores.world import CoreWorld
+from streamline.testing.simulation.cores.world import SOON_S, CoreWorld
 
 KILLS = 150
 RESTART_S = 0.5
+IN_FLIGHT_S = 0.015
+"""Far longer than a message travels while the network is calm."""
 
 
 class CaseCase(SynchronousTestCase):
@@ -52,17 +56,30 @@ class CaseCase(SynchronousTestCase):
 class KillTests(CaseCase):
     """Leaders are killed one after the other (RC6)."""
 
-    def kill_leaders(self, notices: float, pause_s: float) -> list[float]:
+    def kill(self, world: CoreWorld, slot: Slot, noticing: Random | None) -> None:
+        """
+        Kill, and have the others hear of it, as from a refused connection: behind all that had been sent before.
+
+        News that overtakes a dead leader's last message makes whoever hears it follow again, and wait: that took half a
+        second in three of a hundred kills.  No such news comes by a connection; a sweep has it all the same.
+        """
+        world.notices = 0.0
+        world.die(slot, power=False)
+        for other in world.slots.values():
+            if noticing is not None and other is not slot:
+                world.at(world.now + IN_FLIGHT_S + noticing.random() * SOON_S, world.rumour, other, slot)
+
+    def kill_leaders(self, seed: int, pause_s: float, *, is_noticed: bool) -> list[float]:
         """Kill, and measure how long it takes until another has committed something."""
-        world = self.world(7, 3)
-        world.notices = notices
+        world = self.world(seed, 3)
+        noticing = world.stream("refused connections") if is_noticed else None
         gaps = []
         self.leader_within(world, 5.0)
         for _ in range(KILLS):
             slot = self.leader_within(world, 10.0)
             assert slot.process is not None
             term = slot.process.node.term
-            world.die(slot, power=False)
+            self.kill(world, slot, noticing)
             world.at(world.now + RESTART_S, world.start, slot)
             began = world.now
             later = self.leader_within(world, 10.0, term)
@@ -75,15 +92,16 @@ class KillTests(CaseCase):
 
     def test_silently(self) -> None:
         """Nobody is told: the silence is what counts, and commits keep coming."""
-        gaps = self.kill_leaders(0.0, 0.0)
+        gaps = self.kill_leaders(7, 0.0, is_noticed=False)
         self.assertLess(gaps[len(gaps) // 2], 2.5)
 
     def test_crash_is_not_a_silence(self) -> None:
         """A refused connection tells the others at once, and saves the wait."""
-        gaps = self.kill_leaders(1.0, 1.0)
-        self.assertLess(gaps[len(gaps) // 2], 0.1)
-        self.assertLess(gaps[int(len(gaps) * 0.9)], 0.2)
-        self.assertLess(gaps[int(len(gaps) * 0.98)], 1.0)  # a vote was lost, and asked for again
+        for seed in (1, 7):
+            gaps = self.kill_leaders(seed, 1.0, is_noticed=True)
+            self.assertLess(gaps[len(gaps) // 2], 0.1, seed)
+            self.assertLess(gaps[int(len(gaps) * 0.98)], 0.2, seed)
+            self.assertLess(gaps[-1], 0.4, seed)
 
 
 class MeshTests(CaseCase):

@@ -46,6 +46,7 @@ class RunTests(SynchronousTestCase):
         """Return batches of all sizes, or small ones only, and of all times, now and then without any."""
         sizes, steps = rng.choice((
             ((10, 10, 100, 300, 5000, 90_000), (0, 0, 1, -5, 100, DAY_MS // 20)),
+            ((5000,), (0, 7)),
             ((1, 10), (DAY_MS // 15, -DAY_MS // 50)),
             ((1, 10), (0, 7, -5)),
             ((1, 10), (0,)),

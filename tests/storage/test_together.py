@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, cast
 
-from twisted.internet.defer import DeferredList
+from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.errors import StorageFailed
 from streamline.interfaces import IFile, IPartitionLog
 from streamline.model import LogIdentity
+from streamline.storage import checkpoints
+from streamline.storage.checkpoints import Offsets
+from streamline.storage.layout import encode_offsets
+from streamline.storage.log import SegmentLog
 from streamline.storage.segment import Segment
-from streamline.storage.together import AT_ONCE, TOGETHER_MIN
+from streamline.storage.together import AT_ONCE, TOGETHER_MIN, TOLD_AT_ONCE, Done, Together
 from streamline.testing.contracts.storage_harness import TOPIC_ID, make_batch
 from streamline.testing.simulation import SimDisk
+from streamline.testing.worlds import HandClock
 from streamline.wire.batch import read_header
 from tests.storage.machines import DATA, Station
 
@@ -141,6 +148,45 @@ class TogetherTests(SynchronousTestCase):
         self.fill()
         self.assertEqual(self.ends(), LOGS * [1])
 
+    def test_checkpoints_are_encoded_elsewhere(self) -> None:
+        """That takes long where there are many logs, and nobody who uses the reactor waits for it."""
+        where: list[bool] = []
+        is_elsewhere = False
+        in_thread = SimDisk._in_thread
+
+        def noted(disk: SimDisk, *args: Any) -> None:
+            nonlocal is_elsewhere
+            is_elsewhere = True
+            in_thread(disk, *args)
+            is_elsewhere = False
+
+        def encoded(offsets: Offsets) -> bytes:
+            where.append(is_elsewhere)
+            return encode_offsets(offsets)
+
+        self.patch(SimDisk, "_in_thread", noted)
+        self.patch(checkpoints, "encode_offsets", encoded)
+        self.station.stop()
+        self.assertEqual(where, [True, True], "recovery points and high watermarks")
+
+    def test_stopped_when_they_are_closed(self) -> None:
+        """A stop waits for no log that was closed before it, and notes how far that came."""
+        self.fill()
+        closing = [log.close() for log in self.logs]
+        self.station.wait(DeferredList(closing))
+
+        def close(log: SegmentLog) -> Deferred[None]:
+            closed_again.append(log.identity)
+            return succeed(None)
+
+        closed_again: list[LogIdentity] = []
+        self.patch(SegmentLog, "close", close)
+        self.station.stop()
+        self.assertEqual(closed_again, [self.station.log.identity], "the only one that was open")
+        self.station.start()
+        noted = self.station.storage._checkpoints.recovery_points
+        self.assertEqual([noted[identity.topic_partition] for identity in MANY], LOGS * [1])
+
     def test_one_cannot_be_closed(self) -> None:
         """A sync that fails as logs are closed makes that the stop is no clean one (DK12)."""
         self.fill()
@@ -176,3 +222,45 @@ class TogetherTests(SynchronousTestCase):
         del self.logs[7]
         self.assertTrue(all(IPartitionLog.providedBy(log) for log in self.logs))
         self.assertEqual(self.ends(), (LOGS - 1) * [1])
+
+
+class TurnTests(SynchronousTestCase):
+    """Whoever waits is told in turns of the reactor, which others have in between."""
+
+    def test_told_in_turns(self) -> None:
+        """Each of many has a little to do when it is served, a log that is closed to close its files."""
+        clock, disk = cast(Any, HandClock()), HeldDisk()
+        together = Together(clock, cast(Any, disk))
+        told: list[int] = []
+        for number in range(AT_ONCE + 2 * TOLD_AT_ONCE + 1):
+            together.do(lambda number=number: Done(number)).addCallback(told.append)  # type: ignore[misc]
+        disk.serve()
+        del told[:]
+        disk.serve()
+        counts = [len(told)]
+        while calls := clock.getDelayedCalls():
+            (turn,) = calls
+            due, args = turn.func, turn.args
+            turn.cancel()
+            due(*args)
+            counts.append(len(told))
+        self.assertEqual(counts, [TOLD_AT_ONCE, 2 * TOLD_AT_ONCE, 2 * TOLD_AT_ONCE + 1])
+
+
+class HeldDisk:
+    """Has a thread that works when the test says so."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Deferred[Any], Callable[[], Any]]] = []
+
+    def elsewhere(self, function: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        """Keep it waiting."""
+        done: Deferred[Any] = Deferred()
+        self._waiting.append((done, partial(function, *args)))
+        return done
+
+    def serve(self) -> None:
+        """Do what waits now."""
+        waiting, self._waiting = self._waiting, []
+        for done, work in waiting:
+            done.callback(work())
