@@ -23,7 +23,7 @@ from streamline.api.fetching import PARTITIONS_PER_TURN, Read, Reading
 from streamline.api.leaders import MOVED, addresses_of, leader_of
 from streamline.api.near_fetch import NearReading
 from streamline.errors import ErrorCode, ProtocolError, Refused
-from streamline.model import NO_LEADER, ZERO_UUID, LogSlice
+from streamline.model import NO_LEADER, NO_OFFSET, ZERO_UUID, LogSlice
 from streamline.replication.sessions import (
     FINAL_EPOCH,
     INITIAL_EPOCH,
@@ -191,7 +191,8 @@ def _is_news(read: Read) -> bool:
 
 def _told(session: Session, read: Read) -> None:
     wanted = read.wanted
-    wanted.told_high_watermark = read.high_watermark
+    # A follower whose log parts from ours takes nothing else from that answer (KR7), and has to be told again.
+    wanted.told_high_watermark = NO_OFFSET if read.diverging is not None else read.high_watermark
     wanted.told_start_offset = read.start_offset
     if read.slice.size_bytes:
         session.give_way(wanted.key)

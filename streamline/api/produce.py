@@ -123,12 +123,13 @@ class Produced(Later):
             self._append(*self._begin(topic), topic.partition_data)
 
     def collect_many(self, topics: Sequence[TopicProduceData]) -> Generator[None, None, Produced]:
-        """Collect all batches of a request of very many partitions."""
+        """Collect all batches of a request of very many partitions, and write what each turn has collected in it."""
         for topic in topics:
             name, receipts = self._begin(topic)
             parts = topic.partition_data
             for at in range(0, len(parts), PARTITIONS_PER_TURN):
                 self._append(name, receipts, parts[at : at + PARTITIONS_PER_TURN])
+                self._call.broker.replicas.flush()
                 yield
         return (yield from self.look_closely())
 
@@ -172,6 +173,7 @@ class Produced(Later):
         for count, (receipts, at, looking) in enumerate(close_ones, 1):
             receipts[at] = receipts[at][0], (yield from looking)
             if count % PARTITIONS_PER_TURN == 0:
+                self._call.broker.replicas.flush()
                 yield
         return self
 

@@ -260,16 +260,20 @@ def _topic(image: MetadataImage, name: str, topic_id: bytes, index: int) -> Topi
 
 
 def _laid_over(image: MetadataImage, told: Iterable[tuple[Key, Told]]) -> Mapping[str, Topic]:
-    topics = dict(image.topics)
+    """Return all topics, those of which something later was told made anew; once each, however much that is."""
+    later: dict[str, list[PartitionState]] = {}
     for (topic_id, index), one in told:
         name = image.names.get(topic_id)
         if name is None or one.state is None:
             continue
-        topic = topics[name]
-        if one.epoch > topic.partitions[index].partition_epoch:
-            parts = topic.partitions
-            topics[name] = evolve(topic, partitions=(*parts[:index], one.state, *parts[index + 1 :]))
-    return topics
+        partitions = later.get(name)
+        known = image.topics[name].partitions if partitions is None else partitions
+        if one.epoch > known[index].partition_epoch:
+            if partitions is None:
+                partitions = later[name] = list(known)
+            partitions[index] = one.state
+    changed = {name: evolve(image.topics[name], partitions=tuple(parts)) for name, parts in later.items()}
+    return {**image.topics, **changed}
 
 
 def _role(said: LeaderAndIsrPartitionState) -> PartitionState:

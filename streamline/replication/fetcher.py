@@ -90,19 +90,27 @@ class Fetcher:
         rested_s = self.rested_s
         return self._retry_s if rested_s is None else max(self._retry_s, rested_s)
 
-    def answered(
-        self, code: ErrorCode, session_id: int, answers: Iterable[tuple[PartitionKey, LeaderAnswer]], now_s: float
-    ) -> list[tuple[PartitionKey, Step]]:
+    def heard(self, code: ErrorCode, session_id: int, now_s: float) -> bool:
         """
-        Take an answer; return what to do to which log, each to be followed by L{moved}.
+        Take the head of an answer; return whether what it says of partitions means anything, and is for L{answered}.
 
-        @param code: of the answer as a whole; C{answers} mean nothing where it is an error.
+        @param code: of the answer as a whole.
         """
         self._is_in_flight = False
         if not self._session.answered(code, session_id):
             self._rest(now_s)
-            return []
+            return False
         self._back_off_s = BACK_OFF_S
+        return True
+
+    def answered(
+        self, answers: Iterable[tuple[PartitionKey, LeaderAnswer]], now_s: float
+    ) -> list[tuple[PartitionKey, Step]]:
+        """
+        Take what an answer says of some partitions; return what to do to which log, each to be followed by L{moved}.
+
+        All of an answer is taken before the next fetch.
+        """
         steps: list[tuple[PartitionKey, Step]] = []
         for key, answer in answers:
             partition, asked = self.partitions.get(key), self._session.asked(key)

@@ -34,8 +34,9 @@ class Wanted:
     One partition that a reader wants.
 
     @ivar start_offset: where the reader's own log begins, if it has one.
-    @ivar told_high_watermark: what it was last told; -1 before the first answer, after an error, and in a new leader
-        epoch, in which a follower takes nothing for known that it was told before.
+    @ivar told_high_watermark: what it was last told; -1 before the first answer, after an error, after it was told
+        where its log parts from ours, and in a new leader epoch, in which a follower takes nothing for known that it
+        was told before.
     """
 
     key: Key

@@ -18,29 +18,36 @@ waits for them as well, and says where the whole log ends.
 A fetch waits at the leader for as long as there is nothing to copy, and what is followed from now on, or has rested
 since, would have to wait for its end: after a fail-over, the producers of those partitions as well.  Another fetch
 beside it would say how far logs go that the first one is about.  So the leader is asked to answer that one as it is.
+
+# Note [Very many]
+
+A fetch may bring something for thousands of partitions.  Some are taken in each turn of the reactor; for those that
+wait it is as if the answer had not come yet, and nothing is asked for until all of them have had their turn.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from streamline.errors import ProtocolError, StorageFailed
-from streamline.interfaces import IClock, IFollowing, IReplica
+from streamline.interfaces import IClock, IFollowing, IReplica, Whim, fires
 from streamline.model import Buffer, LogIdentity, PartitionState
 from streamline.replication.fetcher import Fetcher
 from streamline.replication.follower_session import Fetch, PartitionKey
-from streamline.replication.following import Append, Cut, FollowedPartition, Step
+from streamline.replication.following import Append, Cut, FollowedPartition, LeaderAnswer, Step
 from streamline.replication.messages import error_of, fetch_answers
 from streamline.replication.throttle import Throttle
 from streamline.replication.truncation import LogRange
 from streamline.wire.batch import HEADER_BYTES, MAGIC, BatchHeader, is_intact, read_header
 from streamline.wire.messages.fetch import FetchResponse
+from streamline.wire.types import Buffers
 
 log = Logger()
 
@@ -48,6 +55,11 @@ Ask = Callable[[int, Fetch], Deferred[FetchResponse]]
 """Sends a fetch to a leader."""
 Hurry = Callable[[int], None]
 """Has a leader answer the fetch that waits there."""
+Answer = tuple[PartitionKey, LeaderAnswer, Buffers]
+"""What came for a partition, with its records."""
+
+TAKEN_AT_ONCE = 100
+"""Partitions of one answer that are taken in one turn, about ten milliseconds of work where each has records."""
 
 
 def batches_of(records: memoryview) -> Iterator[tuple[BatchHeader, memoryview]]:
@@ -208,13 +220,9 @@ class Following:
 
 
 class Line:
-    """
-    What is fetched from one leader.
+    """What is fetched from one leader; C{crumbles} says of an answer whether its partitions are taken one by one."""
 
-    @param ask: sends a fetch.
-    """
-
-    def __init__(self, clock: IClock, leader: int, ask: Ask, hurry: Hurry) -> None:
+    def __init__(self, clock: IClock, leader: int, ask: Ask, hurry: Hurry, crumbles: Whim | None = None) -> None:
         self.leader = leader
         self._clock = clock
         self._ask = ask
@@ -227,6 +235,11 @@ class Line:
         self._timer: IDelayedCall | None = None
         self._is_soon = False
         self._is_stopped = False
+        self._crumbles = crumbles
+        self._untaken: Iterator[Answer] = iter(())
+        self._is_taking = False
+        """See Note [Very many]."""
+        self._taking: IDelayedCall | None = None
 
     def now_s(self) -> float:
         """Return the time."""
@@ -270,6 +283,9 @@ class Line:
         """Ask for nothing any more."""
         self._is_stopped = True
         self._wait_no_more()
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
 
     # Asking
 
@@ -292,7 +308,7 @@ class Line:
 
     def _go_on(self) -> None:
         """Fetch, if it is time; see Note [One after the other]."""
-        if self._is_stopped or self._open_steps:
+        if self._is_stopped or self._is_taking or self._open_steps:
             return
         fetch = self._fetcher.next_fetch(self.now_s())
         if fetch is not None:
@@ -321,20 +337,37 @@ class Line:
         self._is_asking = False
         if self._is_stopped:
             return
-        answers, records = [], {}
-        for key, answer, brought in fetch_answers(response):
-            answers.append((key, answer))
-            records[key] = brought if isinstance(brought, Buffer) else b"".join(brought)
-        steps = self._fetcher.answered(error_of(response.error_code), response.session_id, answers, self.now_s())
-        for key, _ in answers:
+        if self._fetcher.heard(error_of(response.error_code), response.session_id, self.now_s()):
+            self._untaken = fetch_answers(response)
+        self._is_taking = True
+        self._take_on(1 if fires(self._crumbles) else TAKEN_AT_ONCE)
+
+    def _take_on(self, at_once: int) -> None:
+        """Take some of what has come, and fetch on after the last of it."""
+        self._taking = None
+        some = list(islice(self._untaken, at_once))
+        self._take_some(some)
+        if len(some) == at_once and not self._is_stopped:
+            self._taking = self._clock.callLater(0, self._take_later, at_once)
+        else:
+            self._is_taking = False
+            self._go_on()
+
+    def _take_later(self, at_once: int) -> None:
+        maybeDeferred(self._take_on, at_once).addErrback(self._failed)
+
+    def _take_some(self, some: Sequence[Answer]) -> None:
+        steps = dict(self._fetcher.answered([(key, answer) for key, answer, _ in some], self.now_s()))
+        due = []
+        for key, _, records in some:
             if (following := self._followings.get(key)) is not None:
                 following.tell()
                 following.follow_start()
-        due = [(following, step, records[key]) for key, step in steps if (following := self._followings.get(key))]
+                if (step := steps.get(key)) is not None:
+                    due.append((following, step, records if isinstance(records, Buffer) else b"".join(records)))
         self._open_steps.update((following, None) for following, _, _ in due)  # all, before any of them is done
         for following, step, brought in due:
             self._take(following, step, brought)
-        self._go_on()
 
     def _take(self, following: Following, step: Step, records: Buffer) -> None:
         if following not in self._open_steps:
@@ -359,6 +392,7 @@ class Line:
 
     def _failed(self, failure: Failure) -> None:
         log.failure("what node {leader} sent could not be taken", failure, leader=self.leader)
+        self._untaken, self._is_taking = iter(()), False
         if not self._is_asking and not self._is_stopped:
             self._fetcher.unanswered(self.now_s())
             self._go_on()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
+from streamline.api.produce import PARTITIONS_PER_TURN
 from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET, NO_TIMESTAMP, OFFSETS_TOPIC
 from streamline.wire.compress import ZSTD
@@ -101,6 +103,24 @@ class PartitionTests(ProduceCase):
         (_, first), (_, second) = client.answers()
         self.assertEqual(len(first.responses[0].partition_responses), 1000)
         self.assertEqual(second.responses[0].partition_responses[0].base_offset, 334)
+
+    def test_written_in_the_turn_in_which_it_was_collected(self) -> None:
+        """Very many partitions are not all written in one turn, once the last of them has been collected."""
+        self.broker.create("wide", 2 * PARTITIONS_PER_TURN + 1)
+        logs = [copy.log for copy in self.broker.node.broker.replicas if copy.log.identity.topic == "wide"]
+        parts = [PartitionProduceData(index=index, records=batch_of(b"v")) for index in range(len(logs))]
+        topic = TopicProduceData(name="wide", partition_data=parts)
+        client = self.broker.connect()
+        client.give(client.frame(ProduceRequest(acks=1, timeout_ms=1000, topic_data=[topic]), 9))
+        written = [0]
+
+        def is_done() -> bool:
+            written.append(sum(log.flushed_offset for log in logs))
+            return written[-1] == len(logs)
+
+        self.broker.until(is_done)
+        steps = [after - before for before, after in pairwise(written) if after > before]
+        self.assertEqual(steps, [PARTITIONS_PER_TURN, PARTITIONS_PER_TURN, 1])
 
     def test_nothing_at_all(self) -> None:
         response = self.broker.ask(ProduceRequest(acks=1, timeout_ms=1000, topic_data=[]), 9)

@@ -185,6 +185,14 @@ class WaitingTests(ReplicaFetchCase):
         (answer,) = came
         self.assertEqual([self.of(answer).high_watermark, joined(self.of(answer))], [4, b""])
 
+    def test_told_again_after_a_cut(self) -> None:
+        """Of an answer that says where its log parts from ours it takes nothing else (KR7)."""
+        request = self.request(9, session_id=self.session_id, session_epoch=1)
+        self.assertIsNotNone(self.of(self.asked(request)).diverging_epoch)
+        request = self.request(3, wait_ms=500, session_id=self.session_id, session_epoch=2)
+        self.assertEqual(self.of(self.asked(request)).high_watermark, 3)
+        self.waits(3)
+
     def test_answer_now(self) -> None:
         """It is told nothing at once, and asks for something else."""
         came = self.waits()

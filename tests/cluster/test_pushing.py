@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from attrs import evolve
 
 from streamline.cluster.commands import DeleteTopic, RegisterBroker
@@ -10,7 +13,7 @@ from streamline.cluster.failover import fence, unfence, unregister
 from streamline.cluster.foresight import Foresight, Here
 from streamline.cluster.image import MetadataImage
 from streamline.cluster.pushing import PARTITIONS_MAX, Push, Pusher, pushes, unsettles
-from streamline.model import Broker, Endpoint
+from streamline.model import Broker, Endpoint, PartitionState
 from streamline.wire.messages.peer_pushes import (
     EPOCH_DURING_DELETE,
     INCREMENTAL,
@@ -170,3 +173,50 @@ class TakingTests(PushingCase):
         self.given(leader=1, leader_epoch=7, partition_epoch=9)
         foresight.applied(self.image)
         self.assertEqual(foresight.expected(self.image.topics["t"], self.state()).leader, 1)
+
+
+class Counted(tuple[PartitionState, ...]):
+    """The partitions of a topic, which count how often somebody goes through them."""
+
+    gone_through = 0
+
+    def __iter__(self) -> Iterator[PartitionState]:
+        """Count it."""
+        Counted.gone_through += 1
+        return super().__iter__()
+
+    def __getitem__(self, at: Any) -> Any:
+        """Give one; parts of them stay countable."""
+        found = super().__getitem__(at)
+        return Counted(found) if isinstance(at, slice) else found
+
+
+class ShownTests(PushingCase):
+    """What was pushed, laid over the image."""
+
+    def test_very_many_of_one_topic(self) -> None:
+        """The topic is made anew once, and not once for each of its partitions."""
+        for index in range(1, 100):
+            self.given(index)
+        self.told = told = self.image
+        for index in range(100):
+            self.given(index, leader=3, leader_epoch=6, partition_epoch=8)
+        push = self.to(UpdateMetadataRequest)[2]
+        assert isinstance(push, UpdateMetadataRequest)
+        topic = evolve(told.topics["t"], partitions=Counted(told.topics["t"].partitions))
+        image, foresight = evolve(told, topics={"t": topic}), Foresight()
+        self.assertTrue(foresight.show(push, image))
+        Counted.gone_through = 0
+        shown = foresight.shown(image).topics["t"].partitions
+        self.assertEqual([state.leader for state in shown], [3] * 100)
+        self.assertEqual(Counted.gone_through, 1)
+
+    def test_nothing_later(self) -> None:
+        """What the log has brought meanwhile is what is shown."""
+        self.given(leader=3, leader_epoch=6, partition_epoch=8)
+        push = self.to(UpdateMetadataRequest)[2]
+        assert isinstance(push, UpdateMetadataRequest)
+        foresight = Foresight()
+        self.assertTrue(foresight.show(push, self.told))
+        self.given(leader=2, leader_epoch=7, partition_epoch=9)
+        self.assertIs(foresight.shown(self.image).topics["t"], self.image.topics["t"])

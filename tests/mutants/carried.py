@@ -76,8 +76,13 @@ FOLLOWING = (
     ),
     Mutant(
         "KR1", "A fetch says what counts, and is not sent before everything that came counts.", FETCHERS,
-        "if self._is_stopped or self._open_steps:", "if self._is_stopped:",
+        "if self._is_stopped or self._is_taking or self._open_steps:", "if self._is_stopped or self._is_taking:",
         [f"{LINE}test_waits_for_the_sync", f"{LINE}test_every_step_before_the_next_fetch"],
+    ),
+    Mutant(
+        "KR1", "Nor before all of an answer has been taken, which may be in several turns.", FETCHERS,
+        "if self._is_stopped or self._is_taking or self._open_steps:", "if self._is_stopped or self._open_steps:",
+        [f"{LINE}test_some_in_each_turn"],
     ),
     Mutant(
         "KR1", "A sync that began before a cut says nothing about what came afterwards.", PARTITION,
@@ -123,6 +128,12 @@ FOLLOWING = (
         "KR7", "What is committed is looked at again once the log has been cut.", FETCHERS,
         "self.followed.cut(kept.start_offset, kept.end_offset)", "pass",
         [f"{LINE}test_cut"],
+    ),
+    Mutant(
+        "KR7", "Who is told where its log parts from ours is told afterwards what is committed, in any case.",
+        "streamline/api/fetch.py",
+        "wanted.told_high_watermark = NO_OFFSET if read.diverging is not None else read.high_watermark",
+        "wanted.told_high_watermark = read.high_watermark", [f"{WAITING}test_told_again_after_a_cut"],
     ),
     Mutant(
         "KR8", "An empty log begins where a batch does in which the leader's log begins.", FETCHERS,

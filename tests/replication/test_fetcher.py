@@ -49,7 +49,8 @@ class ThrottledTests(SynchronousTestCase):
     def comes(self, end_offset: int, high_watermark: int) -> Fetch | None:
         """Have twenty bytes come; return what is fetched next."""
         said = answer(has_records=True, high_watermark=high_watermark)
-        self.assertEqual(self.fetcher.answered(ErrorCode.NONE, 77, [(A, said)], self.now), [(A, Append())])
+        self.assertTrue(self.fetcher.heard(ErrorCode.NONE, 77, self.now))
+        self.assertEqual(self.fetcher.answered([(A, said)], self.now), [(A, Append())])
         self.a.copied(20, self.now)
         self.a.appended(end_offset)
         self.fetcher.moved(A, self.now)
@@ -105,7 +106,8 @@ class FetcherTests(SynchronousTestCase):
 
     def reply(self, *answers: tuple[PartitionKey, LeaderAnswer]) -> list[tuple[PartitionKey, Step]]:
         """Have the leader answer, in a session."""
-        return self.fetcher.answered(ErrorCode.NONE, 77, answers, self.now)
+        self.assertTrue(self.fetcher.heard(ErrorCode.NONE, 77, self.now))
+        return self.fetcher.answered(answers, self.now)
 
     def offsets(self, fetch: Fetch) -> dict[PartitionKey, int]:
         """Return what a fetch names."""
@@ -191,7 +193,7 @@ class FetcherTests(SynchronousTestCase):
         self.reply()
         self.fetch()
         gone = ErrorCode.FETCH_SESSION_ID_NOT_FOUND
-        self.assertEqual(self.fetcher.answered(gone, 0, [(A, answer(has_records=True))], self.now), [])
+        self.assertFalse(self.fetcher.heard(gone, 0, self.now))
         self.fetches_nothing()
         self.now += BACK_OFF_S
         self.assertEqual(self.offsets(self.fetch()), {A: 10, B: 20})

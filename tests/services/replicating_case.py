@@ -223,6 +223,15 @@ class ReplicatingCase(SynchronousTestCase):
         """Let time pass."""
         self.clock.advance(seconds)
 
+    def one_turn(self) -> None:
+        """Let the reactor turn once: what is to be done in the next turn waits."""
+        calls: list[Any] = [call for call in self.clock.getDelayedCalls() if call.getTime() <= self.clock.seconds()]
+        for call in calls:
+            if call.active():
+                work, args = call.func, call.args
+                call.cancel()
+                work(*args)
+
     # Following
 
     def follow(self, replica: Kept, leader_epoch: int = 1) -> IFollowing:

@@ -8,13 +8,14 @@ from twisted.internet.interfaces import IDelayedCall
 
 from streamline.errors import ErrorCode, ProtocolError, StorageFailed
 from streamline.replication.following import BACK_OFF_S
-from streamline.services.fetchers import batches_of
+from streamline.services.fetchers import TAKEN_AT_ONCE, batches_of
 from streamline.services.peer_call import NoAnswer
 from streamline.testing.contracts.storage_harness import make_batch
 from tests.services.replicating_case import (
     BROKER_EPOCHS,
     LEADER,
     NODE,
+    Kept,
     ReplicatingCase,
     said,
     state_of,
@@ -281,6 +282,80 @@ class LineTests(ReplicatingCase):
         self.others.reachable(LEADER)
         self.turn()
         self.assertEqual(self.asks(), {0: 0})
+
+    # Very many; see Note [Very many]
+
+    def very_many(self, count: int) -> list[Kept]:
+        """Follow so many more, and have a record come for each."""
+        copies = [self.copy, *(self.replica(index) for index in range(1, count))]
+        for copy in copies[1:]:
+            self.follow(copy)
+        self.answers(said())
+        self.turn()
+        self.assertEqual(len(self.asks()), count - 1)
+        self.answers(*(said(index, make_batch(0), high_watermark=1) for index in range(1, count)))
+        return copies[1:]
+
+    def taken(self, copies: list[Kept]) -> int:
+        """Return how many have their record."""
+        return sum(copy.log.flushed_offset for copy in copies)
+
+    def test_some_in_each_turn(self) -> None:
+        """And nothing is asked for before the last of them has been taken."""
+        copies = self.very_many(2 * TAKEN_AT_ONCE + 2)
+        self.assertEqual((self.taken(copies), self.others.asked), (TAKEN_AT_ONCE, []))
+        self.one_turn()
+        self.assertEqual((self.taken(copies), self.others.asked), (2 * TAKEN_AT_ONCE, []))
+        self.one_turn()
+        self.assertEqual(self.asks(), dict.fromkeys(range(1, 2 * TAKEN_AT_ONCE + 2), 1))
+
+    def test_one_by_one(self) -> None:
+        """Where a whim says so."""
+        self.replicator._lines[LEADER]._crumbles = lambda: True
+        copies = self.very_many(4)
+        self.assertEqual(self.taken(copies), 1)
+        self.one_turn()
+        self.assertEqual(self.taken(copies), 2)
+
+    def test_forgotten_before_its_turn(self) -> None:
+        """Nothing is brought to it, and others are taken all the same."""
+        copies = self.very_many(TAKEN_AT_ONCE + 3)
+        self.replicator.forget(copies[-1].log.identity)
+        self.one_turn()
+        self.assertEqual((self.taken(copies), copies[-1].log.end_offset), (TAKEN_AT_ONCE + 1, 0))
+        self.one_turn()
+        self.assertEqual(len(self.asks()), TAKEN_AT_ONCE + 1)
+
+    def test_another_epoch_before_its_turn(self) -> None:
+        """What was asked in the one before means nothing."""
+        copies = self.very_many(TAKEN_AT_ONCE + 3)
+        self.follow(copies[-1], leader_epoch=2)
+        self.one_turn()
+        self.assertEqual(copies[-1].log.end_offset, 0)
+        self.assertEqual(self.asks()[TAKEN_AT_ONCE + 2], 0)
+
+    def test_what_fails_in_a_later_turn(self) -> None:
+        """The rest is asked for again, and the session begins anew."""
+        copies = self.very_many(2 * TAKEN_AT_ONCE + 2)
+
+        def told() -> None:
+            raise KeyError("a defect")
+
+        followed = self.replicator._followed[copies[TAKEN_AT_ONCE].log.identity]
+        followed.tell = told  # type: ignore[method-assign]
+        self.one_turn()
+        self.assertEqual(len(self.flushLoggedErrors(KeyError)), 1)
+        del followed.tell
+        self.assertEqual(self.others.asked, [])
+        self.turn(SOON_S)
+        taken = {index: int(0 < index <= TAKEN_AT_ONCE) for index in range(2 * TAKEN_AT_ONCE + 2)}
+        self.assertEqual(self.asks(), taken)
+
+    def test_stopped_before_the_last_was_taken(self) -> None:
+        copies = self.very_many(TAKEN_AT_ONCE + 3)
+        self.successResultOf(self.replicator.stop())
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.assertEqual(self.taken(copies), TAKEN_AT_ONCE)
 
     # Its end
 

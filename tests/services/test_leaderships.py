@@ -10,6 +10,7 @@ from streamline.interfaces import ILeadership
 from streamline.model import PartitionState
 from streamline.services.leaderships import SharedLeadership
 from streamline.services.peer_call import NoAnswer
+from streamline.services.replication import CONSIDERED_AT_ONCE
 from tests.services.replicating_case import BROKER_EPOCHS, ReplicatingCase
 
 LAG_MAX_S = 10.0
@@ -226,6 +227,21 @@ class AskingTests(AskCase):
         self.fetched(leadership, 3, 0)
         self.turn(AT_MOST_S)
         self.assertEqual(len(self.others.altered), 2)
+
+    def test_very_many(self) -> None:
+        """Some are considered in each turn; those that nothing has happened to as well, now and then."""
+        led = [self.lead(self.replica(index), isr=(1, 2)) for index in range(1, CONSIDERED_AT_ONCE + 11)]
+        for leadership in led:
+            self.fetched(leadership, 3, 0)
+        self.one_turn()
+        self.assertEqual(len(self.others.altered), CONSIDERED_AT_ONCE)
+        self.one_turn()
+        self.assertEqual(len(self.others.altered), CONSIDERED_AT_ONCE + 10)
+        for _, answer in self.others.altered:
+            answer.errback(NoAnswer("busy"))
+        self.others.altered.clear()
+        for leadership in led:
+            self.fetched(leadership, 2, 0)
 
     def test_asked_again_after_a_refusal(self) -> None:
         """Each time after a longer rest, whoever else is resting."""

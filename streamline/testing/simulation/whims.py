@@ -27,6 +27,7 @@ SITES = {
     "every-batch-indexed": "a new segment has an entry for every batch in its index",
     "fetch-answered-early": "a fetch that would wait is answered with what there is",
     "follower-session-forgotten": "a leader has forgotten a follower's fetch session",
+    "fetched-taken-one-by-one": "a follower takes what a fetch has brought one partition in a turn",
     "group-answered-late": "a group's answer to a join, a sync or a heartbeat comes 50 ms late",
     "heartbeat-repeated": "a broker says twice in a row that it lives",
     "high-watermark-told-late": "a follower hears of what is committed when its fetch has waited for as long as it may",
