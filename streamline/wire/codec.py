@@ -7,6 +7,7 @@ and by C{max_elements}.  Writers raise L{Unwritable} for what the version cannot
 """
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from streamline.errors import ProtocolError
@@ -35,6 +36,21 @@ class Reader(Protocol[M_co]):
     def __call__(self, buf: Buffer, at: int = 0) -> tuple[M_co, int]: ...
 
 
+class ByHand(Message):
+    """A form of a message that is so usual, and so simple, that it is written and read without its declaration."""
+
+    __slots__ = ()
+
+    def parts(self) -> list[Buffer]:
+        """Write it."""
+        raise NotImplementedError
+
+    @classmethod
+    def read(cls, version: int, buf: Buffer, at: int) -> tuple[Any, int]:
+        """Read it, or whatever else the message says; as a L{Reader}."""
+        raise NotImplementedError
+
+
 ReaderInSteps: TypeAlias = "Callable[[Buffer, int], Generator[None, None, tuple[Any, int]]]"
 WriterInSteps: TypeAlias = "Callable[[Any], Generator[None, None, list[Buffer]]]"
 
@@ -57,7 +73,11 @@ def reader(cls: type[M], version: int, max_elements: int = MAX_ELEMENTS) -> Read
     made = _readers.get((cls, version, max_elements))
     if made is None:
         _check(cls, version)
-        made = _readers[cls, version, max_elements] = ReaderSource(cls, version, max_elements).build()
+        if issubclass(cls, ByHand):
+            made = partial(cls.read, version)
+        else:
+            made = ReaderSource(cls, version, max_elements).build()
+        _readers[cls, version, max_elements] = made
     return made
 
 
@@ -71,7 +91,8 @@ def writer(cls: type[M], version: int) -> Callable[[M], list[Buffer]]:
     made = _writers.get((cls, version))
     if made is None:
         _check(cls, version)
-        made = _writers[cls, version] = WriterSource(cls, version).build()
+        made = cls.parts if issubclass(cls, ByHand) else WriterSource(cls, version).build()
+        _writers[cls, version] = made
     return made
 
 
