@@ -8,7 +8,7 @@ and by C{max_elements}.  Writers raise L{Unwritable} for what the version cannot
 
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from streamline.errors import ProtocolError
 from streamline.model import Buffer
@@ -88,10 +88,13 @@ def writer(cls: type[M], version: int) -> Callable[[M], list[Buffer]]:
     What it returns is the message as a list of buffers.  Records may be one buffer or a list or tuple of
     them; they are passed on, not copied.
     """
-    made = _writers.get((cls, version))
+    made: Callable[[Any], list[Buffer]] | None = _writers.get((cls, version))
     if made is None:
         _check(cls, version)
-        made = cls.parts if issubclass(cls, ByHand) else WriterSource(cls, version).build()
+        if issubclass(cls, ByHand):
+            made = cast(Callable[[Any], list[Buffer]], cls.parts)
+        else:
+            made = WriterSource(cls, version).build()
         _writers[cls, version] = made
     return made
 
