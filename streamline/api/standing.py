@@ -105,7 +105,9 @@ class Standing:
         due = self._due
         if due and (len(due) > 1 or key not in due):
             return False
-        return broker_epoch is None or (broker_epoch == self._broker_epoch and now_s - self._looked_s < LOOK_AT_ALL_S)
+        if broker_epoch is None:
+            return True
+        return broker_epoch == self._broker_epoch and now_s - self._looked_s < LOOK_AT_ALL_S
 
     def mark(self, key: Key) -> None:
         """Have a partition looked at."""

@@ -141,7 +141,7 @@ class PeerConnection(PeerProtocol):
         at = usual.header.at
         if type(frame) is not bytes or frame[8:at] != usual.rest or frame[:4] != usual.api:
             return False
-        if not self.factory.peers.takes_part(guest.key, guest.cluster_id):
+        if not self._is_trusted(guest):
             return False
         taken = usual.take(guest, self, int.from_bytes(frame[4:8], "big", signed=True), frame, at)
         if taken is None:
@@ -194,15 +194,17 @@ class PeerConnection(PeerProtocol):
     @property
     def takes_part(self) -> bool:
         """Whether it is a node of the same cluster, as far as is known."""
-        guest = self.guest
-        return guest is not None and self.factory.peers.takes_part(guest.key, guest.cluster_id)
+        return self.guest is not None and self._is_trusted(self.guest)
+
+    def _is_trusted(self, guest: Guest) -> bool:
+        return self.factory.peers.takes_part(guest.key, guest.cluster_id)
 
     def _frame_bytes_max(self, _: int) -> int:
         return FRAME_BYTES_MAX if self.takes_part else GUEST_BYTES_MAX
 
     def _asked_for(self, frame: bytes | memoryview, header: RequestHeader, guest: Guest) -> None:
         api = self.factory.answers[header.api_key]
-        if not api.for_guests and not self.factory.peers.takes_part(guest.key, guest.cluster_id):
+        if not api.for_guests and not self._is_trusted(guest):
             raise ProtocolError(f"{api.request.__name__} from node {guest.key.node_id}, which is in no cluster")
         if len(self._pending) >= PENDING_MAX:
             raise ProtocolError(f"more than {PENDING_MAX} requests wait for their answers")

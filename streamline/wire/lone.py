@@ -106,10 +106,13 @@ class LoneFetchResponse(ByHand):
     """
     A L{FetchResponse} that brings records of one partition, and says nothing else.
 
+    @cvar error_code: it never says one.
     @ivar records: a slice of the frame.
     """
 
     __slots__ = ("high_watermark", "partition", "records", "session_id", "start_offset", "topic_id")
+
+    error_code: Final = 0
 
     KEY = FetchResponse.KEY
     VERSIONS = VERSIONS
