@@ -85,9 +85,9 @@ class LoneReading:
 
     def find(self, said: LoneFetch, now_s: float) -> Partition | None:
         """Return the partition that a fetch is about, where that can go the short way; nothing happens thereby."""
-        session, key = self.session, (said.topic_id, "", said.partition)
-        if self.is_waiting or said.session_id != session.session_id or said.session_epoch != session.epoch:
+        if self.is_waiting or said.session_id != self.session.session_id:
             return None
+        key = said.topic_id, "", said.partition
         if not self.standing.is_only(key, said.replica_epoch, now_s):
             return None
         broker = self._broker

@@ -115,7 +115,7 @@ class ReplicaFetches:
         return reading
 
     def _resume(self, said: LoneFetch, now_s: float) -> bool:
-        """Bring the session up to date, which is known to be there; false where it is forgotten this moment."""
+        """Bring the session up to date; false, and nothing has happened, where that is not what the next fetch says."""
         key = said.topic_id, "", said.partition
         wanted = Wanted(
             key, said.fetch_offset, said.partition_max_bytes, said.current_leader_epoch, said.last_fetched_epoch,

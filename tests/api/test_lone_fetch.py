@@ -17,7 +17,7 @@ from streamline.replication.roles import Role
 from streamline.replication.throttle import Throttle
 from streamline.wire.codec import decode, encode
 from streamline.wire.lone import VERSIONS
-from streamline.wire.messages.fetch import FetchResponse
+from streamline.wire.messages.fetch import FetchResponse, ReplicaState
 from streamline.wire.messages.peer_raft import FetchNowRequest
 from tests.api.test_standing import FOLLOWER, WAIT_MS, FollowerCase
 from tests.broker import batch_of
@@ -196,12 +196,17 @@ class LongWayTests(LoneCase):
     """What is not."""
 
     def test_two_partitions(self) -> None:
-        """What another one has goes with it, in one answer."""
+        """What another one has goes the long way, and so does what comes while that is about to be told."""
         self.waits()
-        self.standing.mark(self.key(1))
-        self.broker.node.broker.replicas.append_now("t", 1, batch_of(b"w"), 1)
-        self.assertFalse(self.is_short())
-        self.assertEqual(list(self.of(self.asker.came[self.epoch])), [1])
+        self.write(1)
+        self.assertEqual([list(self.of(self.asker.came[self.epoch])), self.is_short()], [[1], False])
+        self.go_on(1, offset=1)
+        self.broker.wait(WAIT_MS / 1000 + 0.1)
+        self.rest()
+        self.waits()
+        self.replica(1).start_moved()
+        self.write(INDEX)
+        self.assertEqual([list(self.of(self.asker.came[self.epoch])), self.is_short()], [[INDEX], False])
 
     def test_much(self) -> None:
         """It is not read here."""
@@ -298,11 +303,20 @@ class RefusalTests(LoneCase):
     """What has to be read; nothing has happened by then."""
 
     def test_of_another_node(self) -> None:
-        """Nobody speaks for another one."""
-        frame = HEADER + encode(self.request(INDEX, session_id=self.session_id, session_epoch=self.epoch + 1), VERSION)
-        for other in (1, 3):
-            self.assertIsNone(self.fetches.take(ReplicaKey(other, bytes(16)), self.asker, 1, frame, len(HEADER)))
-        self.assertIsNotNone(self.fetches.take(FOLLOWER, self.asker, 1, frame, len(HEADER)))
+        """Nobody speaks for another one, nor in another one's session."""
+        other = ReplicaKey(3, bytes(16))
+        replica, replicas = self.replica(INDEX), self.broker.node.broker.replicas
+        replica.become(Role.LEADER, evolve(replica.state, replicas=(1, 2, 3)), 1, replicas._replicator)
+        begins = self.request(INDEX)
+        begins.replica_state = ReplicaState(replica_id=3, replica_epoch=BROKER_EPOCH)
+        begun: Any = self.fetches.answer(other, begins)
+        said = self.request(INDEX, session_id=begun.session_id, session_epoch=1)
+        frame = HEADER + encode(said, VERSION)
+        self.assertIsNone(self.fetches.take(other, self.asker, 1, frame, len(HEADER)))
+        self.assertIsNone(self.fetches.take(FOLLOWER, self.asker, 1, frame, len(HEADER)))
+        said.replica_state = begins.replica_state
+        frame = HEADER + encode(said, VERSION)
+        self.assertIsNotNone(self.fetches.take(other, self.asker, 1, frame, len(HEADER)))
 
     def test_another_session(self) -> None:
         """Or another epoch of it."""
