@@ -338,7 +338,8 @@ class Line:
         self._is_asking = False
         if self._is_stopped:
             return
-        if self._fetcher.heard(error_of(response.error_code), response.session_id, self.now_s()):
+        now_s = self.now_s()
+        if self._fetcher.heard(error_of(response.error_code), response.session_id, now_s):
             self._untaken = fetch_answers(response)
         self._is_taking = True
         self._take_on(1 if fires(self._crumbles) else TAKEN_AT_ONCE)

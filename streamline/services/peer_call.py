@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.protocol import connectionDone
@@ -16,7 +16,6 @@ from streamline.errors import ProtocolError, StreamlineError
 from streamline.raft import Message as RaftMessage
 from streamline.services.deadlines import Deadline, Deadlines
 from streamline.services.peer_protocol import CORRELATION_IDS, PeerProtocol, is_message, read_message
-from streamline.values import frozen
 from streamline.wire.codec import reader, writer
 from streamline.wire.header import read_response_header, write_request_header
 from streamline.wire.messages.peer_raft import FIRST_KEY
@@ -34,8 +33,7 @@ class NoAnswer(StreamlineError):
     """A request got no answer; whether it was carried out is not known."""
 
 
-@frozen
-class _Pending:
+class _Pending(NamedTuple):
     version: int
     response: type[Message]
     answer: Deferred[Any]
