@@ -28,6 +28,7 @@ from streamline.model import NO_OFFSET, NO_PRODUCER_ID, Buffer, PartitionState
 from streamline.replication.roles import Role
 from streamline.services.bookkeeping import SNAPSHOT_AFTER_BYTES
 from streamline.services.partition import Partition
+from streamline.services.receipts import Receipt
 from streamline.services.remembering import drop_stale, rebuild_producers
 from streamline.transactions.producers import ProducerStates
 from streamline.wire.batch import BatchHeader
@@ -146,6 +147,12 @@ class Replica(Partition):
         self.flush()
         if self.log.flushed_offset < end_offset:
             raise StorageFailed(f"{self.log.identity} cannot be written: {self._trouble}")
+
+    def _take_back(self, receipts: list[Receipt], refusal: Refused) -> None:
+        super()._take_back(receipts, refusal)
+        # Epochs of records that could not be written would keep out those of earlier ones when both come again.
+        if self._following is not None and self.epochs.truncate_end(self.log.end_offset):
+            self.books.epochs_changed = True
 
     def cut(self, end_offset: int) -> None:
         """Drop what the leader does not have."""

@@ -43,6 +43,17 @@ FOLLOWING = (
         [f"{FOLLOWER}test_switched_off"],
     ),
     Mutant(
+        "KR4", "Epochs that were not written with their records are forgotten with them.", REPLICA,
+        "if self._following is not None and self.epochs.truncate_end(self.log.end_offset):", "if False:",
+        [f"{CUTTING}test_epochs_that_were_not_written"],
+    ),
+    Mutant(
+        "KR4", "A leader's epoch begins before its first record.", REPLICA,
+        "if self._following is not None and self.epochs.truncate_end(self.log.end_offset):",
+        "if self.epochs.truncate_end(self.log.end_offset):",
+        [f"{CUTTING}test_an_epoch_that_begins"],
+    ),
+    Mutant(
         "RT2", "A follower says where its log begins as soon as it does.", FETCHERS,
         "self._line.moved(self)", "pass",
         [f"{DELETING}test_everywhere"],

@@ -120,6 +120,26 @@ class CuttingTests(CopyCase):
         self.assertEqual([known.last_sequence, self.replica.log.end_offset], [0, 3])
         self.assertIsNone(self.replica.offline)
 
+    def test_epochs_that_were_not_written(self) -> None:
+        """What is copied again may be of an epoch before the latest of those that a full disk kept out (KR4)."""
+        self.take(1)
+        self.take(2)
+        faults = self.broker.machine.platter.faults
+        faults.full = True
+        self.assertRaises(StorageFailed, self.replica.write)
+        self.assertEqual([self.replica.epochs.entries(), self.replica.log.end_offset], [[(0, 0)], 2])
+        faults.full = False
+        self.copy(1)
+        self.copy(2)
+        self.assertEqual(self.replica.epochs.entries(), [(0, 0), (1, 2), (2, 3)])
+
+    def test_an_epoch_that_begins(self) -> None:
+        """A leader's own epoch has no record at first, and is kept whatever cannot be written (KR4)."""
+        self.become(Role.LEADER, 3)
+        self.broker.machine.platter.faults.full = True
+        self.broker.produce("t", batch_of(b"v"))
+        self.assertEqual(self.replica.epochs.entries(), [(0, 0), (3, 2)])
+
     def test_nothing_counts_that_is_gone(self) -> None:
         self.copy(1)
         self.replica.cut(1)
