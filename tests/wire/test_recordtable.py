@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from types import FrameType
-from typing import Any
-
 from twisted.trial.unittest import SynchronousTestCase
 
 from streamline.wire import recordtable
@@ -15,6 +11,7 @@ from streamline.wire.quick import look
 from streamline.wire.recordcheck import check_records
 from streamline.wire.records import Record, build_batch
 from streamline.wire.recordtable import ROWS_MAX, TABLES_MAX, greatest_delta_of_many
+from tests.steps import steps_of
 
 LATEST = 1 << 60
 MAX_BYTES = 1 << 21
@@ -31,25 +28,11 @@ def found(batch: bytes) -> int | None:
     return greatest_delta_of_many(memoryview(batch), HEADER_BYTES, read_header(batch).record_count)
 
 
-def steps_of(batch: bytes) -> int:
+def looking(batch: bytes) -> int:
     """Count the interpreter's steps of a quick look at a batch, after one that derives what can be."""
-    steps = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal steps
-        frame.f_trace_opcodes = True
-        steps += event == "opcode"
-        return trace
-
-    looked = look(memoryview(batch), MAX_BYTES, 0, LATEST)
-    assert looked is not None
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        look(memoryview(batch), MAX_BYTES, 0, LATEST)
-    finally:
-        sys.settrace(before)
-    return steps
+    buf = memoryview(batch)
+    assert look(buf, MAX_BYTES, 0, LATEST) is not None
+    return steps_of(lambda: look(buf, MAX_BYTES, 0, LATEST))
 
 
 class TableTests(SynchronousTestCase):
@@ -94,7 +77,7 @@ class TableTests(SynchronousTestCase):
 
     def test_it_takes_few_steps(self) -> None:
         """However many records there are; where nothing is known beforehand, it is 876 and 1477."""
-        few, many = steps_of(rows(60, 100, 0, 1)), steps_of(rows(500, 100, 0, 1))
+        few, many = looking(rows(60, 100, 0, 1)), looking(rows(500, 100, 0, 1))
         self.assertLess(few, 440)
         self.assertLess(many, 560)
 
