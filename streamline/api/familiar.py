@@ -140,10 +140,13 @@ class Familiar:
         end = size - len(self._suffix)
         if not self._flexible:
             return _LENGTH.pack(end - self.at - 4), self.at + 4, end
-        for begin in range(self.at + 1, min(self.at + 5, end)):
-            prefix = unsigned(end - begin + 1)
-            if self.at + len(prefix) == begin:
-                return prefix, begin, end
+        left = end - self.at
+        for width in range(1, min(5, left)):
+            if left - width + 1 < 1 << 7 * width:
+                prefix = unsigned(left - width + 1)
+                if len(prefix) < width:  # one byte less would be too few, and this one would be too many
+                    break
+                return prefix, self.at + width, end
         return b"", end, end  # there is no such request; an empty batch is not usual
 
 

@@ -39,11 +39,13 @@ Looked = tuple[BatchHeader, int, bool]
 Glimpse = tuple[tuple[int, ...], int, bool]
 """The same, with the fields of the header as they stand there."""
 
-_MAX_TIMESTAMP, _PRODUCER_ID, _RECORD_COUNT = 8, 9, 12
-"""Where among the fields of a header those are."""
+_RECORD_COUNT = 12
+"""Where among the fields of a header that is."""
 
 _DIFFERENT = Struct(">17sI6sqq18s")
 """A header by what may differ in batches of one kind, the checksum and two timestamps, and what is around it."""
+_NO_PRODUCER = NO_PRODUCER_ID.to_bytes(8, "big", signed=True)
+"""How the last of these begins where the producer is not idempotent."""
 KINDS_MAX = 1024
 """So many are kept in mind."""
 _kinds: dict[bytes, tuple[int, int, Layout]] = {}
@@ -123,11 +125,13 @@ def plain_run(
         ):
             run.append((buf, count, max_ms))
             continue
+        if not end.startswith(_NO_PRODUCER):  # seen before its records are, as whoever takes it looks at them
+            break
         seen = glance(buf, max_bytes, earliest_ms, latest_ms)
         if seen is None:
             break
         fields, max_timestamp, has_null_key = seen
-        if fields[_PRODUCER_ID] != NO_PRODUCER_ID or max_ms != max_timestamp or (has_null_key and needs_keys):
+        if max_ms != max_timestamp or (has_null_key and needs_keys):
             break
         count = fields[_RECORD_COUNT]
         run.append((buf, count, max_ms))

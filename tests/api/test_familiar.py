@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from streamline.api.familiar import AT_MOST, FROM_VERSION, RECORDS_BYTES_MAX
+from streamline.api.familiar import AT_MOST, FROM_VERSION, RECORDS_BYTES_MAX, Familiar
 from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET, ZERO_UUID
 from streamline.net import routes
@@ -17,6 +17,7 @@ from streamline.wire.messages.produce import (
     TopicProduceData,
 )
 from streamline.wire.messages.topics import DeleteTopicsRequest
+from streamline.wire.varints import unsigned
 from tests.api.produce_case import ProduceCase, changed
 from tests.broker import batch_of, produce_request
 
@@ -193,6 +194,18 @@ class LeftTests(FamiliarCase):
                 for _, answer in client.answers():
                     self.assertNotEqual(answer.responses[0].partition_responses[0].error_code, ErrorCode.NONE)
                 self.assertEqual(self.broker.partition("t").log.end_offset, before)
+
+    def test_where_the_batch_lies(self) -> None:
+        """Its length is written before it, and takes as much as it takes; of some sizes there is no request."""
+        at, behind = 40, 3
+        kind = Familiar(at, 9, None, self.request(self.batch(), 9))
+        for size in (*range(2, 400), *range(16_300, 16_500), *range(2_097_000, 2_097_400)):
+            prefix, begin, end = kind._place(at + size + behind)
+            self.assertEqual(end, at + size)
+            if size in (128, 16_385, 2_097_154):
+                self.assertEqual((prefix, begin), (b"", end))
+            else:
+                self.assertEqual((prefix, begin), (unsigned(end - begin + 1), at + len(prefix)), str(size))
 
     def test_what_follows_the_batch(self) -> None:
         """Tagged fields that nobody knows are passed over; what are none end the connection, as ever."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from streamline.wire.recordcheck import Checked, check_records
 from streamline.wire.recordrun import MANY_RECORDS
 from streamline.wire.records import Record, build_batch
 from streamline.wire.recordshape import greatest_delta
+from tests.steps import steps_of
 
 EARLIEST, LATEST = 0, 1 << 60
 MAX_BYTES = 1 << 20
@@ -232,10 +234,16 @@ class PlainRunTests(SynchronousTestCase):
             self.assertEqual(self.taken(b""), 0)
 
     def test_idempotent_producers(self) -> None:
-        """Their batches are sound, but there is more to look at."""
+        """Their batches are sound, but there is more to look at, and they are not looked at twice for that."""
         batch = build_batch([Record(value=b"v", timestamp=1000)], producer_id=7, producer_epoch=0, base_sequence=0)
         self.assertIsNotNone(quickly(batch))
         self.assertEqual(self.taken(batch, batch), 0)
+        two = [Record(value=b"v", timestamp=1000), Record(value=b"vv", timestamp=1000)]
+        passed_by, looked_at = (
+            steps_of(partial(plain_run, [memoryview(one)], MAX_BYTES, EARLIEST, LATEST, needs_keys=False))
+            for one in (build_batch(two, producer_id=7, producer_epoch=0, base_sequence=0), build_batch(two))
+        )
+        self.assertLess(passed_by, looked_at / 2)
 
     def test_limits(self) -> None:
         """What is asked of a batch may change between two that are alike."""
