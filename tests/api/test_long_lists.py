@@ -95,7 +95,7 @@ class LongListTests(SynchronousTestCase):
     def test_members_leave_in_turns(self) -> None:
         names = [f"m{number}" for number in range(2 * MANY)]
         members = [MemberIdentity(member_id=name) for name in names]
-        left = self.ask(LeaveGroupRequest(group_id="g", members=members), 4, READ_AND_WRITTEN + 4)
+        left = self.ask(LeaveGroupRequest(group_id="g", members=members), 4, 2 * READ_AND_WRITTEN + 4)
         self.assertEqual([one.member_id for one in left.members], names)
         self.assertEqual({one.error_code for one in left.members}, {ErrorCode.UNKNOWN_MEMBER_ID})
 
