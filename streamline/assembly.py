@@ -35,7 +35,7 @@ from streamline.net.cluster import ClusterRoom
 from streamline.net.kafka import KafkaFactory
 from streamline.net.limits import Limits
 from streamline.net.listener import KafkaListener, Serving
-from streamline.net.peer import Guest, PeerApi
+from streamline.net.peer_apis import Guest, PeerApi
 from streamline.net.watchman import Watchman
 from streamline.node import HttpRoom, Node, Step
 from streamline.plugins import Installed, discover, make
@@ -177,13 +177,18 @@ def _peer_apis(brain: Brain, broker: BrokerServices, pushed: Pushed, logs: Repli
         *((request, response, partial(answer, brain)) for request, response, answer in brokers.ANSWERS),
         *((request, response, partial(answer, pushed)) for request, response, answer in pushes.ANSWERS),
         (EnvelopeRequest, EnvelopeResponse, partial(envelope, broker)),
-        (FetchRequest, FetchResponse, fetches.answer),
         (FetchNowRequest, FetchNowResponse, fetches.answer_now),
         (GetReplicaLogInfoRequest, GetReplicaLogInfoResponse, lambda _, request: logs.describe(request)),
         (RelayedProduceRequest, RelayedProduceResponse, RelayedProduces(broker).answer),
     ]
     for request, response, answer in rows:
         yield PeerApi(request=request, response=response, answer=partial(_for_sender, answer))
+    yield PeerApi(
+        request=FetchRequest,
+        response=FetchResponse,
+        answer=partial(_for_sender, fetches.answer),
+        take=lambda guest, *frame: fetches.take(guest.key, *frame),
+    )
 
 
 def _for_sender(answer: Callable[..., Any], guest: Guest, request: Any) -> Any:

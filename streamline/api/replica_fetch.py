@@ -16,29 +16,29 @@ where one record is written at a time.  A follower that knows none yet is told a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred
 
 from streamline.api.call import BrokerServices, Call, Caller
 from streamline.api.fetch import Answer, forgotten_of, session_of
 from streamline.api.fetching import Read, Reading
+from streamline.api.lone_fetch import COMMITTED_S, Asker, LoneReading
 from streamline.api.standing import Standing
 from streamline.errors import ProtocolError, Refused
 from streamline.interfaces import ILeadership, Whim, fires
-from streamline.model import NO_OFFSET, Endpoint, LogSlice
+from streamline.model import NO_OFFSET, Buffer, Endpoint, LogSlice
 from streamline.raft import ReplicaKey
 from streamline.replication.followers import FollowerFetch
 from streamline.replication.sessions import INITIAL_EPOCH, NO_SESSION, FetchSessions, Key, Session, Wanted
 from streamline.replication.throttle import Throttle
 from streamline.services.partition import Partition
+from streamline.wire.lone import LoneFetch, read_lone_fetch
 from streamline.wire.messages.fetch import FetchRequest, FetchResponse, ReplicaState
 from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
 SESSIONS: Final = 1000
 """Sessions of followers; there is one for each node."""
-COMMITTED_S: Final = 0.005
-"""How long a follower is not told of another high watermark for itself."""
 READ_UNCOMMITTED: Final = 0
 _NOTHING = LogSlice()
 
@@ -61,7 +61,9 @@ class ReplicaFetches:
         self._keeps_silent = broker.host.whim("high-watermark-told-late")
         self._standings: dict[int, tuple[Session, Standing]] = {}
         """By node; each has one session, and a new one ends the one before."""
-        self._latest: dict[int, FollowerReading] = {}
+        self._lone: dict[int, LoneReading] = {}
+        """By node, for as long as its session lasts; see L{streamline.api.lone_fetch}."""
+        self._latest: dict[int, FollowerReading | LoneReading] = {}
         """The latest fetch of each node; nobody asks for two things at a time."""
 
     def answer(self, sender: ReplicaKey, request: FetchRequest) -> FetchResponse | Deferred[FetchResponse]:
@@ -83,13 +85,61 @@ class ReplicaFetches:
             return FetchResponse(error_code=refusal.code, session_id=NO_SESSION)
         is_incremental = is_incremental and session is not None
         standing = self._standing(state, session, named, request)
+        limits = Limits(request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
         reading = self._latest[state.replica_id] = FollowerReading(
-            call, state, standing, named, request, is_incremental, self._keeps_silent
+            call, state, standing, named, limits, is_incremental, self._keeps_silent
         )
         done = reading.begin()
         answer = Answer(call, READ_UNCOMMITTED, session, is_incremental)
         if session is None:
             return _closing(standing, done, answer)
+        return done.addCallback(answer.make) if isinstance(done, Deferred) else answer.make(done)
+
+    def take(self, sender: ReplicaKey, asker: Asker, number: int, frame: Buffer, at: int) -> LoneReading | None:
+        """
+        Take a request from its bytes, where that can go the short way; see L{streamline.api.lone_fetch}.
+
+        @param number: its correlation id.
+        @param at: where its body begins.
+        @return: what waits, if it does, and may be cancelled; None, and nothing has happened, where it is any other.
+        """
+        said, reading = read_lone_fetch(frame, at), self._lone.get(sender.node_id)
+        if said is None or reading is None or said.replica_id != sender.node_id:
+            return None
+        now_s = self._broker.host.clock.seconds()
+        partition = reading.find(said, now_s)
+        if partition is None or not self._resume(said, now_s):
+            return None
+        self._latest[sender.node_id] = reading
+        reading.begin(asker, number, said, partition, now_s)
+        return reading
+
+    def _resume(self, said: LoneFetch, now_s: float) -> bool:
+        """Bring the session up to date; false, and nothing has happened, where that is not what the next fetch says."""
+        key = said.topic_id, "", said.partition
+        wanted = Wanted(
+            key, said.fetch_offset, said.partition_max_bytes, said.current_leader_epoch, said.last_fetched_epoch,
+            said.log_start_offset,
+        )  # fmt: skip
+        try:
+            self._sessions.resume(said.session_id, said.session_epoch, True, now_s, (wanted,), ())
+        except Refused:
+            return False
+        return True
+
+    def _long_way(
+        self, lone: LoneReading, left_s: float, must_answer: bool
+    ) -> FetchResponse | Deferred[FetchResponse]:
+        """Go on with a fetch for which the short way is none."""
+        said, wanted = lone.said, lone.wanted
+        call = Call(self._broker, self._caller, FetchRequest.VERSIONS[1], None)
+        state = ReplicaState(replica_id=said.replica_id, replica_epoch=said.replica_epoch)
+        limits = Limits(said.min_bytes, said.max_bytes, left_s)
+        reading = FollowerReading(call, state, lone.standing, (wanted,), limits, True, self._keeps_silent)
+        if self._latest.get(said.replica_id) is lone:
+            self._latest[said.replica_id] = reading
+        done = reading.go_on(wanted.key, lone.heard_by, must_answer)
+        answer = Answer(call, READ_UNCOMMITTED, lone.session, True)
         return done.addCallback(answer.make) if isinstance(done, Deferred) else answer.make(done)
 
     def answer_now(self, sender: ReplicaKey, request: FetchNowRequest) -> FetchNowResponse:
@@ -114,12 +164,16 @@ class ReplicaFetches:
         self._end(state.replica_id)
         standing = Standing(session.partitions, state.replica_epoch, now_s)
         self._standings[state.replica_id] = session, standing
+        self._lone[state.replica_id] = LoneReading(
+            self._broker, session, standing, self._keeps_silent, self._long_way
+        )
         return standing
 
     def _end(self, node_id: int) -> None:
         """End a follower's session: it begins another one, or needs none."""
         kept = self._standings.pop(node_id, None)
         if kept is not None:
+            del self._lone[node_id]
             self._sessions.end(kept[0].session_id)
             kept[1].close()
 
@@ -139,6 +193,14 @@ def _closing(
     return done.addBoth(close).addCallback(answer.make)
 
 
+class Limits(NamedTuple):
+    """How much a fetch asks for, and how long it waits."""
+
+    min_bytes: int
+    max_bytes: int
+    max_wait_s: float
+
+
 class FollowerReading(Reading):
     """A follower's fetch on its way to an answer; an incremental one looks at what is due."""
 
@@ -148,11 +210,11 @@ class FollowerReading(Reading):
         state: ReplicaState,
         standing: Standing,
         wanted: Sequence[Wanted],
-        request: FetchRequest,
+        limits: Limits,
         is_incremental: bool,
         keeps_silent: Whim | None,
     ) -> None:
-        super().__init__(call, wanted, request.min_bytes, request.max_bytes, request.max_wait_ms / 1000)
+        super().__init__(call, wanted, limits.min_bytes, limits.max_bytes, limits.max_wait_s)
         self._node_id = state.replica_id
         self._broker_epoch = state.replica_epoch
         self._standing = standing
@@ -162,6 +224,14 @@ class FollowerReading(Reading):
         self._is_held_back = False
         self._heard: dict[Key, ILeadership | None] = {}
         """To whom was said how far the follower's logs go; a fetch says that once, however often it looks."""
+
+    def go_on(
+        self, key: Key, heard: ILeadership | None, must_answer: bool
+    ) -> list[Read] | Deferred[list[Read]]:
+        """Begin where another has waited, and has told C{heard} how far the follower's log goes."""
+        self._heard[key] = heard
+        self._must_answer = must_answer
+        return self.begin()
 
     def _look(self) -> list[Read] | None:
         if self._is_incremental:

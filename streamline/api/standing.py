@@ -96,6 +96,19 @@ class Standing:
         partitions = self._partitions
         return [partitions[key] for key in self._due if key in partitions]
 
+    def is_only(self, key: Key, broker_epoch: int | None = None, now_s: float = 0.0) -> bool:
+        """
+        Say whether nothing but this partition is due.
+
+        @param broker_epoch: what a fetch says that begins at C{now_s}, which may make everything due.
+        """
+        due = self._due
+        if due and (len(due) > 1 or key not in due):
+            return False
+        if broker_epoch is None:
+            return True
+        return broker_epoch == self._broker_epoch and now_s - self._looked_s < LOOK_AT_ALL_S
+
     def mark(self, key: Key) -> None:
         """Have a partition looked at."""
         if not self._is_closed:
@@ -112,6 +125,11 @@ class Standing:
             known.partition.drop_copier(known)
         watch = self._watches[key] = _Watch(self, key, partition)
         partition.add_copier(watch)
+
+    def watches(self, key: Key, partition: Partition) -> bool:
+        """Say whether it hears of this partition."""
+        watch = self._watches.get(key)
+        return watch is not None and watch.partition is partition
 
     def rests(self, key: Key) -> None:
         """Look at this partition no more until it says something."""

@@ -17,7 +17,8 @@ from streamline.cluster.greeting import Identity
 from streamline.config import NodeConfig
 from streamline.interfaces import Host, IQuorum, IStateMachine
 from streamline.model import Controllers, Endpoint
-from streamline.net.peer import Guest, PeerApi, PeerFactory
+from streamline.net.peer import PeerFactory
+from streamline.net.peer_apis import Guest, PeerApi
 from streamline.services.binding import address_of, bind
 from streamline.services.data_directory import DataDirectory
 from streamline.services.forming import Formation

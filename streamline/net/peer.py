@@ -11,7 +11,7 @@ A connection that brings what no node sends ends alone; it is logged once in a w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -24,11 +24,11 @@ from streamline.api.call import Later
 from streamline.cluster.greeting import Reason
 from streamline.errors import ProtocolError
 from streamline.interfaces import Host
-from streamline.raft import ReplicaKey
+from streamline.model import Part
+from streamline.net.peer_apis import Guest, PeerApi, Take, Usual, Waiting
 from streamline.raft.translation import replica_key
 from streamline.services.peer_protocol import FRAME_BYTES_MAX, PeerProtocol, is_message, read_message
 from streamline.services.peers import Peers
-from streamline.values import frozen
 from streamline.wire.codec import reader, writer
 from streamline.wire.header import RequestHeader, read_request_header
 from streamline.wire.messages.peer_raft import ONE_WAY, GreetingRequest, GreetingResponse
@@ -47,41 +47,10 @@ GUEST_BYTES_MAX: Final = 4 << 20
 """The longest frame from a node that is in no cluster that we know of."""
 PARTIAL_BYTES_MAX: Final = 256 << 20
 """What may be there of frames that are not whole, of all connections; beyond it, the one with the most of it goes."""
+USUAL_BYTES_MAX: Final = 512
+"""A header that is longer is not kept in mind."""
 PENDING_MAX: Final = 1000
 """Requests of one connection that may wait for their answers."""
-
-
-@frozen
-class Guest:
-    """
-    Who asks.
-
-    @ivar cluster_id: of which cluster it said it is; empty where it has none.
-    @ivar address: its host.
-    """
-
-    key: ReplicaKey
-    cluster_id: str
-    address: str
-
-
-Answer = Callable[[Guest, Any], "Message | Later | Deferred[Any]"]
-
-
-@frozen(kw_only=True)
-class PeerApi:
-    """
-    One request between nodes.
-
-    @ivar answer: gives the response, or a L{Deferred} of it; or L{Later}, which makes it when the pass over the socket
-        is done.
-    @ivar for_guests: whether a node that is in no cluster may ask it.
-    """
-
-    request: type[Message]
-    response: type[Message]
-    answer: Answer
-    for_guests: bool = False
 
 
 class PeerConnection(PeerProtocol):
@@ -103,6 +72,8 @@ class PeerConnection(PeerProtocol):
         self.partial_bytes = 0
         self._pending: dict[int, Deferred[Any]] = {}
         self._later: list[tuple[RequestHeader, Later]] = []
+        self._usual: Usual | None = None
+        self._taken: Waiting | None = None
         self._asked = 0
         self._deadline: IDelayedCall | None = None
 
@@ -120,6 +91,8 @@ class PeerConnection(PeerProtocol):
         pending, self._pending = self._pending, {}
         for answer in pending.values():
             answer.cancel()
+        if self._taken is not None:
+            self._taken.cancel()
         self.factory.closed(self)
 
     def _too_late(self) -> None:
@@ -150,6 +123,8 @@ class PeerConnection(PeerProtocol):
             return
         if deadline is not None and deadline.active():
             deadline.reset(SILENCE_S)
+        if self._usual is not None and self._take(frame, self._usual, self.guest):
+            return
         if is_message(frame) and int.from_bytes(frame[:2], "big") in ONE_WAY:
             message = read_message(frame)
             if self.factory.peers.takes_part(self.guest.key, self.guest.cluster_id):
@@ -160,6 +135,25 @@ class PeerConnection(PeerProtocol):
             self._greeted(frame, header)
         else:
             self._asked_for(frame, header, self.guest)
+
+    def _take(self, frame: bytes | memoryview, usual: Usual, guest: Guest) -> bool:
+        """Take a request that begins like one that was read; return whether it is of the usual kind to its end."""
+        at = usual.header.at
+        if type(frame) is not bytes or frame[8:at] != usual.rest or frame[:4] != usual.api:
+            return False
+        if not self._is_trusted(guest):
+            return False
+        taken = usual.take(guest, self, int.from_bytes(frame[4:8], "big", signed=True), frame, at)
+        if taken is None:
+            return False
+        self._taken = taken
+        return True
+
+    def _learn(self, frame: bytes | memoryview, header: RequestHeader, take: Take) -> None:
+        """Keep in mind how a request begins."""
+        at = header.at
+        if type(frame) is bytes and at <= USUAL_BYTES_MAX:
+            self._usual = Usual(frame[:4], frame[8:at], header, take)
 
     def _first(self, frame: bytes | memoryview) -> None:
         try:
@@ -200,23 +194,41 @@ class PeerConnection(PeerProtocol):
     @property
     def takes_part(self) -> bool:
         """Whether it is a node of the same cluster, as far as is known."""
-        guest = self.guest
-        return guest is not None and self.factory.peers.takes_part(guest.key, guest.cluster_id)
+        return self.guest is not None and self._is_trusted(self.guest)
+
+    def _is_trusted(self, guest: Guest) -> bool:
+        return self.factory.peers.takes_part(guest.key, guest.cluster_id)
 
     def _frame_bytes_max(self, _: int) -> int:
         return FRAME_BYTES_MAX if self.takes_part else GUEST_BYTES_MAX
 
     def _asked_for(self, frame: bytes | memoryview, header: RequestHeader, guest: Guest) -> None:
         api = self.factory.answers[header.api_key]
-        if not api.for_guests and not self.factory.peers.takes_part(guest.key, guest.cluster_id):
+        if not api.for_guests and not self._is_trusted(guest):
             raise ProtocolError(f"{api.request.__name__} from node {guest.key.node_id}, which is in no cluster")
         if len(self._pending) >= PENDING_MAX:
             raise ProtocolError(f"more than {PENDING_MAX} requests wait for their answers")
         answer = api.answer(guest, _read(api.request, frame, header))
+        if api.take is not None:
+            self._learn(frame, header, api.take)
         if isinstance(answer, Later):
             self._later.append((header, answer))
         else:
             self._answered(header, answer)
+
+    # What is said of a request that was taken: see L{Take}
+
+    def respond(self, parts: Sequence[Part]) -> None:
+        """Send a response, its header included."""
+        if not self.send(parts):
+            self.drop()
+
+    def answered(self, number: int, answer: Any) -> None:
+        """Send the response to a request, or wait for it."""
+        assert self._usual is not None
+        usual = self._usual.header
+        header = RequestHeader(usual.api_key, usual.api_version, number, usual.client_id, usual.at)
+        self._answered(header, answer)
 
     def _answered(self, header: RequestHeader, answer: Any) -> None:
         if not isinstance(answer, Deferred):

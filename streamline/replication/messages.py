@@ -5,13 +5,16 @@ Fetch and AlterPartition between what is decided here and what is said on the wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from streamline.errors import ErrorCode
 from streamline.model import NO_OFFSET
 from streamline.replication.follower_session import Fetch, PartitionKey
 from streamline.replication.following import LeaderAnswer
 from streamline.replication.isr_changes import IsrAsk
+from streamline.replication.sessions import INITIAL_EPOCH
 from streamline.replication.truncation import Divergence
+from streamline.wire.lone import LoneFetch, LoneFetchRequest, LoneFetchResponse
 from streamline.wire.messages import fetch as fetches
 from streamline.wire.messages import peer
 from streamline.wire.types import Buffers
@@ -26,10 +29,30 @@ Answered = tuple[ErrorCode, int]
 """An answer's error and the partition epoch that it names."""
 
 
-def fetch_request(
-    fetch: Fetch, node_id: int, broker_epoch: int, *, max_wait_ms: int, max_bytes: int, partition_max_bytes: int
-) -> fetches.FetchRequest:
-    """Return the request that says what a follower wants."""
+class Limits(NamedTuple):
+    """How much a follower takes at once, and how long its leader may keep it waiting."""
+
+    max_wait_ms: int
+    max_bytes: int
+    partition_max_bytes: int
+
+
+def request_of(
+    fetch: Fetch, node_id: int, broker_epoch: int, limits: Limits
+) -> fetches.FetchRequest | LoneFetchRequest:
+    """Return the request that says what a follower wants; where it names one partition more, it is written by hand."""
+    if fetch.epoch == INITIAL_EPOCH or len(fetch.wanted) != 1 or fetch.forgotten:
+        return fetch_request(fetch, node_id, broker_epoch, limits)
+    (((topic_id, index), position),) = fetch.wanted.items()
+    said = LoneFetch(
+        limits.max_wait_ms, 1, limits.max_bytes, fetch.session_id, fetch.epoch, topic_id, index, position.leader_epoch,
+        position.offset, position.last_epoch, position.start_offset, limits.partition_max_bytes, node_id, broker_epoch,
+    )  # fmt: skip
+    return LoneFetchRequest(said)
+
+
+def fetch_request(fetch: Fetch, node_id: int, broker_epoch: int, limits: Limits) -> fetches.FetchRequest:
+    """Return the request that says what a follower wants, whatever that is."""
     topics: dict[bytes, list[fetches.FetchPartition]] = {}
     for (topic_id, index), position in fetch.wanted.items():
         topics.setdefault(topic_id, []).append(
@@ -39,7 +62,7 @@ def fetch_request(
                 fetch_offset=position.offset,
                 last_fetched_epoch=position.last_epoch,
                 log_start_offset=position.start_offset,
-                partition_max_bytes=partition_max_bytes,
+                partition_max_bytes=limits.partition_max_bytes,
             )
         )
     forgotten: dict[bytes, list[int]] = {}
@@ -47,9 +70,9 @@ def fetch_request(
         forgotten.setdefault(topic_id, []).append(index)
     return fetches.FetchRequest(
         replica_state=fetches.ReplicaState(replica_id=node_id, replica_epoch=broker_epoch),
-        max_wait_ms=max_wait_ms,
+        max_wait_ms=limits.max_wait_ms,
         min_bytes=1,
-        max_bytes=max_bytes,
+        max_bytes=limits.max_bytes,
         isolation_level=0,
         session_id=fetch.session_id,
         session_epoch=fetch.epoch,
@@ -61,8 +84,14 @@ def fetch_request(
     )
 
 
-def fetch_answers(response: fetches.FetchResponse) -> Iterator[tuple[PartitionKey, LeaderAnswer, Buffers]]:
+def fetch_answers(
+    response: fetches.FetchResponse | LoneFetchResponse,
+) -> Iterator[tuple[PartitionKey, LeaderAnswer, Buffers]]:
     """Yield what a response says of each partition, and its records."""
+    if isinstance(response, LoneFetchResponse):
+        said = LeaderAnswer(ErrorCode.NONE, response.high_watermark, response.start_offset, None, True)
+        yield (response.topic_id, response.partition), said, response.records
+        return
     for topic in response.responses:
         for part in topic.partitions:
             diverging = part.diverging_epoch

@@ -46,12 +46,13 @@ from streamline.replication.messages import error_of, fetch_answers
 from streamline.replication.throttle import Throttle
 from streamline.replication.truncation import LogRange
 from streamline.wire.batch import HEADER_BYTES, MAGIC, BatchHeader, is_intact, read_header
+from streamline.wire.lone import LoneFetchResponse
 from streamline.wire.messages.fetch import FetchResponse
 from streamline.wire.types import Buffers
 
 log = Logger()
 
-Ask = Callable[[int, Fetch], Deferred[FetchResponse]]
+Ask = Callable[[int, Fetch], Deferred[FetchResponse | LoneFetchResponse]]
 """Sends a fetch to a leader."""
 Hurry = Callable[[int], None]
 """Has a leader answer the fetch that waits there."""
@@ -333,7 +334,7 @@ class Line:
         if time_s is not None and self._timer is None:
             self._timer = self._clock.callLater(max(0.0, time_s - self.now_s()), self._due)
 
-    def _answered(self, response: FetchResponse) -> None:
+    def _answered(self, response: FetchResponse | LoneFetchResponse) -> None:
         self._is_asking = False
         if self._is_stopped:
             return

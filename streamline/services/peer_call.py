@@ -19,8 +19,7 @@ from streamline.services.peer_protocol import CORRELATION_IDS, PeerProtocol, is_
 from streamline.values import frozen
 from streamline.wire.codec import reader, writer
 from streamline.wire.header import read_response_header, write_request_header
-from streamline.wire.messages import RESPONSES
-from streamline.wire.messages.peer_raft import FIRST_KEY, PRIVATE_RESPONSES
+from streamline.wire.messages.peer_raft import FIRST_KEY
 from streamline.wire.reading import skip_tags
 from streamline.wire.schema import Message, is_flexible
 
@@ -43,18 +42,13 @@ class _Pending:
     deadline: Deadline
 
 
-def _response_of(key: int) -> type[Message]:
-    return PRIVATE_RESPONSES[key] if key >= FIRST_KEY else RESPONSES[key]
-
-
-def read_response(frame: bytes | memoryview, key: int, version: int) -> Message:
+def read_response(frame: bytes | memoryview, declared: type[Message], version: int) -> Message:
     """
-    Read a response to a request of that key and version.
+    Read a response to a request of that version.
 
     @raise ProtocolError: it is none.
     """
-    declared = _response_of(key)
-    at = 4
+    key, at = declared.KEY, 4
     if key < FIRST_KEY:
         _, at = read_response_header(frame, key, version)
     else:
@@ -136,7 +130,7 @@ class PeerCall(PeerProtocol):
             raise ProtocolError(f"an answer to request {correlation_id}, which was never sent")
         pending.deadline.cancel()
         try:
-            answer = read_response(frame, pending.response.KEY, pending.version)
+            answer = read_response(frame, pending.response, pending.version)
         except ProtocolError as error:
             pending.answer.errback(NoAnswer(str(error)))
             raise

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from streamline.errors import ProtocolError
-from streamline.model import Buffer
+from streamline.model import Buffer, Part
 from streamline.raft import Message as RaftMessage
 from streamline.raft import translation
 from streamline.services.sending import Sender, sender_over
@@ -144,7 +144,7 @@ class PeerProtocol(Protocol):
         header = write_request_header(translation.key_of(message), translation.VERSION, 0, None, flexible=True)
         return self.send([header, *translation.write(message)])
 
-    def send(self, parts: Sequence[Buffer]) -> bool:
+    def send(self, parts: Sequence[Part]) -> bool:
         """Send a frame; return whether it was taken: not where the connection is closed, or too much waits."""
         length = sum(map(len, parts))
         sender = self._sender

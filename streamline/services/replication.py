@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from itertools import islice
+from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
@@ -22,10 +23,11 @@ from streamline.interfaces import Host, ICluster, IFollowing, ILeadership, IRepl
 from streamline.model import Broker, LogIdentity, PartitionState
 from streamline.replication.follower_session import Fetch
 from streamline.replication.isr_changes import BACK_OFF_S, IsrAsk
-from streamline.replication.messages import fetch_request
+from streamline.replication.messages import Limits, request_of
 from streamline.services.beats import until_beat
 from streamline.services.fetchers import Following, Line
 from streamline.services.leaderships import SharedLeadership, SoleLeadership
+from streamline.wire.lone import LoneFetchResponse
 from streamline.wire.messages.fetch import FetchResponse
 from streamline.wire.messages.peer_raft import FetchNowRequest, FetchNowResponse
 
@@ -150,18 +152,16 @@ class IsrReplicator:
 
     # Following
 
-    def _ask(self, leader: int, fetch: Fetch) -> Deferred[FetchResponse]:
+    def _ask(self, leader: int, fetch: Fetch) -> Deferred[FetchResponse | LoneFetchResponse]:
         broker = self._broker
-        request = fetch_request(
-            fetch,
-            self.node_id,
-            self.cluster.broker_epoch,
-            max_wait_ms=broker.replica_fetch_wait_max_ms,
-            max_bytes=broker.replica_fetch_response_max_bytes,
-            partition_max_bytes=FEW_BYTES if fires(self._fetches_little) else broker.replica_fetch_max_bytes,
+        limits = Limits(
+            broker.replica_fetch_wait_max_ms,
+            broker.replica_fetch_response_max_bytes,
+            FEW_BYTES if fires(self._fetches_little) else broker.replica_fetch_max_bytes,
         )
+        request = request_of(fetch, self.node_id, self.cluster.broker_epoch, limits)
         timeout_s = broker.replica_fetch_wait_max_ms / 1000 + PATIENCE_S
-        answer: Deferred[FetchResponse] = self.cluster.ask(leader, request, FetchResponse, timeout_s)
+        answer: Deferred[Any] = self.cluster.ask(leader, request, LoneFetchResponse, timeout_s)
         return answer
 
     def _hurry(self, leader: int) -> None:

@@ -7,7 +7,8 @@ and by C{max_elements}.  Writers raise L{Unwritable} for what the version cannot
 """
 
 from collections.abc import Callable, Generator
-from typing import Any, Protocol, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from streamline.errors import ProtocolError
 from streamline.model import Buffer
@@ -35,6 +36,21 @@ class Reader(Protocol[M_co]):
     def __call__(self, buf: Buffer, at: int = 0) -> tuple[M_co, int]: ...
 
 
+class ByHand(Message):
+    """A form of a message that is so usual, and so simple, that it is written and read without its declaration."""
+
+    __slots__ = ()
+
+    def parts(self) -> list[Buffer]:
+        """Write it."""
+        raise NotImplementedError
+
+    @classmethod
+    def read(cls, version: int, buf: Buffer, at: int) -> tuple[Any, int]:
+        """Read it, or whatever else the message says; as a L{Reader}."""
+        raise NotImplementedError
+
+
 ReaderInSteps: TypeAlias = "Callable[[Buffer, int], Generator[None, None, tuple[Any, int]]]"
 WriterInSteps: TypeAlias = "Callable[[Any], Generator[None, None, list[Buffer]]]"
 
@@ -57,7 +73,11 @@ def reader(cls: type[M], version: int, max_elements: int = MAX_ELEMENTS) -> Read
     made = _readers.get((cls, version, max_elements))
     if made is None:
         _check(cls, version)
-        made = _readers[cls, version, max_elements] = ReaderSource(cls, version, max_elements).build()
+        if issubclass(cls, ByHand):
+            made = partial(cls.read, version)
+        else:
+            made = ReaderSource(cls, version, max_elements).build()
+        _readers[cls, version, max_elements] = made
     return made
 
 
@@ -68,10 +88,14 @@ def writer(cls: type[M], version: int) -> Callable[[M], list[Buffer]]:
     What it returns is the message as a list of buffers.  Records may be one buffer or a list or tuple of
     them; they are passed on, not copied.
     """
-    made = _writers.get((cls, version))
+    made: Callable[[Any], list[Buffer]] | None = _writers.get((cls, version))
     if made is None:
         _check(cls, version)
-        made = _writers[cls, version] = WriterSource(cls, version).build()
+        if issubclass(cls, ByHand):
+            made = cast(Callable[[Any], list[Buffer]], cls.parts)
+        else:
+            made = WriterSource(cls, version).build()
+        _writers[cls, version] = made
     return made
 
 

@@ -166,7 +166,7 @@ def read_response_header(buf: Buffer, api_key: int, api_version: int) -> tuple[i
         (correlation_id,) = _CORRELATION.unpack_from(buf, 0)
         if api_key == API_VERSIONS or not flexible_of(api_key, api_version):
             return correlation_id, 4
-        at, _ = skip_tags(buf, 4, MAX_TAGS)
+        at = 5 if not buf[4] else skip_tags(buf, 4, MAX_TAGS)[0]
     except (StructError, IndexError):
         raise ProtocolError("a response header is cut short") from None
     return correlation_id, at

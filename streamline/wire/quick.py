@@ -15,7 +15,9 @@ from streamline.model import NO_PRODUCER_ID, Buffer, PlainBatch
 from streamline.wire.batch import HEADER_BYTES, LOG_OVERHEAD, MAGIC, BatchHeader
 from streamline.wire.crc import crc32c
 from streamline.wire.recordrun import LEAST_RECORDS, Run, run_of_one_size
+from streamline.wire.recordshape import RECORDS_MAX as FEW_RECORDS
 from streamline.wire.recordshape import Layout, greatest_delta, layout_of
+from streamline.wire.recordtable import greatest_delta_of_many
 
 RUNS_MAX = 6
 """Records of more sizes than this are read faster by what expects them."""
@@ -83,7 +85,8 @@ def glance(buf: Buffer, max_bytes: int, earliest_ms: int, latest_ms: int) -> Gli
         return None
     if not 0 < count <= RECORDS_MAX:
         return None
-    delta = greatest_delta(buf, HEADER_BYTES, count)
+    delta_of = greatest_delta if count <= FEW_RECORDS else greatest_delta_of_many
+    delta = delta_of(buf, HEADER_BYTES, count)
     if delta is not None and base_ms + delta <= latest_ms:
         return fields, base_ms + delta, True
     found = _look_into(buf, count)

@@ -30,6 +30,7 @@ _MIDDLE_AND_MORE = b"".join(bytes([high | 128]) * 64 for high in range(_BLOCK //
 
 _EVEN = bytes(range(0, 128, 2))
 _EVEN_AND_MORE = bytes(range(128, 256, 2))
+_BYTES = bytes(range(256))
 _FALLING = range(255, -1, -1)
 _SMALL = (_EVEN,)
 _MEDIUM = (_LOW, _MIDDLE)
@@ -68,7 +69,7 @@ def run_of_one_size(
     for place in range(at, at + length_width):
         column = bytes(body[place : at + rows * size : size])
         rows = len(column)
-        if column.count(column[0]) < rows:
+        if column != column[:1] * rows:
             rows -= len(column.lstrip(column[:1]))
     if rows < least:
         return None
@@ -80,7 +81,8 @@ def run_of_one_size(
     if not same or body[at + size - 1]:
         return None
     for place in same:
-        if bytes(body[place:end:size]).count(body[place]) != rows:
+        column = bytes(body[place:end:size])
+        if column != column[:1] * rows:
             return None
     for which, column in enumerate(offsets):
         if bytes(body[offset_at + which : end : size]) != column[first : first + rows]:
@@ -157,7 +159,8 @@ def _greatest_delta(low: Buffer, high: Buffer, width: int) -> int | None:
 
 
 def _greatest(column: bytes) -> int:
-    """Give the greatest byte; that of many that are the same without looking at each."""
-    if column.count(column[0]) == len(column):
-        return column[0]
+    """Give the greatest byte; where it is the last one, as in times that rise, without a look at each in Python."""
+    last = column[-1]
+    if not column.translate(None, _BYTES[: last + 1]):
+        return last
     return max(column) if len(column) < MANY_RECORDS else next(byte for byte in _FALLING if byte in column)

@@ -59,7 +59,7 @@ def layout_of(size: int, count: int) -> Layout | None:
 @lru_cache(LAYOUTS_MAX)
 def _beginning_of_one(size: int) -> tuple[int, bytes]:
     """Say how a record of C{size} bytes that is alone begins, and where that ends."""
-    begin, length, _ = _lengths(size) or (b"", b"", 0)
+    begin, length, _ = lengths(size) or (b"", b"", 0)
     beginning = begin + b"\0\0" + _NO_KEY + length
     return (len(beginning), beginning) if begin else (1, b"")
 
@@ -73,10 +73,10 @@ def _layout(size: int, count: int) -> Layout:
     end of one record and the beginning of the next are one place.  Where no record has that size, nothing looks like
     what is expected.
     """
-    lengths = _lengths(size)
-    if lengths is None:
+    found = lengths(size)
+    if found is None:
         return Struct(""), (b"no record",)
-    begin, length, value_bytes = lengths
+    begin, length, value_bytes = found
     expected: list[bytes | int] = []
     layout, head = ">", begin
     for index in range(count):
@@ -87,8 +87,12 @@ def _layout(size: int, count: int) -> Layout:
     return Struct(f"{layout}1s"), (*expected, _NO_HEADERS)
 
 
-def _lengths(size: int) -> tuple[bytes, bytes, int] | None:
-    """Give what a record of C{size} bytes begins with, the length of its value as written, and as a number."""
+def lengths(size: int) -> tuple[bytes, bytes, int] | None:
+    """
+    Give what a record of C{size} bytes begins with, the length of its value as written, and as a number.
+
+    That is a record of a value and nothing else, with an offset delta of one byte; None where there is none.
+    """
     for width in range(2, 7):  # of both lengths, the record's and the value's
         value_bytes = size - _FIXED_BYTES - width
         length = zigzag(value_bytes)

@@ -8,7 +8,8 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from streamline.api.replica_fetch import COMMITTED_S, ReplicaFetches
+from streamline.api.lone_fetch import COMMITTED_S
+from streamline.api.replica_fetch import ReplicaFetches
 from streamline.api.standing import LOOK_AT_ALL_S, Standing
 from streamline.errors import ErrorCode, ProtocolError
 from streamline.raft import ReplicaKey

@@ -215,6 +215,15 @@ PASSING = Family(
     ),
 )
 
+SHORT_WAY = Family(
+    "SW", "A follower's fetch of one partition, which is taken from its bytes and answered without a message.",
+    (
+        _kept("SW1", "It is answered as it would be on the long way, or goes that."),
+        _kept("SW2", "It says what a fetch has to say, and is refused where any would be."),
+        _kept("SW3", "What is read by hand has exactly the form that is written by hand."),
+    ),
+)
+
 LESSONS = Family(
     "LE", "What other brokers got wrong.",
     (
@@ -298,7 +307,7 @@ PLACES = Family(
 )  # fmt: skip
 
 FAMILIES: Sequence[Family] = (
-    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, PASSING, PUSHED,
+    DISK, SEQUENCES, ACKNOWLEDGING, GROUPS, RETENTION, REPLICAS, PLACES, QUORUM, ASKING, PASSING, PUSHED, SHORT_WAY,
     LESSONS, HOSTILE, ACCESS,
 )  # fmt: skip
 

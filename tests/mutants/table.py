@@ -14,6 +14,7 @@ from tests.mutants import (
     idempotence,
     insync,
     lessons,
+    lone,
     metadata,
     moves,
     peers,
@@ -43,6 +44,7 @@ AREAS: Mapping[str, Sequence[Mutant]] = {
     "insync": insync.MUTANTS,
     "carried": carried.MUTANTS,
     "moves": moves.MUTANTS,
+    "lone": lone.MUTANTS,
     "lessons": lessons.MUTANTS,
     "hostile": hostile.MUTANTS,
 }

@@ -8,7 +8,8 @@ from zope.interface import implementer
 from streamline.cluster.greeting import Identity, Reason
 from streamline.errors import ProtocolError
 from streamline.interfaces import Host, IInbox
-from streamline.net.peer import Guest, PeerApi, PeerFactory
+from streamline.net.peer import PeerFactory
+from streamline.net.peer_apis import Guest, PeerApi
 from streamline.raft import Message, ReplicaKey
 from streamline.raft.messages import TimeoutNow
 from streamline.services.peers import Peers

@@ -13,7 +13,8 @@ from zope.interface.verify import verifyObject
 
 from streamline.cluster.greeting import Identity, Reason
 from streamline.interfaces import IInbox, IMessenger
-from streamline.net.peer import GREETING_S, GUEST_BYTES_MAX, UNGREETED_MAX, PeerApi, PeerConnection
+from streamline.net.peer import GREETING_S, GUEST_BYTES_MAX, UNGREETED_MAX, PeerConnection
+from streamline.net.peer_apis import PeerApi
 from streamline.raft import Replica, translation
 from streamline.services.deadlines import Deadlines
 from streamline.services.peer_call import NoAnswer, PeerCall

@@ -14,18 +14,22 @@ from streamline.replication.isr_changes import IsrAsk, IsrMember
 from streamline.replication.messages import (
     ALTER_PARTITION_VERSION,
     FETCH_VERSION,
+    Limits,
     alter_partition_answers,
     alter_partition_request,
     error_of,
     fetch_answers,
     fetch_request,
+    request_of,
 )
 from streamline.replication.truncation import Divergence
 from streamline.wire.codec import decode, encode
+from streamline.wire.lone import LoneFetchRequest, LoneFetchResponse, answer_around
 from streamline.wire.messages import fetch as fetches
 from streamline.wire.messages import peer
 from streamline.wire.schema import Message
 
+LIMITS = Limits(max_wait_ms=500, max_bytes=10_000, partition_max_bytes=1_000)
 T, U = b"t" * 16, b"u" * 16
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 
@@ -41,7 +45,7 @@ class FetchMessageTests(SynchronousTestCase):
     def test_request(self) -> None:
         wanted = {(T, 0): Position(5, 10, 4, 2), (U, 1): Position(6, 0, -1, 0), (T, 3): Position(5, 7, 5, 7)}
         fetch = Fetch(session_id=77, epoch=3, wanted=wanted, forgotten=((U, 2), (U, 4)))
-        made = fetch_request(fetch, 2, 22, max_wait_ms=500, max_bytes=10_000, partition_max_bytes=1_000)
+        made = fetch_request(fetch, 2, 22, LIMITS)
         request = again(made, FETCH_VERSION)
         assert request.replica_state is not None
         self.assertEqual((request.replica_state.replica_id, request.replica_state.replica_epoch), (2, 22))
@@ -58,6 +62,32 @@ class FetchMessageTests(SynchronousTestCase):
         self.assertEqual({part.partition_max_bytes for topic in request.topics for part in topic.partitions}, {1_000})
         forgotten = [(topic.topic_id, list(topic.partitions)) for topic in request.forgotten_topics_data]
         self.assertEqual(forgotten, [(U, [2, 4])])
+
+    def test_one_partition(self) -> None:
+        """In a session it is written by hand, and says the same; what more there is to say is said in full."""
+        wanted = {(T, 3): Position(5, 10, 4, 2)}
+        fetch = Fetch(session_id=77, epoch=3, wanted=wanted, forgotten=())
+        lone = request_of(fetch, 2, 22, LIMITS)
+        self.assertIsInstance(lone, LoneFetchRequest)
+        self.assertEqual(encode(lone, FETCH_VERSION), encode(fetch_request(fetch, 2, 22, LIMITS), FETCH_VERSION))
+        others = [
+            Fetch(session_id=0, epoch=0, wanted=wanted, forgotten=()),
+            Fetch(session_id=77, epoch=3, wanted=wanted, forgotten=((U, 2),)),
+            Fetch(session_id=77, epoch=3, wanted={}, forgotten=()),
+            Fetch(session_id=77, epoch=3, wanted=wanted | {(T, 4): Position(5, 10, 4, 2)}, forgotten=()),
+        ]
+        for other in others:
+            request = request_of(other, 2, 22, LIMITS)
+            self.assertIsInstance(request, fetches.FetchRequest)
+            self.assertEqual(encode(request, FETCH_VERSION), encode(fetch_request(other, 2, 22, LIMITS), FETCH_VERSION))
+
+    def test_answer_of_one(self) -> None:
+        """It says what any answer says of that partition."""
+        before, after = answer_around(7, 77, T, 3, 8, 2, 3)
+        answer, _ = LoneFetchResponse.read(FETCH_VERSION, memoryview(before + b"xyz" + after), 5)
+        self.assertIsInstance(answer, LoneFetchResponse)
+        ((key, said, records),) = fetch_answers(answer)
+        self.assertEqual((key, said, records), ((T, 3), LeaderAnswer(ErrorCode.NONE, 8, 2, None, True), b"xyz"))
 
     def test_answer(self) -> None:
         parts = [

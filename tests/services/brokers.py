@@ -13,7 +13,7 @@ from streamline.cluster.membership import Registration
 from streamline.config import BrokerConfig
 from streamline.interfaces import Host
 from streamline.model import Broker, Endpoint, PartitionState
-from streamline.net.peer import PeerApi
+from streamline.net.peer_apis import PeerApi
 from streamline.services.altering import Altering
 from streamline.services.brain import Brain
 from streamline.services.controller_line import ControllerLine

@@ -17,6 +17,7 @@ from streamline.interfaces import ICluster, IFollowing, ILeadership, IPartitionL
 from streamline.model import Broker, Buffer, Endpoint, LogIdentity, PartitionState
 from streamline.replication.epochs import LeaderEpochs
 from streamline.replication.followers import FollowerFetch
+from streamline.replication.messages import FETCH_VERSION
 from streamline.replication.throttle import Throttle
 from streamline.services.peer_call import NoAnswer
 from streamline.services.replication import IsrReplicator
@@ -24,6 +25,7 @@ from streamline.storage.memory import MemoryStorage
 from streamline.testing.contracts.storage_harness import make_batch
 from streamline.testing.worlds import RealWorld
 from streamline.wire.batch import BatchHeader, read_header
+from streamline.wire.codec import decode, encode
 from streamline.wire.messages.fetch import (
     EpochEndOffset,
     FetchableTopicResponse,
@@ -96,8 +98,7 @@ class Others:
     def came(self, node_id: int) -> FetchRequest:
         """Return the only fetch that is under way to a node."""
         (asked,) = (asked for asked in self.asked if asked.node_id == node_id)
-        request: FetchRequest = asked.request
-        return request
+        return decode(FetchRequest, FETCH_VERSION, encode(asked.request, FETCH_VERSION))
 
     def answer(self, node_id: int, answer: Any) -> None:
         """Answer that fetch, or fail it with an exception."""

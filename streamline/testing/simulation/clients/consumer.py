@@ -164,8 +164,7 @@ class Consumer:
                 self._is_reset = True
                 if self.is_final:
                     self._history.starts[self.key] = self.position
-            if self.is_final and self.position >= self._end:
-                await self._look_up()
+            if self.is_final and self.position >= self._end and await self._look_up():
                 self._line.stop()
                 self.done.callback(None)
                 return
@@ -187,18 +186,28 @@ class Consumer:
         with suppress(Gone):
             await self._list_offset(LATEST)
 
-    async def _look_up(self) -> None:
-        """Look some times up, to be compared with what was read, and where the present epoch ends."""
+    async def _look_up(self) -> bool:
+        """
+        Look some times up, to be compared with what was read, and where the present epoch ends.
+
+        @return: false where something was found that has come since, and is to be read before anything is compared.
+        """
         mine = [poll for poll in self._history.polls if poll.is_final and poll.key == self.key]
         seen = sorted({time_ms: None for poll in mine for time_ms in poll.times_ms})
         rng = self._host.rng
         times_ms = [seen[rng.randrange(0, len(seen))] + rng.randrange(0, 2) for _ in range(LOOKUPS) if seen]
         if self._versions.of(ListOffsetsRequest) >= MAX_TIMESTAMP_FROM:
             times_ms.append(MAX_TIMESTAMP)
+        lookups = []
         for time_ms in times_ms:
             found = await self._list_offset(time_ms)
-            self._history.lookups.append(Lookup(self.key, time_ms, found.offset, found.timestamp))
+            if found.offset >= self.position:
+                self._end = found.offset + 1
+                return False
+            lookups.append(Lookup(self.key, time_ms, found.offset, found.timestamp))
+        self._history.lookups += lookups
         await self._find_end_of_epoch()
+        return True
 
     async def _find_end_of_epoch(self) -> None:
         """

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from streamline.api import pushes
 from streamline.cluster.foresight import Foresight
-from streamline.net.peer import Guest, PeerApi
+from streamline.net.peer_apis import Guest, PeerApi
 from streamline.node import Node
 from streamline.testing.simulation.cluster.between import GoBetween
 from streamline.testing.simulation.machine import Process

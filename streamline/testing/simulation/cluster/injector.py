@@ -176,7 +176,7 @@ class ClusterInjector:
     def slow(self, place: Place, seconds: float, rng: Random) -> None:
         """Let what a node sends come late for so long, to each of the others by another while."""
         for other in self._places:
-            if other is not place:
+            if other is not place and not self._is_over:
                 self._detour_for(self._fabric.link(place.machine, other.machine), rng.random(), seconds)
 
     def mute(self, place: Place, seconds: float) -> None:

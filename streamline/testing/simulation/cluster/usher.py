@@ -15,7 +15,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from streamline.net.peer import Guest
+from streamline.net.peer_apis import Guest
 from streamline.node import Node
 from streamline.testing.simulation.cluster.between import GoBetween
 from streamline.testing.simulation.machine import Process
