@@ -37,6 +37,9 @@ from streamline.wire.messages.configs import (
 )
 
 RESOURCES_PER_TURN = 20
+SETTINGS_MAX = 1000
+"""Settings of one resource in one request: several times as many as there are."""
+OPERATIONS = tuple(map(int, Operation))
 
 Resource: TypeAlias = "AlterConfigsResource | IncrementalAlterConfigsRequestAlterConfigsResource"
 Wanted: TypeAlias = Callable[[MetadataImage], Sequence[Alteration]]
@@ -90,7 +93,7 @@ def _all(resource: AlterConfigsResource) -> Wanted:
 
 
 def _alteration(name: str, operation: int, value: str | None) -> Alteration:
-    if operation not in list(Operation):
+    if operation not in OPERATIONS:
         raise Refused(ErrorCode.INVALID_REQUEST, f"there is no operation {operation} on settings")
     if value is None and operation != Operation.DELETE:
         raise Refused(ErrorCode.INVALID_REQUEST, f"no value is given for {name}")
@@ -121,6 +124,8 @@ async def _alter(
         raise Refused(ErrorCode.INVALID_REQUEST, "the request names this resource twice")
     if kind not in (TOPIC_CONFIGS, BROKER_CONFIGS):
         raise Refused(ErrorCode.INVALID_REQUEST, f"resources of type {kind} have no settings here")
+    if len(resource.configs) > SETTINGS_MAX:
+        raise Refused(ErrorCode.INVALID_REQUEST, f"{len(resource.configs)} settings are more than there are")
     if kind == TOPIC_CONFIGS:
         check_topic_name(name)
 

@@ -57,10 +57,8 @@ def _describe(call: Call, request: DescribeConfigsRequest, resource: DescribeCon
         result.error_code = refusal.code
         result.error_message = refusal.message or None
         return result
-    keys = resource.configuration_keys
-    result.configs = [
-        _shown(request, setting) for setting in settings if keys is None or not keys or setting.name in keys
-    ]
+    keys = dict.fromkeys(resource.configuration_keys or ())
+    result.configs = [_shown(request, setting) for setting in settings if not keys or setting.name in keys]
     return result
 
 

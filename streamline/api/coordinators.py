@@ -20,6 +20,7 @@ from streamline.errors import ErrorCode, Refused
 from streamline.wire.messages.coordinator import Coordinator, FindCoordinatorRequest, FindCoordinatorResponse
 
 GROUP, TRANSACTION = 0, 1
+KEYS_PER_TURN = 500
 BATCHED_FROM = 4
 
 
@@ -30,7 +31,11 @@ def find_coordinator(call: Call, request: FindCoordinatorRequest) -> Deferred[Fi
 
 
 async def _find_all(call: Call, key_type: int, keys: Sequence[str]) -> FindCoordinatorResponse:
-    found = [await _find(call, key_type, key) for key in keys]
+    found = []
+    for key in keys:
+        found.append(await _find(call, key_type, key))
+        if len(found) % KEYS_PER_TURN == 0:
+            await call.broker.turns.next()
     return FindCoordinatorResponse(coordinators=found) if call.version >= BATCHED_FROM else _single(found[0])
 
 

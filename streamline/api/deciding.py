@@ -20,7 +20,7 @@ async def decide(call: Call, plan: Plan, *, validate_only: bool = False) -> list
     @raise Refused: as L{Controllership.decide<streamline.services.controllership.Controllership.decide>}.
     """
     if not validate_only:
-        return await call.broker.controllership.decide(plan)
+        return await call.broker.controllership.decide_for_client(plan)
     await validate(call, plan)
     return []
 

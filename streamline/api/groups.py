@@ -14,7 +14,7 @@ ListGroups 4 states; 5 types (KIP-848).
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred
@@ -23,7 +23,7 @@ from streamline.api import operations
 from streamline.api.call import Call, Hold, Later, LaterBy, Parked
 from streamline.errors import ErrorCode, Refused
 from streamline.groups import messages
-from streamline.groups.shard import GROUP_TYPE
+from streamline.groups.shard import GROUP_TYPE, Filter
 from streamline.groups.states import GroupState
 from streamline.services.shards import Reply
 from streamline.wire.messages.groups import (
@@ -54,6 +54,8 @@ T = TypeVar("T")
 
 GROUPS_PER_TURN = 100
 """How many are described or deleted before others have their turn."""
+LEAVES_PER_TURN = 1000
+"""Members that leave in one turn."""
 
 
 def join_group(call: Call, request: JoinGroupRequest) -> JoinGroupResponse | Parked:
@@ -157,17 +159,39 @@ def heartbeat(call: Call, request: HeartbeatRequest) -> HeartbeatResponse | Defe
     return shard.heartbeat(beat, reply).then(lambda answer: HeartbeatResponse(error_code=answer.error))
 
 
-def leave_group(call: Call, request: LeaveGroupRequest) -> LeaveGroupResponse | Deferred[LeaveGroupResponse]:
-    """Let members go."""
-    reply: Reply[messages.LeaveAnswer] = Reply()
+def leave_group(
+    call: Call, request: LeaveGroupRequest
+) -> LeaveGroupResponse | Deferred[LeaveGroupResponse] | Hold:
+    """Let members go; very many of them some at a time, before the connection's next request is looked at."""
     members = request.members if call.version >= 3 else [MemberIdentity(member_id=request.member_id)]
+    if len(members) > LEAVES_PER_TURN:
+        return Hold(Deferred.fromCoroutine(_leave_many(call, request.group_id, members)))
+    return _leave(call, request.group_id, members)
+
+
+def _leave(
+    call: Call, group_id: str, members: Sequence[MemberIdentity]
+) -> LeaveGroupResponse | Deferred[LeaveGroupResponse]:
+    reply: Reply[messages.LeaveAnswer] = Reply()
     try:
-        shard = call.broker.groups.shard(request.group_id)
+        shard = call.broker.groups.shard(group_id)
     except Refused as refusal:
         return LeaveGroupResponse(error_code=refusal.code)
     leaving = tuple(messages.Leaving(member.member_id, member.group_instance_id) for member in members)
-    leave = messages.Leave(token=reply, group_id=request.group_id, members=leaving)
+    leave = messages.Leave(token=reply, group_id=group_id, members=leaving)
     return shard.leave(leave, reply).then(lambda answer: _left(call, answer))
+
+
+async def _leave_many(call: Call, group_id: str, members: Sequence[MemberIdentity]) -> LeaveGroupResponse:
+    left: list[MemberResponse] = []
+    for at in range(0, len(members), LEAVES_PER_TURN):
+        answer = _leave(call, group_id, members[at : at + LEAVES_PER_TURN])
+        some = await answer if isinstance(answer, Deferred) else answer
+        if some.error_code != ErrorCode.NONE:
+            return some
+        left += some.members
+        await call.broker.turns.next()
+    return LeaveGroupResponse(members=left)
 
 
 def _left(call: Call, answer: messages.LeaveAnswer) -> LeaveGroupResponse:
@@ -247,6 +271,7 @@ def _list(call: Call, request: ListGroupsRequest) -> Generator[None, None, ListG
         shards = call.broker.groups.shards()
     except Refused as refusal:
         return ListGroupsResponse(error_code=refusal.code)
+    wanted = Filter.of(request.states_filter, request.types_filter)
     found: list[ListedGroup] = []
     seen = 0
     for shard in shards:
@@ -257,7 +282,7 @@ def _list(call: Call, request: ListGroupsRequest) -> Generator[None, None, ListG
                 group_state=group.state.value,
                 group_type=GROUP_TYPE,
             )
-            for group in shard.groups.listed(request.states_filter, request.types_filter)
+            for group in shard.groups.listed(wanted)
         ]
         if len(found) - seen >= GROUPS_PER_TURN:
             seen = len(found)

@@ -14,12 +14,12 @@ topics with null, and a top-level error; 5 leader epoch; 8 several groups
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from streamline.api.call import Call, Later, LaterBy
+from streamline.api.call import Call, Hold, Later, LaterBy
 from streamline.api.leaders import topic_name
 from streamline.errors import ErrorCode, Refused
 from streamline.groups.entries import CommittedOffset
@@ -51,17 +51,73 @@ SEVERAL_GROUPS_FROM = 8
 TOP_LEVEL_ERROR_FROM = 2
 GROUP_ID_NOT_FOUND_FROM = 9
 PIECES_PER_TURN = 500
-"""Partitions, topics and groups that are looked up in one turn."""
+"""Partitions, topics and groups that are looked up, or committed, in one turn."""
 
 
 # OffsetCommit
 
 
-def offset_commit(call: Call, request: OffsetCommitRequest) -> OffsetCommitResponse | Later:
+def offset_commit(call: Call, request: OffsetCommitRequest) -> OffsetCommitResponse | Later | Hold:
     """Commit what can be committed; answer when the log has it."""
+    count = 0
+    for topic in request.topics:
+        count += len(topic.partitions)
+    if count > PIECES_PER_TURN:
+        return Hold(Deferred.fromCoroutine(_commit_many(call, request)))
+    answer = _commit(call, request, request.topics)
+    # What was appended is owed an answer, even by a node that is about to stop.
+    return LaterBy(lambda: answer) if isinstance(answer, Deferred) else answer
+
+
+async def _commit_many(call: Call, request: OffsetCommitRequest) -> Later:
+    """Commit some at a time, a batch in the log for each; each succeeds or fails by itself."""
+    answers = []
+    for some in _portions(request.topics):
+        answers.append(_commit(call, request, some))
+        await call.broker.turns.next()
+    answer = Deferred.fromCoroutine(_all_committed(call, answers))
+    return LaterBy(lambda: answer)
+
+
+def _portions(topics: Sequence[OffsetCommitRequestTopic]) -> Iterator[list[OffsetCommitRequestTopic]]:
+    """Yield what a request says of so many partitions as are committed in one turn."""
+    portion: list[OffsetCommitRequestTopic] = []
+    left = PIECES_PER_TURN
+    for topic in topics:
+        at = 0
+        while at < len(topic.partitions):
+            some = topic.partitions[at : at + left]
+            portion.append(OffsetCommitRequestTopic(name=topic.name, topic_id=topic.topic_id, partitions=some))
+            at += len(some)
+            left -= len(some)
+            if not left:
+                yield portion
+                portion, left = [], PIECES_PER_TURN
+    if portion:
+        yield portion
+
+
+async def _all_committed(
+    call: Call, answers: Sequence[OffsetCommitResponse | Deferred[OffsetCommitResponse]]
+) -> OffsetCommitResponse:
+    topics: list[OffsetCommitResponseTopic] = []
+    for answer in answers:
+        some = await answer if isinstance(answer, Deferred) else answer
+        for topic in some.topics:
+            if topics and (topics[-1].name, topics[-1].topic_id) == (topic.name, topic.topic_id):
+                topics[-1].partitions += topic.partitions  # type: ignore[operator]
+            else:
+                topics.append(topic)
+        await call.broker.turns.next()
+    return OffsetCommitResponse(topics=topics)
+
+
+def _commit(
+    call: Call, request: OffsetCommitRequest, topics: Sequence[OffsetCommitRequestTopic]
+) -> OffsetCommitResponse | Deferred[OffsetCommitResponse]:
     errors: list[ErrorCode] = []
     offsets: list[NewOffset] = []
-    for topic in request.topics:
+    for topic in topics:
         _check(call, topic, errors, offsets)
     commit = Commit(
         group_id=request.group_id,
@@ -77,9 +133,7 @@ def offset_commit(call: Call, request: OffsetCommitRequest) -> OffsetCommitRespo
     except Refused as refusal:
         reply = Reply()
         reply.tell((refusal.code,) * len(offsets))
-    answer = reply.then(lambda told: _committed(request, errors, told))
-    # What was appended is owed an answer, even by a node that is about to stop.
-    return LaterBy(lambda: answer) if isinstance(answer, Deferred) else answer
+    return reply.then(lambda told: _committed(topics, errors, told))
 
 
 def _check(call: Call, topic: OffsetCommitRequestTopic, errors: list[ErrorCode], offsets: list[NewOffset]) -> None:
@@ -104,7 +158,7 @@ def _check(call: Call, topic: OffsetCommitRequestTopic, errors: list[ErrorCode],
 
 
 def _committed(
-    request: OffsetCommitRequest, errors: Sequence[ErrorCode], told: Sequence[ErrorCode]
+    topics: Sequence[OffsetCommitRequestTopic], errors: Sequence[ErrorCode], told: Sequence[ErrorCode]
 ) -> OffsetCommitResponse:
     """Put together what was known at once and what the group said about the rest."""
     said = iter(told)
@@ -119,7 +173,7 @@ def _committed(
                     for part in topic.partitions
                 ],
             )
-            for topic in request.topics
+            for topic in topics
         ]
     )
 

@@ -12,6 +12,7 @@ AddRaftVoter 1 need not wait until it is committed; here it always does.
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any, Final
 
 from attrs import evolve
@@ -27,6 +28,7 @@ from streamline.raft import AddVoter, Change, QuorumStatus, Remove, Replica, Rep
 from streamline.raft.ready import ReplicaStatus
 from streamline.services.joining import HEARD_TICKS, members
 from streamline.services.peers import parse_address
+from streamline.services.turns import Pace
 from streamline.wire.messages.quorum import (
     AddRaftVoterRequest,
     AddRaftVoterResponse,
@@ -44,6 +46,8 @@ from streamline.wire.messages.quorum import (
 LISTENER: Final = "CONTROLLER"
 """How Kafka's tools know the listener of a voter."""
 DIRECTORIES_FROM: Final = 2
+PARTITIONS_PER_TURN: Final = 1000
+"""Of the metadata there is one; whatever else is named has an error of its own."""
 LOOK_S: Final = 0.1
 """How often it is looked whether a voter to be has caught up."""
 
@@ -51,18 +55,26 @@ LOOK_S: Final = 0.1
 # Describing
 
 
-def describe_quorum(call: Call, request: DescribeQuorumRequest) -> DescribeQuorumResponse:
+def describe_quorum(
+    call: Call, request: DescribeQuorumRequest
+) -> DescribeQuorumResponse | Deferred[DescribeQuorumResponse]:
     """Show who takes part, and how far everybody has come."""
     _check_leads(call)
+    return call.broker.turns.work_off(_describe(call, request))
+
+
+def _describe(call: Call, request: DescribeQuorumRequest) -> Generator[None, None, DescribeQuorumResponse]:
     consensus = call.broker.metadata.consensus
     shown, replicas = _of_quorum(call, consensus) if IQuorum.providedBy(consensus) else _of_one(call)
-    topics = [
-        DescribeQuorumResponseTopicData(
-            topic_name=topic.topic_name,
-            partitions=[_partition(topic.topic_name, one.partition_index, shown) for one in topic.partitions],
-        )
-        for topic in request.topics
-    ]
+    pace = Pace(PARTITIONS_PER_TURN)
+    topics = []
+    for topic in request.topics:
+        partitions = []
+        for one in topic.partitions:
+            partitions.append(_partition(topic.topic_name, one.partition_index, shown))
+            if pace.is_due():
+                yield
+        topics.append(DescribeQuorumResponseTopicData(topic_name=topic.topic_name, partitions=partitions))
     nodes = _nodes(replicas) if call.version >= DIRECTORIES_FROM else []
     return DescribeQuorumResponse(error_message=None, topics=topics, nodes=nodes)
 

@@ -9,8 +9,8 @@ AlterPartitionReassignments 1 can insist on as many replicas as there are (KIP-8
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
 from twisted.internet.defer import Deferred
 
@@ -40,9 +40,9 @@ from streamline.wire.messages.reassignment import (
 )
 
 ELECTIONS = (Election.PREFERRED, Election.UNCLEAN)
-ELECTIONS_PER_TURN = 1000
-"""Partitions that are decided about together, where they are named."""
 """By Kafka's numbers."""
+ELECTIONS_PER_TURN = MOVES_PER_TURN = 500
+"""Partitions that are decided about together, where they are named."""
 
 T = TypeVar("T")
 
@@ -59,18 +59,18 @@ async def _elect(call: Call, request: ElectLeadersRequest) -> ElectLeadersRespon
     asked = _asked_for(request)
     if asked is None:
         return ElectLeadersResponse(replica_election_results=_results(await _decide(call, election, None)))
-    elected: list[Elected] = []
+    results: dict[str, list[PartitionResult]] = {}
     for at in range(0, max(1, len(asked)), ELECTIONS_PER_TURN):
         some = asked[at : at + ELECTIONS_PER_TURN]
         try:
-            elected += await _decide(call, election, some)
+            _add(results, await _decide(call, election, some))
         except Refused as refusal:
-            if not elected:
+            if not results:
                 raise
-            elected += [Elected(one, refusal) for one in some]
+            _add(results, [Elected(one, refusal) for one in some])
         if len(some) == ELECTIONS_PER_TURN:
             await call.broker.turns.next()
-    return ElectLeadersResponse(replica_election_results=_results(elected))
+    return ElectLeadersResponse(replica_election_results=_shown(results))
 
 
 async def _decide(call: Call, election: Election, asked: Sequence[TopicPartition] | None) -> list[Elected]:
@@ -100,18 +100,21 @@ def _asked_for(request: ElectLeadersRequest) -> list[TopicPartition] | None:
 
 
 def _results(elected: Iterable[Elected]) -> list[ReplicaElectionResult]:
-    results = (
-        (
-            one.partition.topic,
-            PartitionResult(
-                partition_id=one.partition.partition,
-                error_code=_code(one.refusal),
-                error_message=_message(one.refusal),
-            ),
+    results: dict[str, list[PartitionResult]] = {}
+    _add(results, elected)
+    return _shown(results)
+
+
+def _add(results: dict[str, list[PartitionResult]], elected: Iterable[Elected]) -> None:
+    for one in elected:
+        result = PartitionResult(
+            partition_id=one.partition.partition, error_code=_code(one.refusal), error_message=_message(one.refusal)
         )
-        for one in elected
-    )
-    return [ReplicaElectionResult(topic=topic, partition_result=each) for topic, each in _by_topic(results)]
+        results.setdefault(one.partition.topic, []).append(result)
+
+
+def _shown(results: Mapping[str, list[PartitionResult]]) -> list[ReplicaElectionResult]:
+    return [ReplicaElectionResult(topic=topic, partition_result=each) for topic, each in results.items()]
 
 
 def alter_reassignments(
@@ -124,32 +127,61 @@ def alter_reassignments(
 async def _reassign(
     call: Call, request: AlterPartitionReassignmentsRequest
 ) -> AlterPartitionReassignmentsResponse:
-    wanted = [
-        (TopicPartition(topic.name, one.partition_index), one) for topic in request.topics for one in topic.partitions
-    ]
-    outcomes: list[tuple[TopicPartition, Refused | None]] = []
+    may_change = request.allow_replication_factor_change
+    wanted = [(topic.name, one) for topic in request.topics for one in topic.partitions]
+    seen: dict[TopicPartition, None] = {}
+    results: dict[str, list[ReassignablePartitionResponse]] = {}
+    for at in range(0, max(1, len(wanted)), MOVES_PER_TURN):
+        some = _each_once(wanted[at : at + MOVES_PER_TURN], seen)
+        try:
+            outcomes = await _move(call, some, may_change)
+        except Refused as refusal:
+            if not results:
+                raise
+            outcomes = [refusal] * len(some)
+        for (partition, _, _), outcome in zip(some, outcomes, strict=True):
+            results.setdefault(partition.topic, []).append(_moved(partition.partition, outcome))
+        if len(some) == MOVES_PER_TURN:
+            await call.broker.turns.next()
+    responses = [ReassignableTopicResponse(name=topic, partitions=parts) for topic, parts in results.items()]
+    return AlterPartitionReassignmentsResponse(allow_replication_factor_change=may_change, responses=responses)
+
+
+Move: TypeAlias = tuple[TopicPartition, ReassignablePartition, bool]
+"""A partition, where to move it, and whether the request has named it before."""
+
+
+def _each_once(
+    wanted: Iterable[tuple[str, ReassignablePartition]], seen: dict[TopicPartition, None]
+) -> list[Move]:
+    moves = []
+    for topic, target in wanted:
+        partition = TopicPartition(topic, target.partition_index)
+        moves.append((partition, target, partition in seen))
+        seen[partition] = None
+    return moves
+
+
+async def _move(call: Call, moves: Sequence[Move], may_change: bool) -> list[Refused | None]:
+    outcomes: list[Refused | None] = []
 
     def plan(image: MetadataImage) -> list[Command]:
         outcomes.clear()
         commands: list[Command] = []
-        seen: dict[TopicPartition, None] = {}
-        for partition, target in wanted:
+        for partition, target, is_twice in moves:
             try:
-                if partition in seen:
+                if is_twice:
                     raise Refused(ErrorCode.INVALID_REQUEST, "the request names this partition twice")
-                seen[partition] = None
-                _check_factor(image, partition, target, request.allow_replication_factor_change)
+                _check_factor(image, partition, target, may_change)
                 commands += reassign(image, partition, target.replicas)
             except Refused as refusal:
-                outcomes.append((partition, refusal))
+                outcomes.append(refusal.again())  # the one that was raised would keep all that is kept here
             else:
-                outcomes.append((partition, None))
+                outcomes.append(None)
         return commands
 
     await decide(call, plan)
-    return AlterPartitionReassignmentsResponse(
-        allow_replication_factor_change=request.allow_replication_factor_change, responses=_responses(outcomes)
-    )
+    return outcomes
 
 
 def _check_factor(
@@ -174,17 +206,10 @@ def none_reassigned(
     )
 
 
-def _responses(outcomes: Iterable[tuple[TopicPartition, Refused | None]]) -> list[ReassignableTopicResponse]:
-    each = (
-        (
-            partition.topic,
-            ReassignablePartitionResponse(
-                partition_index=partition.partition, error_code=_code(refusal), error_message=_message(refusal)
-            ),
-        )
-        for partition, refusal in outcomes
+def _moved(index: int, refusal: Refused | None) -> ReassignablePartitionResponse:
+    return ReassignablePartitionResponse(
+        partition_index=index, error_code=_code(refusal), error_message=_message(refusal)
     )
-    return [ReassignableTopicResponse(name=topic, partitions=parts) for topic, parts in _by_topic(each)]
 
 
 def list_reassignments(
@@ -210,7 +235,9 @@ def _moving(
     image: MetadataImage, request: ListPartitionReassignmentsRequest
 ) -> Iterator[tuple[Topic, PartitionState]]:
     """Yield the partitions that are moving, of those that the client asks for."""
-    asked = None if request.topics is None else {one.name: list(one.partition_indexes) for one in request.topics}
+    asked = None
+    if request.topics is not None:
+        asked = {one.name: dict.fromkeys(one.partition_indexes) for one in request.topics}
     for topic in image.topics.values() if asked is None else map(image.topics.get, asked):
         for state in () if topic is None else topic.partitions:
             is_asked = asked is None or state.index in asked[topic.name]  # type: ignore[union-attr]

@@ -46,7 +46,7 @@ def elect_leaders(
             after = _elect(image, election, partition)
         except Refused as refusal:
             if wanted is not None or refusal.code is not ErrorCode.ELECTION_NOT_NEEDED:
-                elected.append(Elected(partition, refusal))
+                elected.append(Elected(partition, refusal.again()))  # the one that was raised keeps this list
         else:
             elected.append(Elected(partition))
             found.setdefault(partition.topic, []).append(after)

@@ -278,7 +278,9 @@ def _with_broker(image: MetadataImage, broker: Broker) -> MetadataImage:
 
 
 def _without(mapping: Mapping[Any, Any], key: object) -> dict[Any, Any]:
-    return {known: value for known, value in mapping.items() if known != key}
+    left = dict(mapping)
+    left.pop(key, None)
+    return left
 
 
 def state_of(change: PartitionChange) -> PartitionState:

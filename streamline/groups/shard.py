@@ -8,7 +8,7 @@ L{GroupShard.unloaded}.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import evolve
 
@@ -57,6 +57,28 @@ class Ended:
     error: ErrorCode = ErrorCode.NONE
     entries: tuple[Entry, ...] = ()
     decisions: tuple[Decision, ...] = ()
+
+
+@frozen
+class Filter:
+    """
+    Which groups somebody wants listed; where nothing is given all are.
+
+    @ivar states: their states, C{types} their types, in lower case.
+    """
+
+    states: frozenset[str] = frozenset()
+    types: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, states: Iterable[str], types: Iterable[str]) -> Filter:
+        """Take names in any letter case."""
+        return cls(_plain(states), _plain(types))
+
+
+def _plain(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in names)
+
 
 
 class GroupShard:
@@ -199,14 +221,14 @@ class GroupShard:
         group = self._groups.get(group_id)
         return None if group is None else group.describe()
 
-    def listed(self, states: Collection[str] = (), types: Collection[str] = ()) -> list[ListedGroup]:
-        """Return the groups in these states and of these types, in any letter case; nothing given is no limit."""
-        wanted_types = [name.strip().lower() for name in types]
-        if wanted_types and GROUP_TYPE not in wanted_types:
+    def listed(self, wanted: Filter | None = None) -> list[ListedGroup]:
+        """Return the groups that are asked for; None for all."""
+        if wanted is None:
+            return [group.listed() for group in self._groups.values()]
+        if wanted.types and GROUP_TYPE not in wanted.types:
             return []
-        wanted = [name.strip().lower() for name in states]
         groups = [group.listed() for group in self._groups.values()]
-        return [group for group in groups if not wanted or group.state.value.lower() in wanted]
+        return [group for group in groups if not wanted.states or group.state.value.lower() in wanted.states]
 
     # Ends.
 

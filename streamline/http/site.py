@@ -1,18 +1,20 @@
 """
 The HTTP listener: C{/livez}, C{/readyz}, C{/metrics}, and an index of them.
 
-It answers GET only and says nothing secret; by default it listens on loopback.
+It answers GET only and says nothing secret; by default it listens on loopback.  Nobody has a reason to send it much,
+or to connect often: what goes beyond that is dropped.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.interfaces import IAddress, IListeningPort, ITCPTransport
 from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.http import INTERNAL_SERVER_ERROR, OK, SERVICE_UNAVAILABLE
 from twisted.web.resource import Resource
@@ -27,6 +29,10 @@ log = Logger()
 TEXT = b"text/plain; charset=utf-8"
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 IDLE_S = 60.0
+CONNECTIONS_MAX = 100
+"""At once; more are closed as they come."""
+BODY_BYTES_MAX = 16_384
+"""What may come behind the head of a request, whose own length Twisted limits; a connection that brings more ends."""
 
 
 class Text(Resource):
@@ -103,13 +109,42 @@ def make_root(host: Host, is_ready: Callable[[], bool], snapshot: Callable[[], S
     return root
 
 
+class BriefRequest(Request):
+    """A request that keeps little of what is sent with it."""
+
+    _body_bytes = 0
+
+    def gotLength(self, length: int | None) -> None:
+        """Keep it in memory: of what is announced as more than may be there, no more is kept."""
+        Request.gotLength(self, 0)
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Keep it, or end the connection."""
+        self._body_bytes += len(data)
+        if self._body_bytes > BODY_BYTES_MAX:
+            cast(ITCPTransport, self.transport).abortConnection()
+        else:
+            Request.handleContentChunk(self, data)
+
+
 class QuietSite(Site):
     """A site that does not write a line for each request."""
 
     noisy = False
+    requestFactory = BriefRequest
 
     def log(self, request: Any) -> None:
         """Keep quiet: a scrape every few seconds is no event."""
+
+
+class FewConnections(WrappingFactory):
+    """Lets in so many at once."""
+
+    noisy = False
+
+    def buildProtocol(self, addr: IAddress | None) -> ProtocolWrapper | None:  # type: ignore[override]
+        """Let a client in, or close its connection."""
+        return super().buildProtocol(addr) if len(self.protocols) < CONNECTIONS_MAX else None
 
 
 class HttpListener(Service):
@@ -118,7 +153,8 @@ class HttpListener(Service):
     def __init__(self, host: Host, endpoint: str, root: Resource) -> None:
         self._host = host
         self._endpoint = endpoint
-        self._site = QuietSite(root, reactor=host.clock, timeout=IDLE_S)  # type: ignore[no-untyped-call]
+        site = QuietSite(root, reactor=host.clock, timeout=IDLE_S)  # type: ignore[no-untyped-call]
+        self._site = FewConnections(site)  # type: ignore[no-untyped-call]
         self._port: IListeningPort | None = None
 
     def startService(self) -> Deferred[None]:

@@ -74,7 +74,7 @@ class Controller:
 
         @raise Refused: through the Deferred: it cannot be made.
         """
-        return self._controllership.decide(self.new_topic(wanted)).addCallback(_only)
+        return self._controllership.decide_for_client(self.new_topic(wanted)).addCallback(_only)
 
     def ensure_topic(
         self, name: str, partitions: int, factor: int, configs: Mapping[str, str | None]
@@ -122,7 +122,7 @@ class Controller:
         @param find: says which one; what it raises is why there is none.
         @raise Refused: through the Deferred: it cannot be deleted.
         """
-        deleted = self._controllership.decide(lambda image: [DeleteTopic(topic_id=find(image).topic_id)])
+        deleted = self._controllership.decide_for_client(lambda image: [DeleteTopic(topic_id=find(image).topic_id)])
         return deleted.addCallback(_only)
 
     def _made(self, result: object, name: str) -> object:

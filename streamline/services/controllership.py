@@ -28,6 +28,7 @@ from streamline.cluster.failover import repair
 from streamline.cluster.image import MetadataImage
 from streamline.errors import ErrorCode, Refused
 from streamline.interfaces import Host, IQuorum, fires
+from streamline.services.gate import Gate
 from streamline.services.metadata import Metadata
 
 log = Logger()
@@ -37,6 +38,13 @@ Plan = Callable[[MetadataImage], Sequence[Command]]
 
 PLANS_MAX: Final = 8
 """How often a plan is made at most."""
+ASKED_MAX: Final = 100
+ASKED_LEAST: Final = 8
+TOPICS_AT_ONCE: Final = 50_000
+"""
+What clients ask for is agreed on for so many at a time: what is committed together is carried out in one turn of the
+reactor, and each such thing takes the longer the more topics there are.
+"""
 REPAIR_AGAIN_S: Final = 0.5
 """How long after a repair that could not be agreed on the next one is tried."""
 
@@ -76,6 +84,7 @@ class Controllership(Service):
         self._node_id = node_id
         self._metadata = metadata
         self._duties: list[Duty] = []
+        self._gate = Gate(host.clock, self._at_once)
         self._leads = False
         self._repairing: IDelayedCall | None = None
         self.is_active = False
@@ -149,6 +158,13 @@ class Controllership(Service):
             before it was agreed on; REQUEST_TIMED_OUT where the outcome is unknown, or the plan never fitted.
         """
         return self._agree(plan) if self.is_active else fail(not_controller())
+
+    def decide_for_client(self, plan: Plan) -> Deferred[list[Any]]:
+        """Do so for a client, of whom there may be thousands: after what others have asked for before it."""
+        return ensureDeferred(self._gate.through(lambda: self.decide(plan)))
+
+    def _at_once(self) -> int:
+        return max(ASKED_LEAST, min(ASKED_MAX, TOPICS_AT_ONCE // (1 + len(self._metadata.image.topics))))
 
     def _agree(self, plan: Plan) -> Deferred[list[Any]]:
         return ensureDeferred(self._agreed(plan, self.epoch))

@@ -9,6 +9,7 @@ looked for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import filterfalse
 from typing import NoReturn
 
 from twisted.application.service import Service
@@ -77,7 +78,7 @@ class GroupCoordinator(Service):
         if not self.running or old.topics is new.topics:
             return
         self._follow(new)
-        gone = [old.names[topic_id] for topic_id in sorted(old.names.keys() - new.names.keys())]
+        gone = [old.names[topic_id] for topic_id in filterfalse(new.names.__contains__, old.names)]
         if gone:
             for shard in self._ready():
                 shard.topics_deleted(gone)

@@ -132,7 +132,7 @@ class QuorumTests(SynchronousTestCase):
         self.call = Call(evolve(services, metadata=metadata), cast(Any, None), 2, "test")
 
     def test_described(self) -> None:
-        answer = describe_quorum(self.call, described())
+        answer = cast(DescribeQuorumResponse, describe_quorum(self.call, described()))
         (shown,) = cast("list[DescribeQuorumResponsePartitionData]", answer.topics[0].partitions)
         now_ms = self.broker.node.broker.host.clock.wall_ms()
         self.assertEqual((shown.leader_id, shown.leader_epoch, shown.high_watermark), (1, 7, 9))

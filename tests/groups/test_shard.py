@@ -10,7 +10,7 @@ from streamline.errors import ErrorCode
 from streamline.groups.entries import Entry, GroupEntry, OffsetEntry
 from streamline.groups.messages import DescribedMember, ListedGroup
 from streamline.groups.offsets import Commit, NewOffset
-from streamline.groups.shard import Ended, GroupShard
+from streamline.groups.shard import Ended, Filter, GroupShard
 from streamline.groups.states import GroupState
 from streamline.model import TopicPartition
 from tests.groups.harness import GROUP, Harness
@@ -115,7 +115,7 @@ class ViewTests(SynchronousTestCase):
         self.it.commit({T0: 1}, group_id="keeper")
 
         def listed(*states: str, types: tuple[str, ...] = ()) -> list[str]:
-            return [group.group_id for group in self.it.shard.listed(states, types)]
+            return [group.group_id for group in self.it.shard.listed(Filter.of(states, types))]
 
         self.assertEqual(listed(), [GROUP, "keeper"])
         self.assertEqual(listed("Stable"), [GROUP])

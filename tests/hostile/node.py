@@ -33,16 +33,21 @@ class Strain:
 
     @ivar late_ms: how late each beat came, on the wall's clock: the machine's other work is in it.
     @ivar busy_ms: the most processor time of the reactor's thread between two beats, which other work is not in.
+    @ivar turn_ms: the most processor time of one turn of the reactor.
     """
 
     def __init__(self) -> None:
+        running: Any = reactor
+        self._turn: Any = running.runUntilCurrent
+        self._turn_s = time.thread_time()
+        running.runUntilCurrent = self._turns  # what each turn begins with
         self.begin()
         self._beat()
 
     def begin(self) -> None:
         """Forget what was."""
         self.late_ms: list[float] = []
-        self.busy_ms = 0.0
+        self.busy_ms = self.turn_ms = 0.0
         self._due_s = self._busy_s = 0.0
 
     def _beat(self) -> None:
@@ -53,6 +58,12 @@ class Strain:
         self._due_s, self._busy_s = now_s + BEAT_S, busy_s
         running: Any = reactor
         running.callLater(BEAT_S, self._beat)
+
+    def _turns(self) -> None:
+        now_s = time.thread_time()
+        self.turn_ms = max(self.turn_ms, (now_s - self._turn_s) * 1000)
+        self._turn_s = now_s
+        self._turn()
 
     def quantile_ms(self, share: float) -> float:
         """Return how late at most this share of the beats was."""
@@ -85,6 +96,7 @@ class Reporter(LineReceiver):
             "stall_p999_ms": strain.quantile_ms(0.999),
             "stall_max_ms": strain.quantile_ms(1.0),
             "busy_max_ms": round(strain.busy_ms, 1),
+            "turn_max_ms": round(strain.turn_ms, 1),
             "rss_mib": peak_resident_mib(),
             "failures": self._failures,
             "connections": len(factory.connections),

@@ -229,7 +229,7 @@ VOTING = (
         "PL2",
         "A request does not move one partition to two places.",
         MOVES,
-        "if partition in seen:",
+        "if is_twice:",
         "if False:",
         ["tests/api/test_reassignments.py::ReassignmentTests::test_twice"],
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.mutants import long_lists
 from tests.mutants.mutant import Mutant
 
 FRAME = "streamline/wire/frame.py"
@@ -357,6 +358,22 @@ CONNECTIONS = (
         ["tests/wire/test_properties.py::FastPathTests::test_how_often_those_in_steps_pause"],
     ),
     Mutant(
+        "SE13",
+        "So are those of the HTTP listener.",
+        "streamline/http/site.py",
+        "return super().buildProtocol(addr) if len(self.protocols) < CONNECTIONS_MAX else None",
+        "return super().buildProtocol(addr)",
+        ["tests/http/test_site.py::SiteTests::test_so_many_connections_at_once"],
+    ),
+    Mutant(
+        "SE2",
+        "What is sent to the HTTP listener is not kept without end.",
+        "streamline/http/site.py",
+        "if self._body_bytes > BODY_BYTES_MAX:",
+        "if False:",
+        ["tests/http/test_site.py::SiteTests::test_a_long_body_ends_the_connection"],
+    ),
+    Mutant(
         "SE11",
         "Topics that are asked for are made a few in a turn.",
         "streamline/api/metadata.py",
@@ -502,4 +519,4 @@ CONNECTIONS = (
     ),
 )
 
-MUTANTS = (*BYTE_LEVEL, *BATCHES, *CONNECTIONS)
+MUTANTS = (*BYTE_LEVEL, *BATCHES, *CONNECTIONS, *long_lists.MUTANTS)

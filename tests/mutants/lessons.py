@@ -93,8 +93,8 @@ MUTANTS = (
         "LE7",
         "DescribeConfigs with no names, or with null, means all settings.",
         "streamline/api/configs.py",
-        "_shown(request, setting) for setting in settings if keys is None or not keys or setting.name in keys",
-        "_shown(request, setting) for setting in settings if keys is not None and setting.name in keys",
+        "result.configs = [_shown(request, setting) for setting in settings if not keys or setting.name in keys]",
+        "result.configs = [_shown(request, setting) for setting in settings if setting.name in keys]",
         ["tests/api/test_configs.py::TopicTests::test_some_keys"],
     ),
     Mutant(
