@@ -28,7 +28,9 @@ View: TypeAlias = frozenset[tuple[str, bytes]]
 def is_recovery(part: PartitionDelta) -> bool:
     """Say whether a partition is led again of which nobody surely had everything (KR22)."""
     old, new = part.old, part.new
-    return old is not None and old.leader == NO_LEADER and new.is_recovering and len(new.replicas) > 1
+    if old is None or old.leader != NO_LEADER or new.leader == NO_LEADER:
+        return False
+    return new.is_recovering and len(new.replicas) > 1
 
 
 class _Disks(dict[ReplicaKey, Durable]):
