@@ -73,7 +73,7 @@ REMOVALS: tuple[Removal, ...] = (
     Removal("What the leader does not have is cut.", seed=3),
     Removal("Followers remember producers as well.", seed=4),
     Removal("acks=all waits for the high watermark.", seed=3),
-    Removal("A stop was clean if the broker epoch of then was written down last of all.", seed=6),
+    Removal("A stop was clean if the broker epoch of then was written down last of all.", seed=28),
     Removal("Who may have lost records is not eligible.", seed=4),
     Removal("They are told that it leads no longer, not that their record is safe.", seed=8, faults="cut,hunt,kill"),
     Removal("A leader that stops releases whoever waits.", seed=4),
@@ -91,7 +91,7 @@ REMOVALS: tuple[Removal, ...] = (
     Removal("The follower's own end of the epoch counts as well as the leader's.", is_found=False),
     Removal("Every batch carries its leader's epoch.", seed=3),
     Removal("What is cut is not committed.", is_found=False),
-    Removal("Nothing is committed here that is not here.", seed=4),
+    Removal("Nothing is committed here that is not here.", seed=18),
     Removal("A leader lets nobody fetch who follows another epoch.", is_found=False),
     Removal("An earlier process of a node fetches no more.", is_found=False),
     Removal(
