@@ -30,6 +30,9 @@ from streamline.model import Part
 PARTS_MAX = 512
 """Buffers in one sendmsg; Linux takes at most 1024."""
 
+FEW_PARTS = 16
+"""Up to so many buffers go to the kernel as they are given, where nothing waits before them."""
+
 SEND_BYTES = 1 << 20
 """What the reactor tries to send at once from a backlog; Twisted's own 128 KiB makes a large answer slow."""
 
@@ -178,14 +181,34 @@ class SocketSender(Sender):
     def send(self, parts: Sequence[Part], size_bytes: int) -> None:
         """Send parts behind those that wait."""
         self.given_bytes += size_bytes
-        self.unsent_bytes += size_bytes
-        is_first = not self._waiting
-        self._waiting += parts
-        if is_first:
+        waiting = self._waiting
+        if waiting:
+            self.unsent_bytes += size_bytes
+            waiting += parts
+        elif len(parts) <= FEW_PARTS and _BUFFERS.issuperset(map(type, parts)):
+            self._send_few(parts, size_bytes)
+        else:
+            self.unsent_bytes += size_bytes
+            waiting += parts
             self._push()
         if self.unsent_bytes > BLOCKED_BYTES and not self._is_blocked:
             self._is_blocked = True
             self._producer.pauseProducing()
+
+    def _send_few(self, parts: Sequence[Any], size_bytes: int) -> None:
+        """Give the kernel buffers before which nothing waits; it nearly always takes all."""
+        try:
+            sent = self._socket.sendmsg(parts)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the connection is gone
+            self._transport.abortConnection()
+            return
+        if sent < size_bytes:
+            self.unsent_bytes = size_bytes - sent
+            self._waiting += parts
+            self._took(sent, parts)
+            self._watch()
 
     def _push(self) -> None:
         """Give the kernel as much as it takes; have the transport tell when it takes more."""
@@ -220,6 +243,11 @@ class SocketSender(Sender):
         if is_all and not self.unsent_bytes:
             waiting.clear()
             return True
+        return self._took(sent, buffers)
+
+    def _took(self, sent: int, buffers: Sequence[Any]) -> bool:
+        """Keep what the kernel did not take of the first buffers that wait; return whether that is nothing."""
+        waiting = self._waiting
         for part in buffers:
             if sent < len(part):
                 waiting[0] = memoryview(part)[sent:]

@@ -8,7 +8,7 @@ pages, not bytes: a smaller one would be copied from hole to hole of the heap, a
 frame's length is judged as soon as it is known, and before anything is kept for it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 
 from streamline.errors import ProtocolError
@@ -68,15 +68,22 @@ class Frames:
         """How many bytes of an unfinished frame are kept."""
         return len(self._head) + self._chunk_bytes
 
-    def feed(self, data: bytes) -> Iterator[bytes | memoryview]:
+    def feed(self, data: bytes) -> Iterable[bytes | memoryview]:
         """
         Take bytes as they came and give the frames that they finish, without their lengths.
 
-        Exhaust the iterator: what it has not reached is not kept.
+        Go through all of them: what has not been reached is not kept.
 
-        @raise ProtocolError: a frame is too long or too short.  The frames before it have been given; nothing more
-            can be read from this stream.
+        @raise ProtocolError: a frame is too long or too short; perhaps only when it is its turn to be given.  Nothing
+            more can be read from this stream.
         """
+        is_between = not self.missing_bytes and not self._head
+        if is_between and len(data) >= 6 and _LENGTH.unpack_from(data)[0] + 4 == len(data):
+            self._judge(data[:6])
+            return (data[4:],)  # one frame and nothing else, as nearly always where one waits for another
+        return self._cut(data)
+
+    def _cut(self, data: bytes) -> Iterator[bytes | memoryview]:
         at, end = 0, len(data)
         if self.missing_bytes:
             at = self.missing_bytes

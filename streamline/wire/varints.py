@@ -5,11 +5,15 @@ Unsigned ones (lengths, counts, tags of flexible messages) have at most five byt
 ones of records at most five or ten.  A longer one is refused, as is one whose value does not fit.
 """
 
+from functools import lru_cache
+
 from streamline.errors import ProtocolError
 from streamline.model import Buffer
 
 TEXT_BYTES = 32767
 """Kafka's limit on any string, compact or not."""
+KEPT = 1024
+"""Lengths that are remembered as they are written: the same few come again with every message."""
 
 
 def read_unsigned(buf: Buffer, at: int) -> tuple[int, int]:
@@ -69,6 +73,7 @@ def read_zigzag(buf: Buffer, at: int, bits: int = 64) -> tuple[int, int]:
     return (value >> 1) ^ -(value & 1), at
 
 
+@lru_cache(KEPT)
 def unsigned(value: int) -> bytes:
     """Write an unsigned varint."""
     out = bytearray()

@@ -120,7 +120,7 @@ class FramesTests(SynchronousTestCase):
         self.assertEqual(found, [body, body])
 
     def test_frames_before_a_bad_one_are_given(self) -> None:
-        frames = Frames(1000).feed(framed(b"12345678") + b"\xff\xff\xff\xff")
+        frames = iter(Frames(1000).feed(framed(b"12345678") + b"\xff\xff\xff\xff"))
         self.assertEqual(next(frames), b"12345678")
         self.assertRaises(ProtocolError, next, frames)
 
@@ -130,7 +130,13 @@ class LimitTests(SynchronousTestCase):
 
     def refuse(self, data: bytes, why: str, frames: Frames | None = None) -> None:
         """Feed C{data} and expect a refusal that says C{why}."""
-        self.assertRaisesRegex(ProtocolError, why, list, (frames or Frames()).feed(data))
+        self.assertRaisesRegex(ProtocolError, why, lambda: list((frames or Frames()).feed(data)))
+
+    def test_a_frame_that_has_come_whole_is_judged_too(self) -> None:
+        """SE1; as nearly all frames come, alone and in one piece."""
+        self.refuse(framed(bytes(1001)), "1001", Frames(1000))
+        self.assertEqual([bytes(1000)], list(Frames(1000).feed(framed(bytes(1000)))))
+        self.refuse(framed(bytes(7)), "cannot have 7 bytes")
 
     def test_lengths_that_no_frame_has(self) -> None:
         """SE1."""
